@@ -1,0 +1,4 @@
+//! Penstock beside its peers, in one run.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Text to validated values.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! What may wait: names, admin pages, logs.
+#![forbid(unsafe_code)]

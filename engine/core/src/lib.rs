@@ -1,0 +1,2 @@
+//! What a connection means: workers, sessions, movers, policy.
+#![forbid(unsafe_code)]

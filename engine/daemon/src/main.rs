@@ -1,0 +1,4 @@
+//! The daemon `penstock`.
+#![forbid(unsafe_code)]
+
+fn main() {}

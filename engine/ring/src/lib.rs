@@ -1,0 +1,1 @@
+//! Everything Penstock asks of an operating system: legs, buffers, pipes, drivers.

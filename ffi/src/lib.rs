@@ -1,0 +1,1 @@
+//! The C door to the engine.
