@@ -1,1 +1,21 @@
-//! Everything Penstock asks of an operating system: legs, buffers, pipes, drivers.
+//! Everything Penstock asks of an operating system, and the only engine crate where unsafe is legal.
+//!
+//! In: verbs on legs ([`Kernel`]). Out: outcomes ([`Event`]), and bytes in pooled buffers. This crate owns every
+//! descriptor, buffer and pipe from the moment it is handed over until the kernel's final word about it; callers
+//! hold typed indices. It knows nothing of sessions, protocols, policy or configuration files.
+//!
+//! Reading order: [`op`] (all that can be asked), [`buffers`], [`pipes`], then the two drivers.
+
+pub mod buffers;
+pub mod op;
+pub mod options;
+pub mod stats;
+
+pub use buffers::{Buffer, Group, PoolSizes};
+pub use nix::errno::Errno;
+pub use op::{
+    Arrival, Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Readiness,
+    Sent, Splice, Stop, Time, Wake, Waker,
+};
+pub use options::{Driver, Feature, Mask, Options, SocketOptions, SpliceMode};
+pub use stats::{Count, Stats};

@@ -1,0 +1,237 @@
+//! The worker's buffers: three groups carved from one mapping, a hard limit, no allocation after the start.
+//!
+//! A [`Buffer`] is a handle: who holds it may read it through the pool, must give it back, and can't copy it. The
+//! pool hands out the most recently returned buffer first, so that memory touched is memory in use, not memory owned.
+
+use std::os::raw::c_void;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// Free bytes in front of what was received: room for a WebSocket or TLS header.
+pub const HEADROOM: usize = 16;
+/// Free bytes behind what was received: room for a TLS tag.
+pub const TAILROOM: usize = 32;
+
+/// A size and purpose of buffers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Group {
+    /// 4 KiB, for preludes only, so that new connections are heard when relays have taken all the rest.
+    Reserve,
+    /// 4 KiB, for relays.
+    Small,
+    /// 18 KiB, for whole TLS records and for streams that fill small buffers.
+    Record,
+}
+
+impl Group {
+    /// All groups, in index order.
+    pub const ALL: [Group; 3] = [Group::Reserve, Group::Small, Group::Record];
+
+    /// Bytes that one buffer can receive.
+    pub const fn capacity(self) -> usize {
+        match self {
+            Group::Reserve | Group::Small => 4096,
+            Group::Record => 18 * 1024,
+        }
+    }
+
+    /// Bytes of the mapping that one buffer takes.
+    pub const fn stride(self) -> usize {
+        HEADROOM + self.capacity() + TAILROOM
+    }
+
+    /// Place in [`Group::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// How many buffers each group has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PoolSizes {
+    /// Buffers for preludes.
+    pub reserve: u32,
+    /// Small buffers for relays.
+    pub small: u32,
+    /// Record buffers.
+    pub record: u32,
+}
+
+impl PoolSizes {
+    /// Splits a worker's memory: a 32nd for preludes, half of the rest for each other group. At least 4 of each.
+    pub const fn of_memory(bytes: usize) -> PoolSizes {
+        let reserve = bytes / 32;
+        let half = (bytes - reserve) / 2;
+        PoolSizes {
+            reserve: at_least_4(reserve / Group::Reserve.stride()),
+            small: at_least_4(half / Group::Small.stride()),
+            record: at_least_4(half / Group::Record.stride()),
+        }
+    }
+
+    /// Number of buffers of a group.
+    pub const fn count(&self, group: Group) -> u32 {
+        match group {
+            Group::Reserve => self.reserve,
+            Group::Small => self.small,
+            Group::Record => self.record,
+        }
+    }
+}
+
+const fn at_least_4(n: usize) -> u32 {
+    if n < 4 {
+        4
+    } else if n > 32_768 {
+        32_768
+    } else {
+        n as u32
+    }
+}
+
+/// A filled buffer of a worker's pool. Not copyable; dropping it instead of giving it back loses it to the pool.
+#[derive(Debug)]
+#[must_use = "a buffer goes back to the pool by release or send"]
+pub struct Buffer {
+    group: Group,
+    index: u32,
+    start: u32,
+    len: u32,
+}
+
+impl Buffer {
+    /// A handle to `len` received bytes of buffer `index`. For drivers and simulations.
+    pub fn filled(group: Group, index: u32, len: usize) -> Buffer {
+        assert!(len <= group.capacity(), "{len} bytes can't be in a {group:?} buffer");
+        Buffer { group, index, start: HEADROOM as u32, len: len as u32 }
+    }
+
+    /// The group it belongs to.
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    /// Its number within the group.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Bytes in it.
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether nothing is left in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Where its bytes begin, from the start of its place in the mapping.
+    pub fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    /// Drops the first `n` bytes.
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.len(), "advance past the end of a buffer");
+        self.start += n as u32;
+        self.len -= n as u32;
+    }
+}
+
+/// The mapping and the lists of free buffers.
+#[derive(Debug)]
+pub struct Pool {
+    base: NonNull<u8>,
+    bytes: usize,
+    groups: [Place; 3],
+}
+
+#[derive(Debug)]
+struct Place {
+    offset: usize,
+    total: u32,
+    free: Vec<u32>,
+}
+
+impl Pool {
+    /// Maps memory for `sizes`; pages cost nothing until they are touched.
+    ///
+    /// # Errors
+    /// The errno of mmap(2).
+    pub fn new(sizes: PoolSizes) -> Result<Pool, nix::errno::Errno> {
+        let mut offset = 0;
+        let groups = Group::ALL.map(|group| {
+            let total = sizes.count(group);
+            let place = Place { offset, total, free: (0..total).rev().collect() };
+            offset += total as usize * group.stride();
+            place
+        });
+        let length = std::num::NonZeroUsize::new(offset.max(1)).expect("at least one");
+        let (read_write, private) =
+            (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
+        // SAFETY: a fresh anonymous mapping; the pool owns it until `Drop`.
+        let base = unsafe { mmap_anonymous(None, length, read_write, private)? };
+        Ok(Pool { base: base.cast(), bytes: length.get(), groups })
+    }
+
+    /// Takes a free buffer's number.
+    pub fn take(&mut self, group: Group) -> Option<u32> {
+        self.groups[group.index()].free.pop()
+    }
+
+    /// Gives a buffer's number back.
+    pub fn put(&mut self, group: Group, index: u32) {
+        let place = &mut self.groups[group.index()];
+        debug_assert!(
+            index < place.total && !place.free.contains(&index),
+            "buffer given back twice"
+        );
+        place.free.push(index);
+    }
+
+    /// Buffers of the group that are in the free list.
+    pub fn free(&self, group: Group) -> usize {
+        self.groups[group.index()].free.len()
+    }
+
+    /// Buffers of the group.
+    pub fn total(&self, group: Group) -> u32 {
+        self.groups[group.index()].total
+    }
+
+    /// Where the kernel may write the received bytes of buffer `index`: `group.capacity()` bytes, headroom left out.
+    pub fn writable(&self, group: Group, index: u32) -> NonNull<u8> {
+        let place = &self.groups[group.index()];
+        assert!(index < place.total, "no such buffer");
+        // SAFETY: within the mapping by the assertion above and the way `new` lays groups out.
+        unsafe { self.base.add(place.offset + index as usize * group.stride() + HEADROOM) }
+    }
+
+    /// The bytes of a filled buffer.
+    pub fn bytes<'p>(&'p self, buffer: &'p Buffer) -> &'p [u8] {
+        let first = self.first(buffer);
+        // SAFETY: the mapping lives as long as `self`; the holder of the handle is the only one to whom these bytes
+        // belong, and the kernel wrote them before the handle was made.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), buffer.len()) }
+    }
+
+    /// Address of the first byte of a filled buffer.
+    pub fn first(&self, buffer: &Buffer) -> NonNull<u8> {
+        let place = &self.groups[buffer.group().index()];
+        assert!(buffer.index() < place.total, "no such buffer");
+        let at = place.offset + buffer.index() as usize * buffer.group().stride() + buffer.start();
+        // SAFETY: within the mapping: `start + len` of a handle never exceeds its stride.
+        unsafe { self.base.add(at) }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length; drivers drop their ring, and with it every operation that could
+        // write here, before they drop the pool.
+        let unmapped = unsafe { munmap(self.base.cast::<c_void>(), self.bytes) };
+        debug_assert!(unmapped.is_ok());
+    }
+}
