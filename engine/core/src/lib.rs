@@ -1,2 +1,12 @@
-//! What a connection means: workers, sessions, movers, policy.
+//! What a connection means: workers, sessions, the relay and its movers, policy, close reasons, counters.
+//!
+//! In: validated [`config`] values and a [`Kernel`](penstock_ring::Kernel). Out: relayed bytes, and one
+//! [`Record`](control::Record) per connection. No unsafe, no text formats, nothing that may wait: what waits is asked
+//! of the [`Outside`](control::Outside).
 #![forbid(unsafe_code)]
+
+pub mod close;
+pub mod config;
+pub mod control;
+pub mod metrics;
+pub mod policy;

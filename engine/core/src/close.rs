@@ -1,0 +1,170 @@
+//! Why a connection ended: one value, from which the log line, the metric labels and the C status are rendered.
+
+use penstock_ring::Errno;
+
+macro_rules! labelled {
+    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $label:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $type { $($(#[$doc])* $name,)* }
+
+        impl $type {
+            /// All values, in index order.
+            pub const ALL: &'static [$type] = &[$($type::$name,)*];
+
+            /// The word for it in logs and metrics.
+            pub const fn label(self) -> &'static str {
+                match self { $($type::$name => $label,)* }
+            }
+        }
+    };
+}
+
+labelled! {
+    /// Who brought the end about.
+    Side {
+        /// The one that connected to us.
+        Client = "client",
+        /// The one that we connected to.
+        Target = "target",
+        /// We did.
+        Penstock = "penstock",
+    }
+}
+
+labelled! {
+    /// How far the connection had come.
+    Phase {
+        /// Waiting for the PROXY header.
+        ProxyHeader = "proxy_header",
+        /// Waiting for the request head.
+        Request = "request",
+        /// Judged by the access rules, or its name being resolved.
+        Admission = "admission",
+        /// Connecting to the target.
+        Connect = "connect",
+        /// Carrying bytes.
+        Relay = "relay",
+    }
+}
+
+labelled! {
+    /// What ended it.
+    Cause {
+        /// Everything was delivered and the streams ended in order.
+        Finished = "finished",
+        /// The peer left before the tunnel stood.
+        HungUp = "hung_up",
+        /// The peer reset the connection.
+        Reset = "reset",
+        /// The connection broke in another way (time-out of retransmission, unreachable …).
+        Broken = "broken",
+        /// The request did not arrive in time.
+        HandshakeTimeout = "handshake_timeout",
+        /// No connection to the target in time.
+        ConnectTimeout = "connect_timeout",
+        /// No payload either way for the idle time-out.
+        IdleTimeout = "idle_timeout",
+        /// The absolute lifetime is over.
+        LifetimeEnd = "lifetime_end",
+        /// What was read could not be flushed to a peer that does not read.
+        FlushTimeout = "flush_timeout",
+        /// A PROXY header was required and something else came, or it came from a source that is not trusted.
+        BadProxyHeader = "bad_proxy_header",
+        /// The request head breaks the grammar.
+        BadRequest = "bad_request",
+        /// The request head is larger than the limits.
+        TooLarge = "too_large",
+        /// Another method than CONNECT.
+        MethodRefused = "method_refused",
+        /// An access rule says no.
+        AccessDenied = "access_denied",
+        /// The target is loopback, link-local or unspecified, and no rule names it.
+        LocalTarget = "local_target",
+        /// The target is one of our own listeners.
+        Loop = "loop",
+        /// The target's name does not exist.
+        NameNotFound = "name_not_found",
+        /// The target's name could not be resolved now.
+        NameLookupFailed = "name_lookup_failed",
+        /// The target refused the connection.
+        ConnectRefused = "connect_refused",
+        /// The target can't be reached.
+        Unreachable = "unreachable",
+        /// As many tunnels as the limit allows.
+        Overloaded = "overloaded",
+        /// No descriptor or memory was left.
+        Exhausted = "exhausted",
+        /// Its unread bytes pinned a pool that others waited for.
+        PoolPinned = "pool_pinned",
+        /// The drain time-out of a stop was over.
+        Drained = "drained",
+    }
+}
+
+/// Side, phase and cause of an end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CloseReason {
+    /// Who brought it about.
+    pub side: Side,
+    /// How far it had come.
+    pub phase: Phase,
+    /// What it was.
+    pub cause: Cause,
+}
+
+impl CloseReason {
+    /// Shorthand.
+    pub const fn new(side: Side, phase: Phase, cause: Cause) -> CloseReason {
+        CloseReason { side, phase, cause }
+    }
+
+    /// Number of different values.
+    pub const COUNT: usize = Side::ALL.len() * Phase::ALL.len() * Cause::ALL.len();
+
+    /// A dense index below [`COUNT`](Self::COUNT), for counters.
+    pub const fn index(self) -> usize {
+        (self.side as usize * Phase::ALL.len() + self.phase as usize) * Cause::ALL.len()
+            + self.cause as usize
+    }
+
+    /// The value of an index.
+    pub fn of_index(index: usize) -> Option<CloseReason> {
+        let (rest, cause) = (index / Cause::ALL.len(), index % Cause::ALL.len());
+        let (side, phase) = (rest / Phase::ALL.len(), rest % Phase::ALL.len());
+        Some(CloseReason {
+            side: *Side::ALL.get(side)?,
+            phase: *Phase::ALL.get(phase)?,
+            cause: Cause::ALL[cause],
+        })
+    }
+}
+
+impl Cause {
+    /// What a broken leg's errno means.
+    pub fn of_errno(errno: Errno) -> Cause {
+        match errno {
+            Errno::ECONNRESET | Errno::EPIPE => Cause::Reset,
+            Errno::ECONNREFUSED => Cause::ConnectRefused,
+            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::ENETDOWN => {
+                Cause::Unreachable
+            }
+            Errno::ETIMEDOUT => Cause::ConnectTimeout,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS => Cause::Exhausted,
+            _ => Cause::Broken,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_index() {
+        let all: Vec<_> =
+            (0..CloseReason::COUNT).map(|i| CloseReason::of_index(i).expect("dense")).collect();
+        assert!(all.iter().enumerate().all(|(i, reason)| reason.index() == i));
+        assert_eq!(CloseReason::of_index(CloseReason::COUNT), None);
+    }
+}

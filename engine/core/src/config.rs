@@ -1,0 +1,154 @@
+//! Validated values: what a running engine needs to know, with no text in it that could still be wrong.
+//!
+//! `penstock-config` makes these from TOML, the C ABI from setters, tests by hand. A configuration is immutable behind
+//! an `Arc`; a session keeps the one that admitted it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use penstock_ring::{Driver, SocketOptions, SpliceMode};
+
+use crate::policy::{AddressSet, Rules};
+
+/// Everything the workers need.
+#[derive(Debug)]
+pub struct Config {
+    /// Limits and drivers.
+    pub engine: Engine,
+    /// What is listened on, and what happens there.
+    pub listeners: Vec<Listener>,
+}
+
+/// Limits and drivers.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// Number of workers; none: one per core.
+    pub workers: Option<usize>,
+    /// Which driver; none: the best that the kernel allows.
+    pub driver: Option<Driver>,
+    /// How splices are made.
+    pub splice: SpliceMode,
+    /// Bytes of one worker's buffer pool: hard.
+    pub memory: usize,
+    /// Bytes of pool memory that one direction may hold.
+    pub per_direction: usize,
+    /// Tunnels of the whole process; none: from the descriptor limit.
+    pub max_tunnels: Option<usize>,
+    /// How long tunnels may live on after a stop was asked for.
+    pub drain_timeout: Duration,
+    /// TCP options of every leg.
+    pub socket: SocketOptions,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Engine {
+            workers: None,
+            driver: None,
+            splice: SpliceMode::Inline,
+            memory: 64 << 20,
+            per_direction: 64 << 10,
+            max_tunnels: None,
+            drain_timeout: Duration::from_secs(30),
+            socket: SocketOptions::default(),
+        }
+    }
+}
+
+/// One listener: addresses, the service behind them, and its rules.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: Box<str>,
+    /// Where it listens.
+    pub addresses: Vec<SocketAddr>,
+    /// What it speaks.
+    pub service: Service,
+    /// Whether connections begin with a PROXY header. Never guessed.
+    pub proxy_protocol: ProxyProtocol,
+    /// Who may send a PROXY header.
+    pub proxy_from: AddressSet,
+    /// The header sent to the target before anything else.
+    pub send_proxy: SendProxy,
+    /// Who may reach what.
+    pub rules: Rules,
+    /// What the end of one direction means for the other.
+    pub half_close: HalfClose,
+    /// Whose traffic keeps a tunnel from being idle.
+    pub idle_scope: IdleScope,
+    /// The three timers, and the connect time-out.
+    pub timeouts: Timeouts,
+    /// Status sent when no connection stood in time: 503 as Squid says, or 504.
+    pub connect_timeout_status: u16,
+    /// Refuse unbracketed IPv6 targets, as Squid does and spice-gtk needs us not to.
+    pub strict_target: bool,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// HTTP CONNECT, as Squid serves it.
+    Connect,
+}
+
+/// Whether a PROXY header comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxyProtocol {
+    /// It does not.
+    Off,
+    /// It must, version 1 or 2.
+    Required,
+}
+
+/// Which PROXY header the target gets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendProxy {
+    /// None.
+    Off,
+    /// Version 1, text.
+    V1,
+    /// Version 2, binary, with the request's host and the session id.
+    V2,
+}
+
+/// What the end of one direction means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HalfClose {
+    /// The tunnel ends, after what was read is flushed: as Squid does.
+    Close,
+    /// The end is passed on, and the other direction lives.
+    Forward,
+}
+
+/// Whose traffic counts against the idle time-out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IdleScope {
+    /// The tunnel's own.
+    Tunnel,
+    /// That of all tunnels from the same client address to the same target: a viewer's channels live together.
+    ClientAndTarget,
+}
+
+/// Timers kept apart; none means off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timeouts {
+    /// From accept to the end of the request head.
+    pub handshake: Duration,
+    /// For resolving and connecting.
+    pub connect: Duration,
+    /// Without payload in either direction.
+    pub idle: Option<Duration>,
+    /// From accept to the end, whatever happens.
+    pub lifetime: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            handshake: Duration::from_secs(10),
+            connect: Duration::from_secs(10),
+            idle: Some(Duration::from_secs(15 * 60)),
+            lifetime: None,
+        }
+    }
+}

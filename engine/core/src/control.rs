@@ -1,0 +1,198 @@
+//! What passes between a worker and the threads that may wait: questions out, commands in, records of what ended.
+//!
+//! Both ways are bounded. A session's id carries its generation, so that an answer that comes too late reaches nobody.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_queue::ArrayQueue;
+use penstock_ring::Waker;
+
+use crate::close::CloseReason;
+
+/// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SessionId {
+    /// The worker that carries it.
+    pub worker: u8,
+    /// Its slot there.
+    pub slot: u32,
+    /// 24 bits.
+    pub generation: u32,
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
+    }
+}
+
+/// Something that a worker needs to know and can't find out without waiting.
+#[derive(Debug)]
+pub enum Question {
+    /// The addresses of a name.
+    Resolve {
+        /// Who asks.
+        id: SessionId,
+        /// A host name, lower-case, without trailing dot.
+        name: Box<str>,
+    },
+}
+
+/// Why a name gave no address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResolveError {
+    /// There is no such name, or it has no address.
+    NotFound,
+    /// The name service failed or took too long.
+    Failed,
+}
+
+/// What the outside tells a worker.
+pub enum Command {
+    /// The answer to [`Question::Resolve`].
+    Resolved {
+        /// Who asked.
+        id: SessionId,
+        /// Addresses in order of preference.
+        result: Result<Vec<IpAddr>, ResolveError>,
+    },
+    /// Close the listeners at once, let tunnels end by themselves until the time is over.
+    Drain(Duration),
+    /// End everything now.
+    Stop,
+    /// Describe the live tunnels in at most 256 slots from `from` on.
+    List {
+        /// First slot to look at; zero to begin.
+        from: u32,
+        /// Called on the worker: hand over and return at once.
+        reply: Box<dyn FnOnce(Page) + Send>,
+    },
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Resolved { id, result } => write!(f, "Resolved {id} {result:?}"),
+            Command::Drain(span) => write!(f, "Drain {span:?}"),
+            Command::Stop => write!(f, "Stop"),
+            Command::List { from, .. } => write!(f, "List from {from}"),
+        }
+    }
+}
+
+/// Some live tunnels, and where to look on.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// What was found.
+    pub tunnels: Vec<TunnelInfo>,
+    /// The next slot to ask from; none: that was all.
+    pub next: Option<u32>,
+}
+
+/// A live connection, as `/tunnels` shows it.
+#[derive(Clone, Debug)]
+pub struct TunnelInfo {
+    /// Its id.
+    pub id: SessionId,
+    /// Index into the configuration's listeners.
+    pub listener: u16,
+    /// Whom it is for.
+    pub client: Option<SocketAddr>,
+    /// As asked for: `host:port`.
+    pub target: Option<Box<str>>,
+    /// The address connected to.
+    pub connected: Option<SocketAddr>,
+    /// The word for how far it has come.
+    pub phase: crate::close::Phase,
+    /// Payload from client to target and back, in bytes accepted by the sink.
+    pub bytes: [u64; 2],
+    /// Since accept.
+    pub age: Duration,
+    /// Since the last payload either way.
+    pub idle: Duration,
+    /// How each direction is moved now: `copy`, `splice` or `quiesce`.
+    pub mover: [&'static str; 2],
+    /// How often each direction changed its mover.
+    pub switches: [u32; 2],
+}
+
+/// What is left of a connection that ended: the stuff of one access-log line.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its id.
+    pub id: SessionId,
+    /// Index into the configuration's listeners.
+    pub listener: u16,
+    /// Whom it was for (from the PROXY header, if there was one).
+    pub client: Option<SocketAddr>,
+    /// The method, if one was read.
+    pub method: Option<Box<str>>,
+    /// The target as `host:port`, or nothing if none was understood.
+    pub target: Option<Box<str>>,
+    /// The HTTP status sent; 0 if none was.
+    pub status: u16,
+    /// The address last tried or connected to.
+    pub connected: Option<SocketAddr>,
+    /// Bytes sent to the client, replies included.
+    pub bytes_to_client: u64,
+    /// Payload bytes sent to the target.
+    pub bytes_to_target: u64,
+    /// Of all payload, both ways: how much was spliced.
+    pub bytes_spliced: u64,
+    /// From accept to the end.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub reason: CloseReason,
+    /// Names and errnos for the operator, if there is more to say than the reason.
+    pub detail: Option<Box<str>>,
+}
+
+/// Where a worker puts questions and records. Neither call may wait.
+pub trait Outside: Send {
+    /// Asks; the answer comes as a [`Command`].
+    ///
+    /// # Errors
+    /// Gives the question back if too many are under way.
+    fn ask(&mut self, question: Question) -> Result<(), Question>;
+
+    /// Tells of a connection that ended. Losing one is counted by the receiver, never waited for.
+    fn finished(&mut self, record: Record);
+}
+
+/// A worker's bounded inbox, writable from any thread.
+#[derive(Clone)]
+pub struct Mailbox {
+    queue: Arc<ArrayQueue<Command>>,
+    waker: Waker,
+}
+
+impl Mailbox {
+    /// An inbox for `capacity` commands whose worker is woken by `waker`.
+    pub fn new(capacity: usize, waker: Waker) -> Mailbox {
+        Mailbox { queue: Arc::new(ArrayQueue::new(capacity)), waker }
+    }
+
+    /// Posts a command and wakes the worker.
+    ///
+    /// # Errors
+    /// Gives the command back if the inbox is full.
+    pub fn post(&self, command: Command) -> Result<(), Command> {
+        let posted = self.queue.push(command);
+        self.waker.wake();
+        posted
+    }
+
+    /// The next command; for the worker.
+    pub fn take(&self) -> Option<Command> {
+        self.queue.pop()
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mailbox({} waiting)", self.queue.len())
+    }
+}
