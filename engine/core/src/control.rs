@@ -150,8 +150,22 @@ pub struct Record {
     pub detail: Option<Box<str>>,
 }
 
-/// Where a worker puts questions and records. Neither call may wait.
+/// The time of day, which only the outside knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WallTime {
+    /// Seconds since 1970-01-01 UTC.
+    pub unix: u64,
+    /// Days since Sunday, local.
+    pub weekday: u8,
+    /// Minutes since midnight, local.
+    pub minute: u16,
+}
+
+/// Where a worker puts questions and records, and reads the time of day. No call may wait.
 pub trait Outside: Send {
+    /// The time of day, for rules that name it and for the dates of error replies.
+    fn wall_time(&self) -> WallTime;
+
     /// Asks; the answer comes as a [`Command`].
     ///
     /// # Errors

@@ -263,6 +263,9 @@ pub trait Kernel {
 
     /// Starts receiving into buffers of `group`, until an [`Arrival`]. Receiving that is on stays as it is. When the pool
     /// is empty the leg waits its turn and is served, in order, as buffers come back.
+    ///
+    /// Of [`Group::Reserve`] a leg gets one buffer: after it, receiving is off without further word, so that a prelude
+    /// can go on in another group with nothing to cancel.
     fn receive(&mut self, leg: Leg, group: Group);
 
     /// Stops receiving.
