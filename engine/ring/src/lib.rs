@@ -9,7 +9,13 @@
 pub mod buffers;
 pub mod op;
 pub mod options;
+pub mod pipes;
+pub mod queue;
+pub mod sockets;
+pub mod splice;
 pub mod stats;
+pub mod table;
+pub mod waiting;
 
 pub use buffers::{Buffer, Group, PoolSizes};
 pub use nix::errno::Errno;

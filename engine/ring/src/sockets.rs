@@ -1,0 +1,241 @@
+//! Sockets: made, accepted and asked, always non-blocking and close-on-exec.
+//!
+//! Linux hands a listener's TCP options down to what it accepts, so they are set once per listener, not per connection.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::options::SocketOptions;
+
+/// What a descriptor is, as far as the verbs differ.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A TCP socket.
+    Tcp,
+    /// Any other stream socket.
+    Socket,
+    /// A terminal or pipe: read(2), write(2), no shutdown(2); EIO is a hang-up.
+    Plain,
+}
+
+/// A listening TCP socket of one worker: `SO_REUSEPORT`, so that each worker has its own; IPv6 never takes IPv4 along.
+///
+/// # Errors
+/// Of socket(2), bind(2), listen(2).
+pub fn bind_listener(address: SocketAddr, backlog: u32) -> io::Result<OwnedFd> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket.into())
+}
+
+/// A TCP socket to connect to `address`.
+///
+/// # Errors
+/// Of socket(2) and setsockopt(2).
+pub fn stream_for(address: SocketAddr, options: &SocketOptions) -> Result<OwnedFd, Errno> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket =
+        Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP)).map_err(errno)?;
+    tune(socket.as_fd(), options)?;
+    Ok(socket.into())
+}
+
+/// Starts connecting; whether that has finished already.
+///
+/// # Errors
+/// Of connect(2).
+pub fn connect(socket: BorrowedFd<'_>, address: SocketAddr) -> Result<bool, Errno> {
+    match SockRef::from(&socket).connect(&address.into()).map_err(errno) {
+        Ok(()) => Ok(true),
+        // EINTR: the connection goes on being made, as POSIX has it.
+        Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Accepts one connection; none if nobody waits. The address is there for TCP only.
+///
+/// # Errors
+/// Of accept4(2): EMFILE, ENFILE, ENOBUFS, ENOMEM and what a broken listener answers. A connection that died in the
+/// queue is skipped.
+pub fn accept(listener: BorrowedFd<'_>) -> Result<Option<(OwnedFd, Option<SocketAddr>)>, Errno> {
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // Bounded by the listener's backlog.
+    loop {
+        match SockRef::from(&listener).accept4(flags).map_err(errno) {
+            Ok((socket, peer)) => return Ok(Some((socket.into(), peer.as_socket()))),
+            Err(Errno::EAGAIN) => return Ok(None),
+            // accept(2): network errors already pending on the new socket are to be taken like EAGAIN, by retrying.
+            Err(
+                Errno::EINTR
+                | Errno::ECONNABORTED
+                | Errno::EPROTO
+                | Errno::ENETDOWN
+                | Errno::ENETUNREACH
+                | Errno::EHOSTDOWN
+                | Errno::EHOSTUNREACH
+                | Errno::ENONET
+                | Errno::ENOPROTOOPT
+                | Errno::EOPNOTSUPP,
+            ) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Sets the options of TCP legs, on a leg or on a listener for all that it will accept.
+///
+/// # Errors
+/// Of setsockopt(2).
+pub fn tune(socket: BorrowedFd<'_>, options: &SocketOptions) -> Result<(), Errno> {
+    let socket = SockRef::from(&socket);
+    socket.set_tcp_nodelay(true).map_err(errno)?;
+    if let Some(span) = options.keepalive {
+        // Whole seconds, at least one: that is the kernel's unit.
+        let span = span.max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new().with_time(span).with_interval(span);
+        socket.set_tcp_keepalive(&keepalive).map_err(errno)?;
+    }
+    if options.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(options.user_timeout).map_err(errno)?;
+    }
+    Ok(())
+}
+
+/// Makes a descriptor non-blocking that comes from elsewhere, and says what it is.
+///
+/// # Errors
+/// ESOCKTNOSUPPORT if it is a socket but no stream; else of fcntl(2) and getsockopt(2).
+pub fn take_over(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
+    let flags = OFlag::from_bits_retain(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    if !flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(descriptor, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
+    kind(descriptor)
+}
+
+/// What a descriptor is.
+///
+/// # Errors
+/// As of [`take_over`].
+pub fn kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
+    let socket = SockRef::from(&descriptor);
+    match socket.r#type().map_err(errno) {
+        Ok(Type::STREAM) => {}
+        Ok(_) => return Err(Errno::ESOCKTNOSUPPORT),
+        Err(Errno::ENOTSOCK) => return Ok(Kind::Plain),
+        Err(errno) => return Err(errno),
+    }
+    match socket.domain().map_err(errno)? {
+        Domain::IPV4 | Domain::IPV6 => Ok(Kind::Tcp),
+        _ => Ok(Kind::Socket),
+    }
+}
+
+/// The error that waits on a socket (`SO_ERROR`), which is taken off it.
+///
+/// # Errors
+/// That error.
+pub fn take_error(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    match SockRef::from(&socket).take_error() {
+        Ok(None) => Ok(()),
+        Ok(Some(error)) | Err(error) => Err(errno(error)),
+    }
+}
+
+/// Makes the coming close(2) send RST. On what isn't TCP it does nothing.
+pub fn reset_on_close(socket: BorrowedFd<'_>) {
+    // A socket that refuses is closed in the common way.
+    let _ = SockRef::from(&socket).set_linger(Some(Duration::ZERO));
+}
+
+/// Ends the sending side. A broken connection answers ENOTCONN: it has ended already.
+pub fn shutdown(socket: BorrowedFd<'_>) {
+    let _ = SockRef::from(&socket).shutdown(Shutdown::Write);
+}
+
+/// The peer's address; none for what isn't TCP, or is connected no more.
+pub fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&socket).peer_addr().ok().as_ref().and_then(SockAddr::as_socket)
+}
+
+/// Our own address; none for what isn't TCP.
+pub fn local(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&socket).local_addr().ok().as_ref().and_then(SockAddr::as_socket)
+}
+
+/// The errno of an error that came from a system call.
+pub fn errno(error: io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    fn loopback() -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, 0).into()
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_the_listeners_options() {
+        let listener = bind_listener(loopback(), 16).expect("bound");
+        let options = SocketOptions {
+            keepalive: Some(Duration::from_secs(7)),
+            user_timeout: Some(Duration::from_secs(9)),
+        };
+        tune(listener.as_fd(), &options).expect("tuned");
+        let address = local(listener.as_fd()).expect("bound");
+        let client = std::net::TcpStream::connect(address).expect("connected");
+        let (accepted, peer) = accept(listener.as_fd()).expect("accepted").expect("one waits");
+        assert_eq!(peer, Some(client.local_addr().expect("bound")));
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().expect("asked") && accepted.keepalive().expect("asked"));
+        assert_eq!(accepted.tcp_keepalive_time().expect("asked"), Duration::from_secs(7));
+        assert_eq!(accepted.tcp_keepalive_interval().expect("asked"), Duration::from_secs(7));
+        let timeout = accepted.tcp_user_timeout().expect("asked");
+        assert_eq!(timeout, Some(Duration::from_secs(9)));
+        assert!(accepted.nonblocking().expect("asked"), "everything is non-blocking");
+        assert!(accept(listener.as_fd()).expect("nobody waits").is_none());
+    }
+
+    #[test]
+    fn two_workers_listen_on_one_port_and_ipv6_leaves_ipv4_alone() {
+        let first = bind_listener((Ipv6Addr::UNSPECIFIED, 0).into(), 1).expect("bound");
+        let port = local(first.as_fd()).expect("bound").port();
+        bind_listener((Ipv6Addr::UNSPECIFIED, port).into(), 1).expect("shared port");
+        let alone = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+        alone.expect("the IPv4 port is still free");
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let (stream, _other) = std::os::unix::net::UnixStream::pair().expect("made");
+        assert_eq!(take_over(stream.as_fd()), Ok(Kind::Socket));
+        assert!(SockRef::from(&stream).nonblocking().expect("asked"));
+        let (pipe, _write) = nix::unistd::pipe().expect("made");
+        assert_eq!(kind(pipe.as_fd()), Ok(Kind::Plain));
+        let tcp = bind_listener(loopback(), 1).expect("bound");
+        assert_eq!(kind(tcp.as_fd()), Ok(Kind::Tcp));
+        let datagram = std::net::UdpSocket::bind(loopback()).expect("bound");
+        assert_eq!(kind(datagram.as_fd()), Err(Errno::ESOCKTNOSUPPORT));
+    }
+}
