@@ -10,3 +10,6 @@ pub mod config;
 pub mod control;
 pub mod metrics;
 pub mod policy;
+
+/// What values of this crate are made of, for crates that stand on it.
+pub use penstock_ring as ring;
