@@ -88,7 +88,7 @@ impl Head {
         input: &mut &[u8],
         _output: &mut Vec<u8>,
     ) -> Result<Progress<Request>, Error> {
-        // Every turn takes one line of the input, which is bounded by HEAD_LIMIT and LINE_LIMIT.
+        // Every turn takes one line of the input.
         loop {
             self.skip_empty_lines(input)?;
             let Some(line_end) = self.find_line_end(input) else {
@@ -125,9 +125,6 @@ impl Head {
 
     /// Only what precedes the request line is taken off before the verdict.
     fn skip_empty_lines(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        if self.scanned > 0 {
-            return Ok(());
-        }
         while let Some(rest) = input.strip_prefix(b"\n").or(input.strip_prefix(b"\r\n")) {
             *input = rest;
             self.empty_lines += 1;
@@ -148,10 +145,9 @@ impl Head {
         if input == b"\r" {
             return None;
         }
-        let bounded = &input[..input.len().min(HEAD_LIMIT)];
-        let found = bounded[self.scanned..].iter().position(|byte| *byte == b'\n');
+        let found = input[self.scanned..].iter().position(|byte| *byte == b'\n');
         let line_end = found.map(|offset| self.scanned + offset);
-        self.scanned = line_end.map_or(bounded.len(), |end| end + 1);
+        self.scanned = line_end.map_or(input.len(), |end| end + 1);
         line_end
     }
 
