@@ -1,2 +1,47 @@
-//! What needs more than one crate, or a kernel.
+//! The rig: starts the real daemon and its real peers on loopback, and says what must be true of them.
+//!
+//! In: what a test wants of a daemon ([`penstock::Setup`]), of a peer ([`peers`]) or of a byte stream ([`stream`]).
+//! Out: addresses, metrics, log lines and exact byte counts to assert on. Every process it starts dies with the
+//! test. It asserts the driver that a test claims; it never skips what is missing.
+
 #![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod connect;
+pub mod http;
+pub mod loopback;
+pub mod metrics;
+pub mod names;
+pub mod origin;
+pub mod peers;
+pub mod penstock;
+pub mod picture;
+pub mod process;
+pub mod procfs;
+pub mod stream;
+pub mod wait;
+
+pub use penstock::{Driver, Penstock, Setup};
+
+/// Writes each test twice, once per driver, as `name::uring` and `name::epoll`.
+#[macro_export]
+macro_rules! both_drivers {
+    ($($(#[$meta:meta])* fn $name:ident($driver:ident: Driver) $body:block)*) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            fn run($driver: $crate::Driver) $body
+
+            #[test]
+            fn uring() {
+                run($crate::Driver::Uring);
+            }
+
+            #[test]
+            fn epoll() {
+                run($crate::Driver::Epoll);
+            }
+        }
+    )*};
+}

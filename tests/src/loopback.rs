@@ -1,0 +1,25 @@
+//! Addresses that no other test uses, so that every server can have the port it likes.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// A fresh address in 127.0.0.0/8: two bytes from the process id, one from a counter.
+///
+/// # Panics
+/// When one test process asks for more than 254.
+pub fn address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let n = NEXT.fetch_update(Relaxed, Relaxed, |n| n.checked_add(1)).expect("254 addresses");
+    let pid = std::process::id();
+    // 127.0.x.y is left to those who think that loopback is one address.
+    Ipv4Addr::new(127, 1 + (pid >> 8) as u8 % 255, pid as u8, n)
+}
+
+/// A port of ::1, which has no siblings to choose from. It was free a moment ago.
+///
+/// # Panics
+/// When the host has no IPv6 loopback.
+pub fn port_v6() -> u16 {
+    let listener = TcpListener::bind("[::1]:0").expect("an IPv6 loopback");
+    listener.local_addr().expect("a bound address").port()
+}
