@@ -7,6 +7,7 @@
 //! Reading order: [`op`] (all that can be asked), [`buffers`], [`pipes`], then the two drivers.
 
 pub mod buffers;
+pub mod epoll;
 pub mod op;
 pub mod options;
 pub mod pipes;
@@ -18,6 +19,7 @@ pub mod table;
 pub mod waiting;
 
 pub use buffers::{Buffer, Group, PoolSizes};
+pub use epoll::Epoll;
 pub use nix::errno::Errno;
 pub use op::{
     Arrival, Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Readiness,

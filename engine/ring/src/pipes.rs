@@ -90,9 +90,6 @@ impl Pipes {
     /// # Errors
     /// Why there is none; counted here.
     pub fn open(&mut self, now: Time) -> Result<Pipe, NoPipe> {
-        if self.off {
-            return Err(NoPipe::Off);
-        }
         let pipe = match self.idle.pop() {
             Some(pipe) => pipe,
             None => self.make(now).inspect_err(|why| self.count(*why))?,
@@ -120,6 +117,9 @@ impl Pipes {
     }
 
     fn make(&mut self, now: Time) -> Result<Pipe, NoPipe> {
+        if self.off {
+            return Err(NoPipe::Off);
+        }
         if self.alive >= self.limit {
             return Err(NoPipe::PoolEmpty);
         }
@@ -139,7 +139,7 @@ impl Pipes {
 
     fn count(&self, why: NoPipe) {
         match why {
-            NoPipe::Off => {}
+            NoPipe::Off => self.stats.pipe_off.add(1),
             NoPipe::PoolEmpty => self.stats.pipe_pool_empty.add(1),
             NoPipe::Quota => self.stats.pipe_quota.add(1),
             NoPipe::Failed(_) => self.stats.pipe_failed.add(1),

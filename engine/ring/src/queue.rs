@@ -39,7 +39,9 @@ impl Queue {
             let front = self.chunks.front_mut().expect("bytes are left, so a chunk is");
             let len = chunk_len(front);
             if left < len {
-                self.queued.memory -= cut(front, left);
+                let before = chunk_memory(front);
+                cut(front, left);
+                self.queued.memory -= before - chunk_memory(front);
                 return;
             }
             left -= len;
@@ -100,24 +102,18 @@ pub fn chunk_len(chunk: &Chunk) -> usize {
     }
 }
 
+/// Drops the first `n` bytes of a chunk.
+pub fn cut(chunk: &mut Chunk, n: usize) {
+    match chunk {
+        Chunk::Pool(buffer) => buffer.advance(n),
+        Chunk::Bytes(bytes) => bytes.advance(n),
+    }
+}
+
 fn chunk_memory(chunk: &Chunk) -> usize {
     match chunk {
         Chunk::Pool(buffer) => buffer.group().stride(),
         Chunk::Bytes(bytes) => bytes.len(),
-    }
-}
-
-/// Drops the first `n` bytes; the memory that became free by that.
-fn cut(chunk: &mut Chunk, n: usize) -> usize {
-    match chunk {
-        Chunk::Pool(buffer) => {
-            buffer.advance(n);
-            0
-        }
-        Chunk::Bytes(bytes) => {
-            bytes.advance(n);
-            n
-        }
     }
 }
 

@@ -63,6 +63,8 @@ stats! {
     buffers_exhausted: counter,
     /// Multishot receives or accepts that ended by themselves and were started again.
     multishot_rearmed: counter,
+    /// Pipes refused because splicing is off, or the leg is no socket.
+    pipe_off: counter,
     /// Pipes refused because the pool is bounded.
     pipe_pool_empty: counter,
     /// Pipes that came out too small: the user's quota is used up.

@@ -1,0 +1,437 @@
+//! The readiness driver: epoll(7), everywhere.
+//!
+//! Each leg is registered once, edge-triggered, and remembers what the kernel said about it. What can finish at once
+//! does; the rest waits for an edge. A leg that has something to do stands in the list of ready legs, and a `wait`
+//! with a list that isn't empty doesn't sleep. A message forwarded costs one receive, one send, one epoll_wait(2).
+
+mod held;
+mod transfer;
+mod turn;
+mod wake;
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use self::held::{Bits, Held, Role};
+use self::wake::Bell;
+use crate::buffers::{Buffer, Group, Pool};
+use crate::op::{
+    Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Owner, Queued, Sent, Splice, Stop, Time,
+    Waker,
+};
+use crate::options::{Options, SocketOptions};
+use crate::pipes::Pipes;
+use crate::sockets::{self, Kind};
+use crate::splice;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::waiting::Waiting;
+
+/// Events taken from the kernel at once.
+const BATCH: usize = 256;
+/// What the bell's events carry; no leg has this slot.
+const BELL: u64 = u64::MAX;
+
+/// One worker's driver.
+#[derive(Debug)]
+pub struct Epoll {
+    epoll: nix::sys::epoll::Epoll,
+    edges: Vec<EpollEvent>,
+    legs: Table<Held>,
+    /// Legs that have something to do in the next turn, each at most once.
+    ready: Vec<Leg>,
+    waiting: Waiting,
+    pool: Pool,
+    pipes: Pipes,
+    bell: Arc<Bell>,
+    socket: SocketOptions,
+    start: Instant,
+    now: Time,
+    /// Number of the present turn, to know which outcomes the caller may not have seen yet.
+    turn: u32,
+    stats: Arc<Stats>,
+}
+
+impl Epoll {
+    /// A driver without legs.
+    ///
+    /// # Errors
+    /// The errno of epoll_create1(2), eventfd(2) or mmap(2).
+    pub fn new(options: &Options) -> Result<Epoll, Errno> {
+        let stats = Arc::<Stats>::default();
+        let epoll = nix::sys::epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let bell = Arc::new(Bell::new()?);
+        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, BELL))?;
+        let pool = Pool::new(options.buffers)?;
+        let total: u32 = Group::ALL.into_iter().map(|group| pool.total(group)).sum();
+        stats.buffers_total.set(u64::from(total));
+        let mut driver = Epoll {
+            epoll,
+            edges: vec![EpollEvent::empty(); BATCH],
+            legs: Table::new(),
+            ready: Vec::new(),
+            waiting: Waiting::new(stats.clone()),
+            pool,
+            pipes: Pipes::new(options, stats.clone()),
+            bell,
+            socket: options.socket,
+            start: Instant::now(),
+            now: Time::default(),
+            turn: 1,
+            stats,
+        };
+        driver.gauge_buffers();
+        Ok(driver)
+    }
+
+    /// Takes a leg into the table and registers it.
+    fn register(&mut self, held: Held) -> Result<Leg, (Errno, OwnedFd)> {
+        let interest = held.interest();
+        let leg = self.legs.insert(held);
+        let held = self.legs.get(leg).expect("just inserted");
+        if let Err(errno) = self.epoll.add(&held.descriptor, EpollEvent::new(interest, tag(leg))) {
+            let held = self.legs.remove(leg).expect("just inserted");
+            return Err((errno, held.descriptor));
+        }
+        self.stats.legs.add(1);
+        Ok(leg)
+    }
+
+    /// Puts a leg in the list of those that have something to do.
+    fn list(&mut self, leg: Leg) {
+        let Some(held) = self.legs.get_mut(leg) else { return };
+        if !held.listed {
+            held.listed = true;
+            self.ready.push(leg);
+        }
+    }
+
+    /// Makes sure that an edge tells when the leg accepts bytes again. Legs that never block are spared these edges.
+    fn expect_writable(&mut self, leg: Leg) {
+        let Some(held) = self.legs.get_mut(leg).filter(|held| !held.writable_edges) else { return };
+        held.writable_edges = true;
+        let mut event = EpollEvent::new(held.interest(), tag(leg));
+        let changed = self.epoll.modify(&held.descriptor, &mut event);
+        // It is registered, and a change needs no memory.
+        debug_assert_eq!(changed, Ok(()));
+    }
+
+    /// Notes what one edge says.
+    fn note(&mut self, event: EpollEvent) {
+        if event.data() == BELL {
+            self.bell.answer();
+            return self.stats.wakes.add(1);
+        }
+        let leg = leg_of(event.data());
+        let Some(held) = self.legs.get_mut(leg) else { return self.stats.stale.add(1) };
+        held.edge(event.events());
+        self.list(leg);
+    }
+
+    /// Sleeps until something happens, unless something is to be done already, and notes it.
+    fn sleep(&mut self, until: Option<Time>, busy: bool) {
+        let timeout = match until {
+            _ if busy => EpollTimeout::ZERO,
+            None => EpollTimeout::NONE,
+            Some(until) => milliseconds(until.since(self.refresh())),
+        };
+        let mut edges = std::mem::take(&mut self.edges);
+        // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
+        let count = self.epoll.wait(&mut edges, timeout).unwrap_or(0);
+        self.refresh();
+        for edge in &edges[..count] {
+            self.note(*edge);
+        }
+        self.edges = edges;
+    }
+
+    fn gauge_buffers(&mut self) {
+        let free: usize = Group::ALL.into_iter().map(|group| self.pool.free(group)).sum();
+        self.stats.buffers_free.set(free as u64);
+    }
+}
+
+impl Kernel for Epoll {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn refresh(&mut self) -> Time {
+        self.now = Time::default() + self.start.elapsed();
+        self.now
+    }
+
+    fn listen(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
+        let tuned = match sockets::take_over(descriptor.as_fd()) {
+            Ok(Kind::Plain) => Err(Errno::ENOTSOCK),
+            Ok(Kind::Tcp) => sockets::tune(descriptor.as_fd(), &self.socket).map(|()| Kind::Tcp),
+            other => other,
+        };
+        match tuned {
+            Ok(kind) => self.register(Held::listener(descriptor, kind, owner)),
+            Err(errno) => Err((errno, descriptor)),
+        }
+    }
+
+    fn accept(&mut self, listener: Leg, on: bool) {
+        let Some(held) = self.legs.get_mut(listener) else { return };
+        held.accepting = on;
+        if on && held.bits.contains(Bits::READABLE) {
+            self.list(listener);
+        }
+    }
+
+    fn adopt(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
+        let kind = match sockets::take_over(descriptor.as_fd()) {
+            Ok(kind) => kind,
+            Err(errno) => return Err((errno, descriptor)),
+        };
+        let peer = (kind == Kind::Tcp).then(|| sockets::peer(descriptor.as_fd())).flatten();
+        let mut held = Held::stream(descriptor, kind, peer, owner);
+        held.adopted = true;
+        self.register(held)
+    }
+
+    fn connect(&mut self, address: SocketAddr, owner: Owner) -> Result<Leg, Errno> {
+        let descriptor = sockets::stream_for(address, &self.socket)?;
+        let connected = sockets::connect(descriptor.as_fd(), address)?;
+        let held = Held::connecting(descriptor, address, owner);
+        let leg = self.register(held).map_err(|(errno, _)| errno)?;
+        if connected && let Some(held) = self.legs.get_mut(leg) {
+            held.bits |= Bits::WRITABLE;
+            self.list(leg);
+        }
+        Ok(leg)
+    }
+
+    fn set_owner(&mut self, leg: Leg, owner: Owner) {
+        if let Some(held) = self.legs.get_mut(leg) {
+            held.owner = owner;
+        }
+    }
+
+    fn peer(&self, leg: Leg) -> Option<SocketAddr> {
+        self.legs.get(leg)?.peer
+    }
+
+    fn local(&self, leg: Leg) -> Option<SocketAddr> {
+        let held = self.legs.get(leg).filter(|held| held.kind == Kind::Tcp)?;
+        sockets::local(held.descriptor.as_fd())
+    }
+
+    fn receive(&mut self, leg: Leg, group: Group) {
+        let Some(held) = self.legs.get_mut(leg).filter(|held| held.receiving.is_none()) else {
+            return;
+        };
+        held.receiving = Some(group);
+        // The edge may have come before anybody wanted it.
+        if held.bits.contains(Bits::READABLE) {
+            self.list(leg);
+        }
+    }
+
+    fn receive_stop(&mut self, leg: Leg) -> Stop {
+        let Some(held) = self.legs.get_mut(leg) else { return Stop::Done };
+        let group = held.receiving.take();
+        if std::mem::take(&mut held.waiting)
+            && let Some(group) = group
+        {
+            self.waiting.leave(leg, group);
+        }
+        // Outcomes of this turn may lie unread in the caller's hands.
+        if held.told == self.turn || held.stopping {
+            held.stopping = true;
+            self.list(leg);
+            return Stop::Later;
+        }
+        Stop::Done
+    }
+
+    fn bytes<'k>(&'k self, buffer: &'k Buffer) -> &'k [u8] {
+        self.pool.bytes(buffer)
+    }
+
+    fn release(&mut self, buffer: Buffer) {
+        self.pool.put(buffer.group(), buffer.index());
+    }
+
+    fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent {
+        self.send_now(leg, chunk)
+    }
+
+    fn queued(&self, leg: Leg) -> Queued {
+        self.legs.get(leg).map_or_else(Queued::default, |held| held.queue.queued())
+    }
+
+    fn watch(&mut self, leg: Leg, interest: Interest, on: bool) {
+        let Some(held) = self.legs.get_mut(leg) else { return };
+        let bit = Bits::from(interest);
+        if !on {
+            held.watched &= !bit;
+            held.hints &= !bit;
+            return;
+        }
+        held.watched |= bit;
+        held.hints |= held.bits & bit;
+        if !held.hints.is_empty() {
+            self.list(leg);
+        }
+        if interest == Interest::Writable {
+            self.expect_writable(leg);
+        }
+    }
+
+    fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
+        let Some(held) = self.legs.get_mut(source) else {
+            return Err(NoPipe::Failed(Errno::EBADF));
+        };
+        if held.kind == Kind::Plain || held.role == Role::Listener {
+            self.stats.pipe_off.add(1);
+            return Err(NoPipe::Off);
+        }
+        if held.pipe.is_none() {
+            held.pipe = Some(self.pipes.open(self.now)?);
+        }
+        Ok(())
+    }
+
+    fn splice_in(&mut self, source: Leg, limit: usize) -> Splice {
+        let Some(held) = self.legs.get_mut(source) else { return Splice::Failed(Errno::EBADF) };
+        let Some(pipe) = &mut held.pipe else { return Splice::Failed(Errno::EBADF) };
+        self.stats.splice_inline.add(1);
+        let result = splice::fill(held.descriptor.as_fd(), pipe, limit);
+        match result {
+            // An empty pipe can't be full, so it is the leg that has no bytes.
+            Splice::Blocked if pipe.level() == 0 => held.bits &= !Bits::READABLE,
+            Splice::Failed(errno) => held.broken = Some(errno),
+            _ => {}
+        }
+        result
+    }
+
+    fn splice_out(&mut self, source: Leg, sink: Leg) -> Splice {
+        let Some(mut pipe) = self.legs.get_mut(source).and_then(|held| held.pipe.take()) else {
+            return Splice::Failed(Errno::EBADF);
+        };
+        let result = match self.legs.get_mut(sink) {
+            Some(held) => {
+                self.stats.splice_inline.add(1);
+                let result = splice::drain(&mut pipe, held.descriptor.as_fd());
+                match result {
+                    Splice::Blocked if pipe.level() > 0 => held.bits &= !Bits::WRITABLE,
+                    Splice::Failed(errno) => held.broken = Some(errno),
+                    _ => {}
+                }
+                result
+            }
+            None => Splice::Failed(Errno::EBADF),
+        };
+        let blocked = result == Splice::Blocked && pipe.level() > 0;
+        self.legs.get_mut(source).expect("its pipe was here").pipe = Some(pipe);
+        if blocked {
+            self.expect_writable(sink);
+        }
+        result
+    }
+
+    fn pipe_level(&self, source: Leg) -> usize {
+        self.legs.get(source).and_then(|held| held.pipe.as_ref()).map_or(0, |pipe| pipe.level())
+    }
+
+    fn pipe_close(&mut self, source: Leg) {
+        if let Some(pipe) = self.legs.get_mut(source).and_then(|held| held.pipe.take()) {
+            self.pipes.close(pipe);
+        }
+    }
+
+    fn shutdown(&mut self, leg: Leg) {
+        if let Some(held) = self.legs.get(leg).filter(|held| held.kind != Kind::Plain) {
+            sockets::shutdown(held.descriptor.as_fd());
+        }
+    }
+
+    fn close(&mut self, leg: Leg, how: Close) {
+        let Some(mut held) = self.legs.remove(leg) else { return };
+        self.stats.legs.sub(1);
+        held.queue.clear(&mut self.pool);
+        if let Some(pipe) = held.pipe.take() {
+            self.pipes.close(pipe);
+        }
+        if let (true, Some(group)) = (held.waiting, held.receiving) {
+            self.waiting.leave(leg, group);
+        }
+        if how == Close::Reset {
+            sockets::reset_on_close(held.descriptor.as_fd());
+        }
+        if held.adopted {
+            // A duplicate elsewhere would keep the registration, and its edges, alive.
+            let _ = self.epoll.delete(&held.descriptor);
+        }
+    }
+
+    fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
+        self.stats.turns.add(1);
+        self.turn = self.turn.wrapping_add(1);
+        let before = events.len();
+        self.serve_waiting(events);
+        let busy = !self.ready.is_empty() || events.len() > before;
+        self.sleep(until, busy);
+        // Legs that are put back while they are served have their next turn after everybody else's.
+        let mut ready = std::mem::take(&mut self.ready);
+        for leg in ready.drain(..) {
+            self.serve(leg, events);
+        }
+        if self.ready.is_empty() {
+            self.ready = ready;
+        }
+        self.gauge_buffers();
+    }
+
+    fn waker(&self) -> Waker {
+        self.bell.clone()
+    }
+
+    fn is_low(&self, group: Group) -> bool {
+        let (free, total) = (self.pool.free(group), self.pool.total(group) as usize);
+        free < (total / 8).max(4)
+    }
+
+    fn starved_since(&self) -> Option<Time> {
+        self.waiting.since()
+    }
+
+    fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        let legs: Vec<Leg> = self.legs.legs().collect();
+        for leg in legs {
+            self.close(leg, Close::Normal);
+        }
+        self.gauge_buffers();
+    }
+}
+
+/// What the events of a leg carry.
+fn tag(leg: Leg) -> u64 {
+    u64::from(leg.generation) << 32 | u64::from(leg.slot)
+}
+
+fn leg_of(tag: u64) -> Leg {
+    Leg { slot: tag as u32, generation: (tag >> 32) as u32 }
+}
+
+/// Rounded up, so that a deadline has passed when the sleep ends.
+fn milliseconds(span: std::time::Duration) -> EpollTimeout {
+    let milliseconds = span.as_nanos().div_ceil(1_000_000);
+    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
+    EpollTimeout::try_from(milliseconds).expect("not negative")
+}
