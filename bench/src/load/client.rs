@@ -1,0 +1,267 @@
+//! One client of the load: dials the contestant, asks for the tunnel if that takes asking, then does its task.
+//!
+//! ```text
+//! Connecting ──writable──▶ [TunnelReply ──200──▶] ┬─▶ Flood          (Sink)
+//!                                                 └─▶ Echo ⇄ Rest    (PingPong)
+//!                                                     └─▶ closed, dialed anew  (SetUp)
+//! ```
+//!
+//! Every echo is compared with what was sent; a client whose tunnel ends or lies fails the measurement.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::errno::Errno;
+use nix::sys::epoll::{EpollEvent, EpollFlags};
+use nix::sys::socket::{MsgFlags, recv};
+use socket2::{Domain, Type};
+
+use super::{Load, Socket};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Discards the flood.
+    Sink,
+    /// Round trips on one tunnel.
+    PingPong,
+    /// Connect, one round trip, close.
+    SetUp,
+}
+
+pub(super) struct Client {
+    stream: TcpStream,
+    task: Task,
+    state: State,
+    /// When the round trip (or, for a set-up, the connection) began.
+    began: Instant,
+    /// The message under way; its first bytes number the round.
+    message: Vec<u8>,
+    round: u64,
+    /// The first payload came.
+    opened: bool,
+    pub(super) progressed: bool,
+}
+
+enum State {
+    Connecting,
+    TunnelReply { head: Vec<u8> },
+    Flood,
+    Echo { received: usize },
+    Rest,
+}
+
+/// What one event brought.
+enum Outcome {
+    Nothing,
+    /// The socket is connected: from now on it is read.
+    Connected,
+    Payload(usize),
+    /// The echo is complete.
+    Round,
+}
+
+impl Client {
+    /// A tunnel of this client lives as long as the measurement.
+    pub(super) fn lasts(&self) -> bool {
+        self.task != Task::SetUp
+    }
+
+    fn step(&mut self, request: Option<&[u8]>, scratch: &mut [u8]) -> Result<Outcome> {
+        match &mut self.state {
+            State::Connecting => self.connected(request),
+            State::TunnelReply { .. } => self.receive_reply(scratch),
+            State::Flood => Ok(match discard(&self.stream, scratch)? {
+                0 => Outcome::Nothing,
+                len => Outcome::Payload(len),
+            }),
+            State::Echo { .. } => self.receive_echo(scratch),
+            State::Rest => bail!("the tunnel ended or spoke while the client rested"),
+        }
+    }
+
+    fn connected(&mut self, request: Option<&[u8]>) -> Result<Outcome> {
+        if let Some(error) = self.stream.take_error()? {
+            return Err(error).context("connect");
+        }
+        match request {
+            None => self.start_task()?,
+            Some(request) => {
+                self.state = State::TunnelReply { head: Vec::new() };
+                self.send(request)?;
+            }
+        }
+        Ok(Outcome::Connected)
+    }
+
+    fn receive_reply(&mut self, scratch: &mut [u8]) -> Result<Outcome> {
+        let State::TunnelReply { head } = &mut self.state else { return Ok(Outcome::Nothing) };
+        let Some(len) = receive(&mut self.stream, &mut scratch[..4096])? else {
+            return Ok(Outcome::Nothing);
+        };
+        head.extend(&scratch[..len]);
+        let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") else {
+            return Ok(Outcome::Nothing);
+        };
+        let status = head.split(|b| *b == b'\r').next().unwrap_or_default();
+        let is_ok = status.starts_with(b"HTTP/1.") && status.get(8..12) == Some(b" 200");
+        ensure!(is_ok, "CONNECT was answered with {}", String::from_utf8_lossy(status));
+        let payload = head.len() - end - 4;
+        self.start_task()?;
+        Ok(if payload > 0 { Outcome::Payload(payload) } else { Outcome::Nothing })
+    }
+
+    fn receive_echo(&mut self, scratch: &mut [u8]) -> Result<Outcome> {
+        let State::Echo { received } = &mut self.state else { return Ok(Outcome::Nothing) };
+        let Some(len) = receive(&mut self.stream, scratch)? else { return Ok(Outcome::Nothing) };
+        let expected = self.message.get(*received..*received + len);
+        ensure!(expected == Some(&scratch[..len]), "the echo differs from what was sent");
+        *received += len;
+        if *received < self.message.len() {
+            return Ok(Outcome::Nothing);
+        }
+        self.state = State::Rest;
+        Ok(Outcome::Round)
+    }
+
+    fn start_task(&mut self) -> Result<()> {
+        match self.task {
+            Task::Sink => self.state = State::Flood,
+            Task::PingPong => {
+                self.began = Instant::now();
+                self.send_message()?;
+            }
+            // The clock of a set-up has run since the dial.
+            Task::SetUp => self.send_message()?,
+        }
+        Ok(())
+    }
+
+    fn send_message(&mut self) -> Result<()> {
+        self.round += 1;
+        for (byte, digit) in self.message.iter_mut().zip(self.round.to_ne_bytes()) {
+            *byte = digit;
+        }
+        self.state = State::Echo { received: 0 };
+        let sent = (&self.stream).write(&self.message).context("send")?;
+        ensure!(sent == self.message.len(), "a message did not fit the socket buffer");
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let sent = self.stream.write(bytes).context("send")?;
+        ensure!(sent == bytes.len(), "a request did not fit the socket buffer");
+        Ok(())
+    }
+}
+
+impl Load<'_> {
+    /// Dials the contestant for one client. `counted`: this client's first payload is no longer waited for.
+    pub(super) fn dial(&mut self, task: Task, counted: bool) -> Result<()> {
+        let via = if task == Task::Sink { &self.route.flood } else { &self.route.echo };
+        let began = Instant::now();
+        let socket =
+            socket2::Socket::new(Domain::for_address(via.dial), Type::STREAM.nonblocking(), None)?;
+        socket.set_tcp_nodelay(true)?;
+        match socket.connect(&via.dial.into()) {
+            Err(e) if e.raw_os_error() != Some(Errno::EINPROGRESS as i32) => {
+                return Err(e).with_context(|| format!("connect to {}", via.dial));
+            }
+            _ => {}
+        }
+        let slot = self.sockets.vacant_entry();
+        self.poll.add(&socket, EpollEvent::new(EpollFlags::EPOLLOUT, slot.key() as u64))?;
+        slot.insert(Socket::Client(Client {
+            stream: socket.into(),
+            task,
+            state: State::Connecting,
+            began,
+            message: vec![b'.'; self.pattern.message],
+            round: 0,
+            opened: counted,
+            progressed: false,
+        }));
+        self.opening += usize::from(!counted);
+        Ok(())
+    }
+
+    pub(super) fn handle_client(&mut self, key: usize) -> Result<()> {
+        let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
+        let via = if client.task == Task::Sink { &self.route.flood } else { &self.route.echo };
+        let outcome = client.step(via.request.as_deref(), &mut self.scratch)?;
+        match outcome {
+            Outcome::Nothing => return Ok(()),
+            Outcome::Connected => {
+                let mut readable = EpollEvent::new(EpollFlags::EPOLLIN, key as u64);
+                self.poll.modify(&client.stream, &mut readable)?;
+                return Ok(());
+            }
+            Outcome::Payload(len) => self.bytes += len as u64,
+            Outcome::Round => {
+                self.rounds += 1;
+                self.latency.saturating_record(client.began.elapsed().as_nanos() as u64);
+            }
+        }
+        client.progressed = true;
+        if !client.opened {
+            client.opened = true;
+            self.opening -= 1;
+        }
+        match client.task {
+            Task::Sink => Ok(()),
+            Task::PingPong => self.rest(key),
+            Task::SetUp => {
+                self.sockets.remove(key);
+                self.dial(Task::SetUp, true)
+            }
+        }
+    }
+
+    fn rest(&mut self, key: usize) -> Result<()> {
+        let pause = self.pattern.pause;
+        if pause.is_zero() {
+            return self.next_round(key);
+        }
+        self.resting.push_back((Instant::now() + pause, key));
+        Ok(())
+    }
+
+    pub(super) fn wake_rested(&mut self) -> Result<()> {
+        while let Some(&(due, key)) = self.resting.front() {
+            if due > Instant::now() {
+                break;
+            }
+            self.resting.pop_front();
+            self.next_round(key)?;
+        }
+        Ok(())
+    }
+
+    fn next_round(&mut self, key: usize) -> Result<()> {
+        let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
+        client.began = Instant::now();
+        client.send_message()
+    }
+}
+
+/// None: nothing there yet. The end of the stream is an error, since only clients end tunnels here.
+fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<usize>> {
+    match stream.read(buffer) {
+        Ok(0) => bail!("the tunnel ended"),
+        Ok(len) => Ok(Some(len)),
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(e) => Err(e).context("receive"),
+    }
+}
+
+/// Drops what is there without copying it (tcp(7), MSG_TRUNC): of `scratch` only the length is used.
+fn discard(stream: &TcpStream, scratch: &mut [u8]) -> Result<usize> {
+    match recv(stream.as_raw_fd(), scratch, MsgFlags::MSG_TRUNC) {
+        Ok(0) => bail!("the tunnel ended"),
+        Ok(len) => Ok(len),
+        Err(Errno::EAGAIN) => Ok(0),
+        Err(e) => Err(e).context("receive"),
+    }
+}

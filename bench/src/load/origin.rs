@@ -1,0 +1,75 @@
+//! The two origins behind every contestant: one echoes, one floods. Nonblocking sockets, stepped by the loop.
+//!
+//! The flood goes through send(2) from one buffer, not through sendfile: the page layout of the socket buffers that a
+//! relay splices is then that of a real server.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use anyhow::{Result, ensure};
+use socket2::{Domain, Socket, Type};
+
+use super::Fate;
+
+/// The listeners of both origins. Each contestant has its own pair, so that none suffers from ports which another
+/// left in TIME_WAIT.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) echo: TcpListener,
+    pub(crate) flood: TcpListener,
+}
+
+impl Origin {
+    /// Binds both to free ports on 127.0.0.1.
+    pub(crate) fn bind() -> Result<Origin> {
+        Ok(Origin { echo: listen()?, flood: listen()? })
+    }
+}
+
+fn listen() -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+pub(super) fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
+    let stream = match listener.accept() {
+        Ok((stream, _)) => stream,
+        Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+        // A connection that died in the queue: nothing to serve.
+        Err(e) if e.kind() == ErrorKind::ConnectionAborted => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok(Some(stream))
+}
+
+pub(super) fn echo(stream: &mut TcpStream, scratch: &mut [u8]) -> Result<Fate> {
+    let len = match stream.read(scratch) {
+        Ok(0) => return Ok(Fate::Drop),
+        Ok(len) => len,
+        Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Fate::Keep),
+        Err(_) => return Ok(Fate::Drop),
+    };
+    match stream.write(&scratch[..len]) {
+        Ok(sent) => {
+            // One message per client is in flight, far less than a socket buffer.
+            ensure!(sent == len, "the echo origin sent {sent} of {len} bytes");
+            Ok(Fate::Keep)
+        }
+        Err(_) => Ok(Fate::Drop),
+    }
+}
+
+/// One chunk per turn, so that ping-pongs beside the flood do not wait for the generator itself.
+pub(super) fn flood(stream: &mut TcpStream, scratch: &[u8]) -> Fate {
+    match stream.write(&scratch[..FLOOD_CHUNK]) {
+        Ok(_) => Fate::Keep,
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Fate::Keep,
+        Err(_) => Fate::Drop,
+    }
+}
+
+const FLOOD_CHUNK: usize = 128 * 1024;

@@ -1,0 +1,160 @@
+//! The generator against relays that carry, lie, refuse or hang up.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::relay::{self, Forward, Kind};
+
+const TIMING: Timing =
+    Timing { warm_up: Duration::from_millis(20), window: Duration::from_millis(100) };
+const ALONE: Pattern =
+    Pattern { streams: 0, pingpongs: 1, setups: 0, message: 64, pause: Duration::ZERO };
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A relay in a thread, which ends with the test process.
+fn start_relay(kind: Kind, targets: &[SocketAddr]) -> Vec<SocketAddr> {
+    let forwards: Vec<_> =
+        targets.iter().map(|&target| Forward { listen: free_port(), target }).collect();
+    let addresses: Vec<_> = forwards.iter().map(|forward| forward.listen).collect();
+    thread::spawn(move || relay::run(kind, &forwards));
+    for address in &addresses {
+        while TcpStream::connect(address).is_err() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+    addresses
+}
+
+fn direct(echo: SocketAddr, flood: SocketAddr) -> Route {
+    Route { echo: Via { dial: echo, request: None }, flood: Via { dial: flood, request: None } }
+}
+
+/// A server that handles each connection with `serve`, on a thread.
+fn start_server(serve: fn(TcpStream)) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().for_each(|stream| serve(stream.unwrap())));
+    address
+}
+
+fn failure(pattern: Pattern, route: &Route) -> String {
+    let origin = Origin::bind().unwrap();
+    format!("{:#}", measure(pattern, route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap_err())
+}
+
+const KINDS: [Kind; 3] = [Kind::Copy, Kind::Splice, Kind::TokioUring];
+
+#[test]
+fn every_task_gets_through_every_bare_relay() {
+    for kind in KINDS {
+        let origin = Origin::bind().unwrap();
+        let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+        let addresses = start_relay(kind, &targets);
+        let route = direct(addresses[0], addresses[1]);
+        let task = |streams, pingpongs, setups, message| Pattern {
+            streams,
+            pingpongs,
+            setups,
+            message,
+            ..ALONE
+        };
+        for (pattern, bulk, interactive) in [
+            (task(2, 0, 0, 64), true, false),
+            (task(0, 100, 0, 16 * 1024), false, true),
+            (task(0, 0, 4, 64), false, true),
+            (task(2, 8, 0, 64), true, true),
+        ] {
+            let sample = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap();
+            assert_eq!(
+                (sample.bytes > 0, sample.rounds > 0),
+                (bulk, interactive),
+                "{kind:?} {pattern:?}"
+            );
+            assert_eq!(sample.latency.len(), sample.rounds);
+        }
+    }
+}
+
+#[test]
+fn a_pause_spaces_the_round_trips() {
+    let origin = Origin::bind().unwrap();
+    let route = direct(origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap());
+    let pattern = Pattern { pingpongs: 10, pause: Duration::from_millis(20), ..ALONE };
+    let sample = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap();
+    assert!(
+        (10..=60).contains(&sample.rounds),
+        "{} round trips of 10 clients in 100 ms",
+        sample.rounds
+    );
+}
+
+#[test]
+fn bytes_survive_a_slow_sink_and_a_half_close() {
+    let bytes: Vec<u8> =
+        (0..8u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for kind in KINDS {
+        // Returns all that came only after the end of the client's direction, and late enough to fill every buffer.
+        let target = start_server(|mut stream| {
+            thread::sleep(Duration::from_millis(100));
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).unwrap();
+            stream.write_all(&all).unwrap();
+        });
+        let mut client = TcpStream::connect(start_relay(kind, &[target])[0]).unwrap();
+        client.write_all(&bytes).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        let mut back = Vec::new();
+        client.read_to_end(&mut back).unwrap();
+        assert!(back == bytes, "{kind:?}: {} bytes came back", back.len());
+    }
+}
+
+#[test]
+fn an_altered_byte_fails_the_measurement() {
+    let liar = start_server(|mut stream| {
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            message[63] ^= 1;
+            stream.write_all(&message).unwrap();
+        }
+    });
+    assert!(failure(ALONE, &direct(liar, liar)).contains("the echo differs"));
+}
+
+#[test]
+fn a_refused_tunnel_fails_the_measurement() {
+    let refuser = start_server(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
+    });
+    let via = Via { dial: refuser, request: Some(b"CONNECT origin:1 HTTP/1.1\r\n\r\n".to_vec()) };
+    let reason = failure(ALONE, &Route { echo: via.clone(), flood: via });
+    assert!(reason.contains("403 Forbidden"), "{reason}");
+}
+
+#[test]
+fn a_tunnel_that_ends_fails_the_measurement() {
+    let quitter = start_server(drop);
+    let reason = failure(Pattern { pingpongs: 0, streams: 1, ..ALONE }, &direct(quitter, quitter));
+    assert!(reason.contains("the tunnel ended") || reason.contains("receive"), "{reason}");
+}
+
+#[test]
+fn a_stream_that_stalls_fails_the_measurement() {
+    let staller = start_server(|mut stream| {
+        stream.write_all(b"one byte and no more").unwrap();
+        thread::sleep(Duration::from_secs(5));
+    });
+    let origin = Origin::bind().unwrap();
+    let pattern = Pattern { streams: 1, pingpongs: 1, ..ALONE };
+    let route = direct(origin.echo.local_addr().unwrap(), staller);
+    let error = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap_err();
+    assert!(error.to_string().contains("1 clients got nothing through"), "{error:#}");
+}

@@ -1,0 +1,243 @@
+//! Relays that do nothing but relay: the limits against which engines are judged. TCP in, TCP out, one thread, no
+//! protocol, no limits, no time-outs; they trust their clients and run only under the harness.
+//!
+//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tokio_uring` stands alone.
+
+mod copy;
+mod splice;
+mod tokio_uring;
+
+use std::io::{Error, ErrorKind, Result};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::str::FromStr;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use slab::Slab;
+use socket2::{Domain, Socket, Type};
+
+/// Which relay to run.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// epoll, recv and send through 64 KiB.
+    Copy,
+    /// epoll and splice(2) through pipes of 1 MiB.
+    Splice,
+    /// tokio-uring, as a programmer would write it.
+    TokioUring,
+}
+
+/// A port to listen on and where its connections go, written `LISTEN=TARGET`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forward {
+    pub(crate) listen: SocketAddr,
+    pub(crate) target: SocketAddr,
+}
+
+impl FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (listen, target) = text.split_once('=').ok_or("expected LISTEN=TARGET")?;
+        let parse = |t: &str| t.parse().map_err(|_| format!("{t}: expected ADDRESS:PORT"));
+        Ok(Forward { listen: parse(listen)?, target: parse(target)? })
+    }
+}
+
+/// Relays until it is killed.
+pub(crate) fn run(kind: Kind, forwards: &[Forward]) -> Result<()> {
+    match kind {
+        Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(),
+        Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(),
+        Kind::TokioUring => tokio_uring::run(forwards),
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// Moves the bytes of one direction.
+trait Mover {
+    /// What one direction holds between two events.
+    type Lane;
+
+    fn lane(&mut self) -> Result<Self::Lane>;
+
+    /// Moves once from the source to the sink.
+    fn pump(&mut self, lane: &mut Self::Lane, from: &TcpStream, to: &TcpStream) -> Result<Flow>;
+
+    fn retire(&mut self, lane: Self::Lane);
+}
+
+/// What a direction waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Source,
+    Sink,
+    Ended,
+}
+
+struct Relay<M: Mover> {
+    poll: Epoll,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    tunnels: Slab<Tunnel<M::Lane>>,
+    mover: M,
+    /// Freed only after the batch of events, which may still name them.
+    closing: Vec<usize>,
+}
+
+/// Leg 0 is the client's. Direction `i` reads leg `i` and writes leg `1 - i`.
+struct Tunnel<L> {
+    legs: [TcpStream; 2],
+    lanes: [L; 2],
+    flows: [Flow; 2],
+    interests: [EpollFlags; 2],
+    connected: bool,
+}
+
+impl<M: Mover> Relay<M> {
+    fn new(mover: M, forwards: &[Forward]) -> Result<Self> {
+        let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let mut listeners = Vec::new();
+        for (index, forward) in forwards.iter().enumerate() {
+            let listener = listen(forward.listen)?;
+            poll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENERS + index as u64))?;
+            listeners.push((listener, forward.target));
+        }
+        Ok(Relay { poll, listeners, tunnels: Slab::new(), mover, closing: Vec::new() })
+    }
+
+    fn run(&mut self) -> Result<()> {
+        let mut events = [EpollEvent::empty(); 512];
+        loop {
+            let ready = match self.poll.wait(&mut events, EpollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                other => other?,
+            };
+            for event in &events[..ready] {
+                match event.data().checked_sub(LISTENERS) {
+                    Some(index) => self.accept(index as usize)?,
+                    None => {
+                        let (key, leg) =
+                            ((event.data() >> 1) as usize, (event.data() & 1) as usize);
+                        if self.serve(key, leg, event.events()).is_err() {
+                            self.end(key);
+                        }
+                    }
+                }
+            }
+            self.free_closed();
+        }
+    }
+
+    fn accept(&mut self, index: usize) -> Result<()> {
+        let (listener, target) = &self.listeners[index];
+        let client = match listener.accept() {
+            Ok((client, _)) => client,
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionAborted) => {
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        client.set_nonblocking(true)?;
+        client.set_nodelay(true)?;
+        let upstream = dial(*target)?;
+        let slot = self.tunnels.vacant_entry();
+        let key = slot.key() as u64;
+        let interests = [EpollFlags::empty(), EpollFlags::EPOLLOUT];
+        self.poll.add(&client, EpollEvent::new(interests[0], key << 1))?;
+        self.poll.add(&upstream, EpollEvent::new(interests[1], key << 1 | 1))?;
+        let lanes = [self.mover.lane()?, self.mover.lane()?];
+        let flows = [Flow::Source; 2];
+        slot.insert(Tunnel { legs: [client, upstream], lanes, flows, interests, connected: false });
+        Ok(())
+    }
+
+    fn serve(&mut self, key: usize, leg: usize, events: EpollFlags) -> Result<()> {
+        let tunnel = &mut self.tunnels[key];
+        if events.contains(EpollFlags::EPOLLERR) {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if !tunnel.connected {
+            tunnel.connected = leg == 1;
+        } else {
+            let other = 1 - leg;
+            if events.contains(EpollFlags::EPOLLOUT) && tunnel.flows[other] == Flow::Sink {
+                tunnel.pump(&mut self.mover, other)?;
+            }
+            if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP)
+                && tunnel.flows[leg] == Flow::Source
+            {
+                tunnel.pump(&mut self.mover, leg)?;
+            }
+        }
+        if tunnel.flows == [Flow::Ended; 2] {
+            self.end(key);
+            return Ok(());
+        }
+        tunnel.rearm(&self.poll, key as u64)
+    }
+
+    fn end(&mut self, key: usize) {
+        if !self.closing.contains(&key) {
+            self.closing.push(key);
+        }
+    }
+
+    fn free_closed(&mut self) {
+        for key in self.closing.drain(..) {
+            let tunnel = self.tunnels.remove(key);
+            for lane in tunnel.lanes {
+                self.mover.retire(lane);
+            }
+        }
+    }
+}
+
+impl<L> Tunnel<L> {
+    fn pump<M: Mover<Lane = L>>(&mut self, mover: &mut M, direction: usize) -> Result<()> {
+        let (from, to) = (&self.legs[direction], &self.legs[1 - direction]);
+        self.flows[direction] = mover.pump(&mut self.lanes[direction], from, to)?;
+        if self.flows[direction] == Flow::Ended {
+            to.shutdown(Shutdown::Write)?;
+        }
+        Ok(())
+    }
+
+    fn rearm(&mut self, poll: &Epoll, key: u64) -> Result<()> {
+        for leg in 0..2 {
+            let mut wanted = EpollFlags::empty();
+            wanted.set(EpollFlags::EPOLLIN, self.connected && self.flows[leg] == Flow::Source);
+            wanted.set(
+                EpollFlags::EPOLLOUT,
+                self.flows[1 - leg] == Flow::Sink || (leg == 1 && !self.connected),
+            );
+            if wanted != self.interests[leg] {
+                self.interests[leg] = wanted;
+                poll.modify(&self.legs[leg], &mut EpollEvent::new(wanted, key << 1 | leg as u64))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dial(target: SocketAddr) -> Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM.nonblocking(), None)?;
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&target.into()) {
+        Err(e) if e.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(e),
+        _ => Ok(socket.into()),
+    }
+}
+
+fn is_would_block(error: &Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock
+}
+
+/// Above every tunnel's token.
+const LISTENERS: u64 = 1 << 48;
