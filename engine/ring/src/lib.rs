@@ -16,6 +16,7 @@ pub mod sockets;
 pub mod splice;
 pub mod stats;
 pub mod table;
+pub mod uring;
 pub mod waiting;
 
 pub use buffers::{Buffer, Group, PoolSizes};

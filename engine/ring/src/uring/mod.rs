@@ -1,0 +1,397 @@
+//! The driver on io_uring: one submission and one reaping per turn, multishot receives into provided buffers.
+//!
+//! In: verbs, which mostly note what to ask. Out: completions, filed as outcomes in the order in which the kernel posted
+//! them; nothing else happens while they are filed. A leg, its descriptor, its queue and its pipe are kept until the
+//! final completion of every operation that could touch them; a cancellation is a request, never a release.
+//!
+//! ```text
+//! verbs ─▶ legs, queues ─▶ wait: [sends, buffers, receives] ─▶ enter ─▶ reap ─▶ file ─▶ events
+//! ```
+
+mod closing;
+mod opening;
+mod provided;
+mod receiving;
+mod ring;
+mod scratch;
+mod sending;
+mod splicing;
+mod system;
+mod tag;
+mod tenant;
+#[cfg(test)]
+mod tests;
+mod wake;
+mod watching;
+
+use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use io_uring::{cqueue, opcode, squeue, types};
+use nix::errno::Errno;
+
+use self::provided::Provided;
+use self::ring::{Ring, Sizes};
+use self::tag::{Operation, Tag};
+use self::tenant::Tenant;
+use self::wake::Alarm;
+use crate::buffers::{Buffer, Group, Pool};
+use crate::op::{
+    Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Sent, Splice, Stop,
+    Time, Waker,
+};
+use crate::options::{Feature, Options};
+use crate::pipes::Pipes;
+use crate::sockets;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::waiting::Waiting;
+
+/// [`Kernel`] on io_uring. It belongs to the thread that made it, and can't leave it.
+pub struct Uring {
+    ring: ManuallyDrop<Ring>,
+    provided: [ManuallyDrop<Provided>; 3],
+    legs: Table<Tenant>,
+    pool: ManuallyDrop<Pool>,
+    pipes: Pipes,
+    waiting: Waiting,
+    /// Legs whose queue is to be handed over in this turn, in the order in which they got something.
+    turns: Vec<Leg>,
+    batch: Vec<cqueue::Entry>,
+    alarm: Arc<Alarm>,
+    options: Options,
+    start: Instant,
+    now: Time,
+    stats: Arc<Stats>,
+}
+
+impl Uring {
+    /// A driver for the calling thread.
+    ///
+    /// # Errors
+    /// EPERM: forbidden by seccomp or kernel.io_uring_disabled. ENOSYS, EINVAL: the kernel is older than 6.1.
+    /// Others: no memory, or no descriptors.
+    pub fn new(options: &Options) -> Result<Uring, Errno> {
+        Uring::with_sizes(options, Sizes::default())
+    }
+
+    fn with_sizes(options: &Options, sizes: Sizes) -> Result<Uring, Errno> {
+        let stats = Arc::<Stats>::default();
+        let ring = Ring::new(sizes, options.mask, stats.clone())?;
+        let pool = Pool::new(options.buffers)?;
+        let provide = |group| -> Result<_, Errno> {
+            let provided = Provided::new(group, pool.total(group))?;
+            // SAFETY: the mapping belongs to `provided`, which is dropped after the ring.
+            unsafe {
+                ring.register_buffers(provided.address(), provided.entries(), Provided::id(group))?;
+            }
+            Ok(provided)
+        };
+        let [reserve, small, record] = Group::ALL.map(provide);
+        let by_message = !options.mask.hides(Feature::RingMessage);
+        let mut uring = Uring {
+            alarm: Alarm::new(ring.descriptor(), by_message)?,
+            provided: [reserve?, small?, record?].map(ManuallyDrop::new),
+            legs: Table::new(),
+            pipes: Pipes::new(options, stats.clone()),
+            waiting: Waiting::new(stats.clone()),
+            turns: Vec::new(),
+            batch: Vec::new(),
+            options: options.clone(),
+            start: Instant::now(),
+            now: Time::default(),
+            pool: ManuallyDrop::new(pool),
+            ring: ManuallyDrop::new(ring),
+            stats,
+        };
+        uring.stats.buffers_total.set(uring.pool_total());
+        uring.count_buffers();
+        uring.listen_for_alarm();
+        Ok(uring)
+    }
+
+    fn refresh_clock(&mut self) -> Time {
+        self.now = Time::default() + self.start.elapsed();
+        self.now
+    }
+
+    /// One system call, and what came of it.
+    fn turn(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
+        self.ring.enter(want, limit);
+        self.refresh_clock();
+        let mut batch = std::mem::take(&mut self.batch);
+        self.ring.reap(&mut batch);
+        for completion in batch.drain(..) {
+            self.file(&completion, events);
+        }
+        self.batch = batch;
+    }
+
+    /// Hands an operation of a leg to the ring. Every one of them ends in a completion without `MORE`.
+    fn start(&mut self, leg: Leg, operation: Operation, entry: squeue::Entry) {
+        let tenant =
+            self.legs.get_mut(leg).expect("operations are started for legs that are there");
+        tenant.in_flight += 1;
+        self.stats.in_flight.add(1);
+        self.ring.push(entry, Tag::new(operation, leg));
+    }
+
+    /// Asks the kernel to end an operation early. Its completion comes in any case, and has the last word.
+    fn cancel(&mut self, leg: Leg, operation: Operation) {
+        let tag = Tag::new(operation, leg);
+        let entry = opcode::AsyncCancel::new(tag.encode()).build();
+        self.ring.push(entry.flags(squeue::Flags::SKIP_SUCCESS), tag.cancelling());
+    }
+
+    /// A leg that the caller may still speak of.
+    fn open(&self, leg: Leg) -> Option<&Tenant> {
+        self.legs.get(leg).filter(|tenant| !tenant.closing)
+    }
+
+    /// As [`open`](Self::open).
+    fn open_mut(&mut self, leg: Leg) -> Option<&mut Tenant> {
+        self.legs.get_mut(leg).filter(|tenant| !tenant.closing)
+    }
+
+    /// Tells the caller, unless the leg is closed.
+    fn tell(&self, leg: Leg, outcome: Outcome, events: &mut Vec<Event>) {
+        if let Some(tenant) = self.open(leg) {
+            events.push(Event { owner: tenant.owner, leg, outcome });
+        }
+    }
+
+    fn listen_for_alarm(&mut self) {
+        if let Some(event) = self.alarm.descriptor() {
+            let events = libc::POLLIN as u32;
+            let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events);
+            let multi = !self.options.mask.hides(Feature::MultishotPoll);
+            self.stats.in_flight.add(1);
+            self.ring.push(poll.multi(multi).build(), Tag::WAKE);
+        }
+    }
+
+    /// Files one completion.
+    fn file(&mut self, completion: &cqueue::Entry, events: &mut Vec<Event>) {
+        let tag = Tag::decode(completion.user_data()).expect("all tags are ours");
+        let (result, more) = (completion.result(), cqueue::more(completion.flags()));
+        let result = usize::try_from(result).map_err(|_| Errno::from_raw(-result));
+        if tag.cancel {
+            return self.file_cancel(tag, result);
+        }
+        if tag.operation == Operation::Wake {
+            return self.file_wake(result, more);
+        }
+        let buffer = cqueue::buffer_select(completion.flags());
+        let Some(tenant) = self.legs.get_mut(tag.leg) else {
+            debug_assert!(false, "a leg outlives its operations: {tag:?}");
+            self.stats.stale.add(1);
+            return;
+        };
+        if !more {
+            tenant.in_flight -= 1;
+            self.stats.in_flight.sub(1);
+        }
+        let leg = tag.leg;
+        match tag.operation {
+            Operation::Accept => self.file_accept(leg, result, more, events),
+            Operation::Connect => self.file_connect(leg, result.map(drop), events),
+            Operation::Receive => self.file_receive(leg, result, buffer, more, events),
+            Operation::Arrival => self.file_arrival(leg, result, events),
+            Operation::Send => self.file_send(leg, result, events),
+            Operation::WatchReadable => {
+                self.file_watch(leg, Interest::Readable, result, more, events)
+            }
+            Operation::WatchWritable => {
+                self.file_watch(leg, Interest::Writable, result, more, events)
+            }
+            Operation::WatchHangUp => self.file_watch(leg, Interest::HangUp, result, more, events),
+            Operation::SpliceIn => self.file_splice_in(leg, result, events),
+            Operation::SpliceOut => self.file_splice_out(leg, result, events),
+            Operation::Wake => unreachable!("filed above"),
+        }
+        self.free_if_done(leg);
+    }
+
+    fn file_wake(&mut self, result: Result<usize, Errno>, more: bool) {
+        let polled = self.alarm.descriptor().is_some();
+        if polled && !more {
+            self.stats.in_flight.sub(1);
+        }
+        if result == Err(Errno::ECANCELED) {
+            return;
+        }
+        self.alarm.heard();
+        self.stats.wakes.add(1);
+        if !polled {
+            self.stats.wakes_by_message.add(1);
+        } else if !more {
+            self.listen_for_alarm();
+        }
+    }
+
+    fn pool_total(&self) -> u64 {
+        Group::ALL.iter().map(|group| u64::from(self.pool.total(*group))).sum()
+    }
+
+    /// Buffers of a group that nobody holds.
+    fn free_buffers(&self, group: Group) -> usize {
+        self.pool.free(group) + self.provided[group.index()].posted() as usize
+    }
+
+    fn count_buffers(&self) {
+        let free: usize = Group::ALL.iter().map(|group| self.free_buffers(*group)).sum();
+        self.stats.buffers_free.set(free as u64);
+    }
+}
+
+impl Kernel for Uring {
+    fn now(&self) -> Time {
+        self.now
+    }
+
+    fn refresh(&mut self) -> Time {
+        self.refresh_clock()
+    }
+
+    fn listen(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
+        self.start_listening(descriptor, owner)
+    }
+
+    fn accept(&mut self, listener: Leg, on: bool) {
+        self.turn_accept(listener, on);
+    }
+
+    fn adopt(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
+        self.take_over(descriptor, owner)
+    }
+
+    fn connect(&mut self, address: SocketAddr, owner: Owner) -> Result<Leg, Errno> {
+        self.start_connecting(address, owner)
+    }
+
+    fn set_owner(&mut self, leg: Leg, owner: Owner) {
+        if let Some(tenant) = self.open_mut(leg) {
+            tenant.owner = owner;
+        }
+    }
+
+    fn peer(&self, leg: Leg) -> Option<SocketAddr> {
+        sockets::peer(self.open(leg)?.borrowed())
+    }
+
+    fn local(&self, leg: Leg) -> Option<SocketAddr> {
+        sockets::local(self.open(leg)?.borrowed())
+    }
+
+    fn receive(&mut self, leg: Leg, group: Group) {
+        self.start_receiving(leg, group);
+    }
+
+    fn receive_stop(&mut self, leg: Leg) -> Stop {
+        self.stop_receiving(leg)
+    }
+
+    fn bytes<'k>(&'k self, buffer: &'k Buffer) -> &'k [u8] {
+        self.pool.bytes(buffer)
+    }
+
+    fn release(&mut self, buffer: Buffer) {
+        self.pool.put(buffer.group(), buffer.index());
+    }
+
+    fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent {
+        self.enqueue(leg, chunk)
+    }
+
+    fn queued(&self, leg: Leg) -> Queued {
+        self.open(leg).map_or(Queued::default(), |tenant| tenant.queue.queued())
+    }
+
+    fn watch(&mut self, leg: Leg, interest: Interest, on: bool) {
+        self.turn_watch(leg, interest, on);
+    }
+
+    fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
+        self.open_pipe(source)
+    }
+
+    fn splice_in(&mut self, source: Leg, limit: usize) -> Splice {
+        self.fill_pipe(source, limit)
+    }
+
+    fn splice_out(&mut self, source: Leg, sink: Leg) -> Splice {
+        self.drain_pipe(source, sink)
+    }
+
+    fn pipe_level(&self, source: Leg) -> usize {
+        let conduit = self.open(source).and_then(|tenant| tenant.conduit.as_ref());
+        conduit.filter(|conduit| !conduit.abandoned).map_or(0, |conduit| conduit.pipe.level())
+    }
+
+    fn pipe_close(&mut self, source: Leg) {
+        self.close_pipe(source);
+    }
+
+    fn shutdown(&mut self, leg: Leg) {
+        if let Some(tenant) = self.open(leg).filter(|tenant| tenant.is_socket()) {
+            sockets::shutdown(tenant.borrowed());
+        }
+    }
+
+    fn close(&mut self, leg: Leg, how: Close) {
+        self.start_closing(leg, how);
+    }
+
+    fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
+        self.stats.turns.add(1);
+        let before = events.len();
+        self.hand_over_sends(events);
+        self.serve_receivers();
+        self.count_buffers();
+        let limit = until.map(|until| until.since(self.refresh_clock()));
+        let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
+        self.turn(u32::from(sleeps), limit.filter(|_| sleeps), events);
+        self.count_buffers();
+    }
+
+    fn waker(&self) -> Waker {
+        self.alarm.clone()
+    }
+
+    fn is_low(&self, group: Group) -> bool {
+        let free = self.free_buffers(group);
+        free < 4 || free < self.pool.total(group) as usize / 8
+    }
+
+    fn starved_since(&self) -> Option<Time> {
+        self.waiting.since()
+    }
+
+    fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        self.alarm.silence();
+        let settled = self.drain();
+        // SAFETY: here only, and not used after. The ring goes first: as long as it is open, the kernel may write to the
+        // pool and read the rings of provided buffers and the queues of legs.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
+        if !settled {
+            // A closed ring ends its operations at leisure. Freed, their memory would be somebody else's by then, and a
+            // late receive would corrupt it; so it stays allocated.
+            return std::mem::forget(std::mem::take(&mut self.legs));
+        }
+        for provided in &mut self.provided {
+            // SAFETY: here only, and not used after; nothing is in flight and the ring is closed.
+            unsafe { ManuallyDrop::drop(provided) };
+        }
+        // SAFETY: as above.
+        unsafe { ManuallyDrop::drop(&mut self.pool) };
+    }
+}

@@ -1,0 +1,209 @@
+//! Receiving: multishot into provided buffers; one buffer at a time when they are short; lines when there are none.
+//!
+//! ```text
+//! Off ──receive──▶ Bytes ──no buffer──▶ Buffer ──its turn──▶ Bytes ──end──▶ Off
+//!                   └──receive_stop──▶ Stop ──Stopped──▶ Off, or Bytes if asked again
+//! ```
+//!
+//! A multishot may end by itself, with bytes, without them, or for want of buffers: it is started again by the missing
+//! `MORE`, whatever the result. Plain descriptors wait for readiness first: they are non-blocking, so the ring would
+//! answer their read(2) with EAGAIN.
+
+use io_uring::{opcode, squeue};
+use nix::errno::Errno;
+
+use super::Uring;
+use super::provided::Provided;
+use super::tag::Operation;
+use super::tenant::Receive;
+use crate::buffers::{Buffer, Group};
+use crate::op::{Arrival, Event, Kernel, Leg, Outcome, Stop};
+use crate::options::Feature;
+
+impl Uring {
+    pub(super) fn start_receiving(&mut self, leg: Leg, group: Group) {
+        let Some(tenant) = self.open_mut(leg) else { return };
+        match tenant.receive {
+            Receive::Off => {}
+            Receive::Stop { .. } => {
+                tenant.receive = Receive::Stop { again: Some(group) };
+                return;
+            }
+            Receive::Connection | Receive::Buffer | Receive::Bytes => return,
+        }
+        tenant.group = group;
+        if tenant.connecting {
+            tenant.receive = Receive::Connection;
+        } else {
+            self.arm_in_turn(leg);
+        }
+    }
+
+    pub(super) fn stop_receiving(&mut self, leg: Leg) -> Stop {
+        let Some(tenant) = self.open_mut(leg) else { return Stop::Done };
+        match tenant.receive {
+            Receive::Off => Stop::Done,
+            Receive::Connection | Receive::Buffer => {
+                let (waited, group) = (tenant.receive == Receive::Buffer, tenant.group);
+                tenant.receive = Receive::Off;
+                if waited {
+                    self.waiting.leave(leg, group);
+                }
+                Stop::Done
+            }
+            Receive::Bytes => {
+                tenant.receive = Receive::Stop { again: None };
+                let arriving = tenant.arriving;
+                self.cancel(leg, if arriving { Operation::Arrival } else { Operation::Receive });
+                Stop::Later
+            }
+            Receive::Stop { .. } => {
+                tenant.receive = Receive::Stop { again: None };
+                Stop::Later
+            }
+        }
+    }
+
+    /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served.
+    pub(super) fn serve_receivers(&mut self) {
+        for group in Group::ALL {
+            let provided = &mut self.provided[group.index()];
+            provided.refill(&mut self.pool);
+            for _ in 0..provided.posted() {
+                let Some(leg) = self.waiting.next(group) else { break };
+                self.arm(leg);
+            }
+        }
+    }
+
+    /// Starts the receive, or joins the line if there is one.
+    pub(super) fn arm_in_turn(&mut self, leg: Leg) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        if self.waiting.is_empty(tenant.group) {
+            return self.arm(leg);
+        }
+        tenant.receive = Receive::Buffer;
+        self.waiting.join(leg, tenant.group, self.now);
+    }
+
+    fn arm(&mut self, leg: Leg) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        tenant.receive = Receive::Bytes;
+        tenant.arriving = !tenant.is_socket();
+        if tenant.arriving {
+            let poll = opcode::PollAdd::new(tenant.fd(), libc::POLLIN as u32).build();
+            return self.start(leg, Operation::Arrival, poll);
+        }
+        let (fd, group) = (tenant.fd(), tenant.group);
+        let once = self.options.mask.hides(Feature::MultishotReceive) || self.is_low(group);
+        let group = Provided::id(group);
+        let entry = if once {
+            let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();
+            receive.flags(squeue::Flags::BUFFER_SELECT)
+        } else {
+            opcode::RecvMulti::new(fd, group).build()
+        };
+        self.legs.get_mut(leg).expect("found above").multishot = !once;
+        self.start(leg, Operation::Receive, entry);
+    }
+
+    /// A plain descriptor has bytes, or an end.
+    pub(super) fn file_arrival(
+        &mut self,
+        leg: Leg,
+        result: Result<usize, Errno>,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        if result.is_err() || tenant.closing || tenant.receive != Receive::Bytes {
+            return self.end_receive(leg, Err(Errno::ECANCELED), events);
+        }
+        tenant.arriving = false;
+        tenant.multishot = false;
+        let group = Provided::id(tenant.group);
+        let length = tenant.group.capacity() as u32;
+        let read = opcode::Read::new(tenant.fd(), std::ptr::null_mut(), length);
+        let read = read.offset(u64::MAX).buf_group(group).build();
+        self.start(leg, Operation::Receive, read.flags(squeue::Flags::BUFFER_SELECT));
+    }
+
+    /// A receive has completed, or one of many.
+    pub(super) fn file_receive(
+        &mut self,
+        leg: Leg,
+        result: Result<usize, Errno>,
+        buffer: Option<u16>,
+        more: bool,
+        events: &mut Vec<Event>,
+    ) {
+        if let Some(index) = buffer {
+            self.file_buffer(leg, u32::from(index), result.unwrap_or(0), events);
+        }
+        if !more {
+            self.end_receive(leg, result, events);
+        }
+    }
+
+    fn file_buffer(&mut self, leg: Leg, index: u32, len: usize, events: &mut Vec<Event>) {
+        let Some(tenant) = self.legs.get(leg) else { return };
+        let group = tenant.group;
+        self.provided[group.index()].taken();
+        if len == 0 || tenant.closing {
+            return self.pool.put(group, index);
+        }
+        self.stats.received_bytes.add(len as u64);
+        self.tell(leg, Outcome::Received(Buffer::filled(group, index, len)), events);
+    }
+
+    /// The receive is over; the result says why.
+    fn end_receive(&mut self, leg: Leg, result: Result<usize, Errno>, events: &mut Vec<Event>) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        let state = std::mem::replace(&mut tenant.receive, Receive::Off);
+        if tenant.closing {
+            return;
+        }
+        let arrival = match result {
+            Ok(0) => Arrival::Ended,
+            // The master side of a terminal says so when the last slave is closed.
+            Err(Errno::EIO) if !tenant.is_socket() => Arrival::Ended,
+            Ok(_) | Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EAGAIN | Errno::EINTR) => {
+                return self.go_on_receiving(leg, state, result, events);
+            }
+            Err(errno) => Arrival::Failed(errno),
+        };
+        self.tell(leg, Outcome::ReceiveEnded(arrival), events);
+    }
+
+    /// The receive is over, the stream isn't.
+    fn go_on_receiving(
+        &mut self,
+        leg: Leg,
+        state: Receive,
+        result: Result<usize, Errno>,
+        events: &mut Vec<Event>,
+    ) {
+        match state {
+            Receive::Stop { again } => {
+                self.tell(leg, Outcome::ReceiveEnded(Arrival::Stopped), events);
+                if let Some(group) = again {
+                    self.start_receiving(leg, group);
+                }
+            }
+            _ if result == Err(Errno::ENOBUFS) => self.wait_for_buffer(leg),
+            _ => {
+                if self.legs.get(leg).is_some_and(|tenant| tenant.multishot) {
+                    self.stats.multishot_rearmed.add(1);
+                }
+                self.arm_in_turn(leg);
+            }
+        }
+    }
+
+    fn wait_for_buffer(&mut self, leg: Leg) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        tenant.receive = Receive::Buffer;
+        let group = tenant.group;
+        self.provided[group.index()].exhausted();
+        self.waiting.join(leg, group, self.now);
+    }
+}
