@@ -8,8 +8,15 @@
 pub mod close;
 pub mod config;
 pub mod control;
+pub mod engine;
+pub mod layers;
 pub mod metrics;
 pub mod policy;
-
-/// What values of this crate are made of, for crates that stand on it.
-pub use penstock_ring as ring;
+pub mod relay;
+pub mod session;
+pub mod sessions;
+pub mod shared;
+pub mod siblings;
+pub mod timers;
+pub mod turn;
+pub mod worker;

@@ -44,6 +44,24 @@ pub fn bind_listener(address: SocketAddr, backlog: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+/// Finds out whether somebody listens on `address` already: with `SO_REUSEPORT` alone, another process of the same user
+/// could go unnoticed and take a share of the connections. Port 0 is always free.
+///
+/// # Errors
+/// Of socket(2), bind(2), listen(2) without `SO_REUSEPORT`.
+pub fn ensure_free(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1)
+}
+
 /// A TCP socket to connect to `address`.
 ///
 /// # Errors

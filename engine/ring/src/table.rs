@@ -72,6 +72,23 @@ impl<T> Table<T> {
         })
     }
 
+    /// The tenants of at most `count` slots from `from` on, and the slot to go on with; none: that was all.
+    pub fn slice(&self, from: u32, count: u32) -> (impl Iterator<Item = (Leg, &T)>, Option<u32>) {
+        let slots = (self.chunks.len() * CHUNK) as u32;
+        let end = from.saturating_add(count).min(slots);
+        let tenants = (from..end).filter_map(|slot| {
+            let leg = self.tenant(slot)?;
+            Some((leg, self.get(leg)?))
+        });
+        (tenants, (end < slots).then_some(end))
+    }
+
+    /// The handle of a slot's present tenant.
+    pub fn tenant(&self, slot: u32) -> Option<Leg> {
+        let place = self.chunks.get(slot as usize / CHUNK)?.get(slot as usize % CHUNK)?;
+        place.tenant.is_some().then_some(Leg { slot, generation: place.generation })
+    }
+
     /// Number of tenants.
     pub fn len(&self) -> usize {
         self.len

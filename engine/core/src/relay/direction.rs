@@ -1,0 +1,146 @@
+//! One direction of a tunnel: where it stands, and what it has carried.
+
+use std::time::Duration;
+
+use penstock_ring::{Group, Time};
+
+use super::pace::Pace;
+
+/// Without a byte for so long, a spliced direction gives its pipe back.
+pub const QUIET: Duration = Duration::from_millis(250);
+
+/// A direction of a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Way {
+    /// What the client sends.
+    ToTarget,
+    /// What the target sends.
+    ToClient,
+}
+
+impl Way {
+    /// Both.
+    pub const BOTH: [Way; 2] = [Way::ToTarget, Way::ToClient];
+
+    /// The other one.
+    pub fn back(self) -> Way {
+        match self {
+            Way::ToTarget => Way::ToClient,
+            Way::ToClient => Way::ToTarget,
+        }
+    }
+}
+
+/// How a direction's bytes are moved.
+///
+/// ```text
+///          bulk                  no operation in flight, nothing queued
+///  Copy ─────────▶ Quiesce(Splice) ─────────────────────────────────────▶ Splice
+///    ▲                                                                      │
+///    └───────────── pipe empty ──── Quiesce(Copy) ◀──── quiet or thin ──────┘
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mover {
+    /// Through pool buffers and the layers.
+    Copy,
+    /// Through a pipe, unseen.
+    Splice,
+    /// On its way from one to the other: nothing new is read, all that was read is delivered.
+    Quiesce(Goal),
+}
+
+/// What follows when a direction has become quiet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Goal {
+    /// Splicing; the pipe is there already.
+    Splice,
+    /// Copying.
+    Copy,
+}
+
+impl Mover {
+    /// The word for it in listings.
+    pub fn label(self) -> &'static str {
+        match self {
+            Mover::Copy => "copy",
+            Mover::Splice => "splice",
+            Mover::Quiesce(_) => "quiesce",
+        }
+    }
+}
+
+/// Whether the kernel was asked for the source's bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Receiving {
+    /// It was not, or it has said its last word.
+    Off,
+    /// It was.
+    On,
+    /// It was told to stop and has not said its last word.
+    Stopping,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Direction {
+    pub(super) mover: Mover,
+    pub(super) receiving: Receiving,
+    /// Buffers to receive into.
+    pub(super) group: Group,
+    /// Not reading because the sink is slow.
+    pub(super) paused: bool,
+    /// The source sends no more, or nobody listens to it any more.
+    pub(super) ended: bool,
+    /// All was delivered, or given up.
+    pub(super) done: bool,
+    /// Ring splices in flight: into the pipe, out of it.
+    pub(super) in_flight: [bool; 2],
+    /// Bytes queued at the sink, before all others, that are no payload: our replies.
+    pub(super) overhead: u32,
+    /// Changes of mover.
+    pub(super) switches: u32,
+    /// Payload that the sink has accepted, in bytes.
+    pub(super) bytes: u64,
+    /// Of these, through a pipe.
+    pub(super) spliced: u64,
+    /// The last time that payload moved.
+    pub(super) moved_at: Time,
+    /// The last time that a spliced direction was found not to be quiet.
+    pub(super) checked_at: Time,
+    /// No promotion is tried before.
+    pub(super) splice_after: Time,
+    pub(super) pace: Pace,
+}
+
+impl Direction {
+    pub(super) fn new(now: Time) -> Direction {
+        Direction {
+            mover: Mover::Copy,
+            receiving: Receiving::Off,
+            group: Group::Small,
+            paused: false,
+            ended: false,
+            done: false,
+            in_flight: [false; 2],
+            overhead: 0,
+            switches: 0,
+            bytes: 0,
+            spliced: 0,
+            moved_at: now,
+            checked_at: now,
+            splice_after: Time(0),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Whether a pipe is held.
+    pub(super) fn has_pipe(&self) -> bool {
+        self.mover != Mover::Copy
+    }
+
+    /// When a spliced direction without traffic should give its pipe back.
+    pub(super) fn quiet_at(&self) -> Option<Time> {
+        (self.mover == Mover::Splice && !self.ended)
+            .then(|| self.moved_at.max(self.checked_at) + QUIET)
+    }
+}

@@ -1,0 +1,98 @@
+//! Quiesce: the one way from a state in which bytes flow to one in which none is under way.
+//!
+//! Receiving stops, everything that still arrives is delivered, and when no operation is in flight and queue and pipe are
+//! empty, the direction is quiet and its [`Goal`] begins. No byte is lost or overtaken, on any kernel, however late
+//! the last one comes.
+
+use std::time::Duration;
+
+use penstock_ring::{Interest, Kernel, NoPipe};
+
+use super::{Goal, Mover, Receiving, Relay, Way};
+use crate::turn::{Step, Turn};
+
+/// After a promotion that found no pipe, the next one waits so long.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Relay {
+    /// Begins the way to `goal`. A direction that can't go there stays as it is.
+    pub(super) fn quiesce<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) -> Step {
+        if goal == Goal::Splice && !self.take_pipe(way, turn) {
+            return Step::Continue(());
+        }
+        self.ways[way as usize].mover = Mover::Quiesce(goal);
+        turn.counters.quiesce[0].add(1);
+        match goal {
+            Goal::Splice => self.stop_listening(way, turn),
+            // The sink is still watched: what is in the pipe may have to wait for it.
+            Goal::Copy => turn.kernel.watch(self.source(way), Interest::Readable, false),
+        }
+        self.settle(way, turn)
+    }
+
+    /// Looks whether something that was waited for has come about: quiet, or the end.
+    pub(super) fn settle<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
+        if self.is_quiet(way, turn) {
+            if let Mover::Quiesce(goal) = self.ways[way as usize].mover {
+                turn.counters.quiesce[1].add(1);
+                self.arrive(way, goal, turn);
+            }
+            if self.ways[way as usize].ended {
+                return self.delivered(way, turn);
+            }
+        }
+        Step::Continue(())
+    }
+
+    /// Nothing of this direction is under way: not in the kernel's hands, not queued, not in the pipe.
+    fn is_quiet<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
+        let direction = &self.ways[way as usize];
+        let settled = match direction.mover {
+            Mover::Copy | Mover::Quiesce(Goal::Splice) => direction.receiving == Receiving::Off,
+            Mover::Splice | Mover::Quiesce(Goal::Copy) => direction.in_flight == [false; 2],
+        };
+        settled
+            && turn.kernel.queued(self.sink(way)).bytes == 0
+            && (!direction.has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0)
+    }
+
+    fn arrive<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) {
+        let source = self.source(way);
+        let direction = &mut self.ways[way as usize];
+        direction.pace.reset();
+        direction.paused = false;
+        direction.checked_at = turn.now;
+        let goal = if direction.ended { Goal::Copy } else { goal };
+        if goal == Goal::Splice {
+            direction.mover = Mover::Splice;
+            turn.kernel.watch(source, Interest::Readable, true);
+            turn.kernel.watch(self.sink(way), Interest::Writable, true);
+        } else {
+            self.drop_pipe(way, turn);
+            self.listen(way, turn);
+        }
+        self.ways[way as usize].switches += 1;
+        turn.counters.switches[usize::from(goal == Goal::Splice)].add(1);
+    }
+
+    fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {
+        let Err(cause) = turn.kernel.pipe_open(self.source(way)) else {
+            return true;
+        };
+        if cause != NoPipe::Off {
+            turn.counters.splice_refused.add(1);
+        }
+        self.ways[way as usize].splice_after = turn.now + RETRY;
+        false
+    }
+
+    /// Gives the pipe back, with whatever is in it, and splices no more.
+    pub(super) fn drop_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
+        if self.ways[way as usize].has_pipe() {
+            self.ways[way as usize].mover = Mover::Copy;
+            turn.kernel.watch(self.source(way), Interest::Readable, false);
+            turn.kernel.watch(self.sink(way), Interest::Writable, false);
+            turn.kernel.pipe_close(self.source(way));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Allow, Deny or Pending: who may reach what, judged on the address really connected to.
+//!
+//! A literal address is judged at once. A name is judged before it is resolved where a rule decides without the address,
+//! and each of its addresses again afterwards, so that no answer of a name server opens what the rules close.
+
+use std::net::{IpAddr, SocketAddr};
+
+use penstock_proto::http::Host;
+use penstock_ring::{Kernel, Time};
+
+use super::prelude::Opening;
+use super::{Session, State};
+use crate::close::{Cause, Side};
+use crate::control::{Question, ResolveError};
+use crate::policy::{Query, Verdict, Why};
+use crate::turn::{Step, Turn};
+
+impl Session {
+    pub(super) fn admit<K: Kernel>(&mut self, opening: Box<Opening>, turn: &mut Turn<K>) -> Step {
+        let host = &opening.request.target.host;
+        let first = self.judge(&opening, host.address(), turn);
+        let literal = host.address();
+        let name = match host {
+            Host::Name(name) => Some(name.as_str().into()),
+            _ => None,
+        };
+        self.state = State::AwaitName(opening);
+        match (first, literal, name) {
+            (Err(cause), ..) => self.refuse(Side::Penstock, cause, None, turn),
+            (Ok(()), Some(address), _) => self.name_resolved(Ok(vec![address]), turn),
+            (Ok(()), None, Some(name)) => self.ask_for(name, turn),
+            (Ok(()), None, None) => Step::Continue(()),
+        }
+    }
+
+    fn ask_for<K: Kernel>(&mut self, name: Box<str>, turn: &mut Turn<K>) -> Step {
+        let question = Question::Resolve { id: self.handle.id(turn.worker), name };
+        if turn.outside.ask(question).is_err() {
+            turn.counters.questions_refused.add(1);
+            return self.refuse(Side::Penstock, Cause::Overloaded, None, turn);
+        }
+        Step::Continue(())
+    }
+
+    /// The target's addresses are known: those that the rules allow are dialled.
+    pub(super) fn name_resolved<K: Kernel>(
+        &mut self,
+        result: Result<Vec<IpAddr>, ResolveError>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let State::AwaitName(mut opening) = std::mem::replace(&mut self.state, State::Between)
+        else {
+            return Step::Continue(());
+        };
+        turn.counters.setup[1].record(turn.now.since(opening.requested_at));
+        let mut denied = None;
+        let mut allow = |address: &IpAddr| {
+            self.judge(&opening, Some(*address), turn)
+                .map_err(|cause| denied.get_or_insert(cause))
+                .is_ok()
+        };
+        let outcome =
+            result.map(|addresses| addresses.into_iter().filter(|a| allow(a)).collect::<Vec<_>>());
+        let port = opening.request.target.port;
+        match outcome {
+            Ok(addresses) if !addresses.is_empty() => {
+                opening.candidates =
+                    interleave(addresses).map(|ip| SocketAddr::new(ip, port)).collect();
+                opening.dial_at = turn.now;
+                self.state = State::AwaitConnection(opening);
+                self.dial(turn)
+            }
+            other => {
+                self.state = State::AwaitName(opening);
+                let (side, cause) = match (other, denied) {
+                    (Err(ResolveError::Failed), _) => (Side::Target, Cause::NameLookupFailed),
+                    (Ok(_), Some(cause)) => (Side::Penstock, cause),
+                    (Err(ResolveError::NotFound) | Ok(_), _) => (Side::Target, Cause::NameNotFound),
+                };
+                self.refuse(side, cause, None, turn)
+            }
+        }
+    }
+
+    /// What the rules say of the target, or of one of its addresses.
+    fn judge<K: Kernel>(
+        &self,
+        opening: &Opening,
+        address: Option<IpAddr>,
+        turn: &Turn<K>,
+    ) -> Result<(), Cause> {
+        let target = &opening.request.target;
+        if address.is_some_and(|ip| turn.shared.is_own(SocketAddr::new(ip, target.port))) {
+            return Err(Cause::Loop);
+        }
+        let rules = &self.listener().rules;
+        let name = match &target.host {
+            Host::Name(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let wall = if rules.need_time() { turn.outside.wall_time() } else { Default::default() };
+        let query = Query {
+            client: self.facts.client.map(|client| client.ip()),
+            local: turn.kernel.local(self.client),
+            method: "CONNECT",
+            host: name,
+            address,
+            port: target.port,
+            time: (wall.weekday, wall.minute),
+        };
+        match rules.evaluate(&query) {
+            Verdict::Allow { .. } | Verdict::NeedAddress => Ok(()),
+            Verdict::Deny { why: Why::LocalTarget, .. } => Err(Cause::LocalTarget),
+            Verdict::Deny { .. } => Err(Cause::AccessDenied),
+        }
+    }
+}
+
+/// The order in which addresses are tried: families in turn, the first one's first (RFC 8305 §4).
+fn interleave(addresses: Vec<IpAddr>) -> impl Iterator<Item = IpAddr> {
+    let first_is_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|ip| ip.is_ipv6() == first_is_v6);
+    first.reverse();
+    second.reverse();
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        if turn {
+            first.pop().or_else(|| second.pop())
+        } else {
+            second.pop().or_else(|| first.pop())
+        }
+    })
+}
+
+impl Opening {
+    /// Whether the client was told to wait for longer than it was promised.
+    pub(super) fn is_late(&self, now: Time) -> bool {
+        self.deadline <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let v4 = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let v6 = |n: u16| IpAddr::from([0xfc00, 0, 0, 0, 0, 0, 0, n]);
+        let order: Vec<_> = interleave(vec![v6(1), v6(2), v6(3), v4(1)]).collect();
+        assert_eq!(order, [v6(1), v4(1), v6(2), v6(3)]);
+        assert_eq!(interleave(vec![v4(1), v4(2)]).collect::<Vec<_>>(), [v4(1), v4(2)]);
+    }
+}

@@ -1,0 +1,235 @@
+//! The life of one connection, as a plain value stepped by outcomes and timers.
+//!
+//! ```text
+//!  accept ─▶ AwaitProxyHeader ─▶ AwaitRequest ─▶ AwaitName ─▶ AwaitConnection ─▶ Relay ─▶ end
+//!                │                    │              │               │
+//!                │ (silent)           └──────────────┴───────────────┴─▶ AwaitGoodbye ─▶ end
+//!                └▶ end                        refused: the reply is being read
+//! ```
+//!
+//! In: outcomes of its legs, answers, and the time. Out: verbs, and a [`Step`]. It holds no descriptor and no buffer, can
+//! be dropped at any moment, and does nothing by itself: the worker closes its legs and writes its record.
+
+mod admission;
+mod dial;
+mod facts;
+mod goodbye;
+mod prelude;
+mod refusal;
+mod relaying;
+
+use std::sync::Arc;
+
+use penstock_ring::{Close, Event, Kernel, Leg, Outcome, Time};
+
+use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::config::{Config, Listener};
+use crate::control::{Record, ResolveError, TunnelInfo};
+use crate::relay::Relay;
+use crate::sessions::{Handle, Role};
+use crate::turn::{Step, Turn};
+
+use facts::Facts;
+use goodbye::Goodbye;
+use prelude::{Opening, Prelude};
+
+/// A connection in any of its states.
+#[derive(Debug)]
+pub struct Session {
+    handle: Handle,
+    config: Arc<Config>,
+    client: Leg,
+    started: Time,
+    facts: Facts,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    AwaitProxyHeader(Box<Prelude>),
+    AwaitRequest(Box<Prelude>),
+    AwaitName(Box<Opening>),
+    AwaitConnection(Box<Opening>),
+    Relay(Relay),
+    AwaitGoodbye(Box<Goodbye>),
+    /// Being moved from one state to the next; never seen from outside.
+    Between,
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new<K: Kernel>(
+        config: Arc<Config>,
+        listener: u16,
+        client: Leg,
+        has_place: bool,
+        turn: &Turn<K>,
+    ) -> Session {
+        let facts = Facts::new(listener, has_place, turn.kernel.peer(client));
+        let handle = Handle { slot: 0, generation: 0 };
+        Session { handle, config, client, started: turn.now, facts, state: State::Between }
+    }
+
+    /// Begins, once the session has its place in the table.
+    pub fn begin<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
+        self.handle = handle;
+        self.await_prelude(turn)
+    }
+
+    /// Begins only to say that there is no room.
+    pub fn turn_away<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
+        self.handle = handle;
+        self.refuse(Side::Penstock, Cause::Overloaded, None, turn)
+    }
+
+    /// Takes one outcome of one of its legs.
+    pub fn step<K: Kernel>(&mut self, role: Role, event: Event, turn: &mut Turn<K>) -> Step {
+        let Event { leg, outcome, .. } = event;
+        match self.state {
+            State::Relay(_) => self.step_relay(leg, outcome, turn),
+            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => self.step_prelude(outcome, turn),
+            State::AwaitName(_) | State::AwaitConnection(_) => match role {
+                Role::Client => self.step_early(outcome, turn),
+                Role::Target => self.step_dial(leg, outcome, turn),
+            },
+            State::AwaitGoodbye(_) if leg == self.client => self.step_goodbye(outcome, turn),
+            State::AwaitGoodbye(_) | State::Between => {
+                discard(outcome, turn);
+                Step::Continue(())
+            }
+        }
+    }
+
+    /// Takes the addresses of the name it asked for. An answer that nobody waits for is counted and dropped.
+    pub fn resolved<K: Kernel>(
+        &mut self,
+        result: Result<Vec<std::net::IpAddr>, ResolveError>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        match self.state {
+            State::AwaitName(_) => self.name_resolved(result, turn),
+            _ => {
+                turn.counters.answers_stale.add(1);
+                Step::Continue(())
+            }
+        }
+    }
+
+    /// The earliest time at which [`expired`](Self::expired) has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        let timeouts = &self.listener().timeouts;
+        let own = match &self.state {
+            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => {
+                Some(self.started + timeouts.handshake)
+            }
+            State::AwaitName(opening) | State::AwaitConnection(opening) => opening.deadline(),
+            State::Relay(relay) => {
+                [relay.deadline(), self.idle_deadline(relay)].into_iter().flatten().min()
+            }
+            State::AwaitGoodbye(goodbye) => Some(goodbye.until),
+            State::Between => None,
+        };
+        own.into_iter().chain(self.lifetime_end()).min()
+    }
+
+    /// Does what is due by now.
+    pub fn expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        if !matches!(self.state, State::AwaitGoodbye(_))
+            && self.lifetime_end().is_some_and(|end| end <= turn.now)
+        {
+            return Step::Break(CloseReason::new(Side::Penstock, self.phase(), Cause::LifetimeEnd));
+        }
+        match &self.state {
+            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => self.prelude_expired(turn),
+            State::AwaitName(_) | State::AwaitConnection(_) => self.dial_expired(turn),
+            State::Relay(_) => self.relay_expired(turn),
+            State::AwaitGoodbye(goodbye) if goodbye.until <= turn.now => {
+                Step::Break(goodbye.reason)
+            }
+            State::AwaitGoodbye(_) | State::Between => Step::Continue(()),
+        }
+    }
+
+    /// Splices for one direction.
+    pub fn run<K: Kernel>(&mut self, way: crate::relay::Way, turn: &mut Turn<K>) -> Step {
+        let State::Relay(relay) = &mut self.state else { return Step::Continue(()) };
+        let step = relay.run(way, turn);
+        self.tell_siblings(turn.now);
+        step
+    }
+
+    /// Pool memory that its legs' queues hold, in bytes.
+    pub fn memory<K: Kernel>(&self, kernel: &K) -> usize {
+        match &self.state {
+            State::Relay(relay) => relay.legs().iter().map(|leg| kernel.queued(*leg).memory).sum(),
+            _ => kernel.queued(self.client).memory,
+        }
+    }
+
+    /// How far it has come.
+    pub fn phase(&self) -> Phase {
+        match &self.state {
+            State::AwaitProxyHeader(_) => Phase::ProxyHeader,
+            State::AwaitRequest(_) | State::Between => Phase::Request,
+            State::AwaitName(_) => Phase::Admission,
+            State::AwaitConnection(_) => Phase::Connect,
+            State::Relay(_) => Phase::Relay,
+            State::AwaitGoodbye(goodbye) => goodbye.reason.phase,
+        }
+    }
+
+    /// Closes every leg, and tells what it was.
+    pub fn end<K: Kernel>(self, reason: CloseReason, turn: &mut Turn<K>) -> Record {
+        let elapsed = turn.now.since(self.started);
+        turn.kernel.close(self.client, Close::Normal);
+        let (mut bytes, mut spliced) = ([0; 2], 0);
+        match &self.state {
+            State::Relay(relay) => {
+                (bytes, spliced) = (relay.bytes(), relay.spliced());
+                turn.counters.tunnels.sub(1);
+                turn.kernel.close(relay.legs()[1], Close::Normal);
+            }
+            State::AwaitName(opening) | State::AwaitConnection(opening) => {
+                opening.close_attempts(turn)
+            }
+            _ => {}
+        }
+        self.facts.into_record(self.handle.id(turn.worker), reason, elapsed, bytes, spliced, turn)
+    }
+
+    /// As `/tunnels` shows it.
+    pub fn info(&self, worker: u8, now: Time) -> TunnelInfo {
+        let mut info = self.facts.info(self.handle.id(worker), self.phase());
+        info.age = now.since(self.started);
+        info.idle = info.age;
+        if let State::Relay(relay) = &self.state {
+            info.idle = now.since(relay.last_active());
+            info.bytes = relay.bytes();
+            info.mover = relay.movers();
+            info.switches = relay.switches();
+        }
+        info
+    }
+
+    /// Whether it counts against the limit of tunnels.
+    pub fn has_place(&self) -> bool {
+        self.facts.has_place
+    }
+
+    fn listener(&self) -> &Listener {
+        &self.config.listeners[usize::from(self.facts.listener)]
+    }
+
+    fn lifetime_end(&self) -> Option<Time> {
+        self.listener().timeouts.lifetime.map(|lifetime| self.started + lifetime)
+    }
+}
+
+/// Puts back what an outcome carries, when nobody wants it.
+pub fn discard<K: Kernel>(outcome: Outcome, turn: &mut Turn<K>) {
+    match outcome {
+        Outcome::Received(buffer) => turn.kernel.release(buffer),
+        Outcome::Accepted(leg) => turn.kernel.close(leg, Close::Normal),
+        _ => {}
+    }
+}

@@ -1,0 +1,189 @@
+//! What a refused client is told: side, phase, what was expected, what came, what to do. No secrets, no surmises.
+
+use penstock_proto::http::{self, reply::Refusal};
+use penstock_ring::{Errno, Kernel};
+
+use super::{Session, State};
+use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::relay::Receiving;
+use crate::turn::{Step, Turn};
+
+/// Seconds after which an overloaded proxy may be asked again.
+const RETRY_AFTER: u32 = 5;
+
+/// One row of the table of refusals.
+struct Row {
+    status: u16,
+    error: &'static str,
+    expected: &'static str,
+    came: &'static str,
+    advice: &'static str,
+}
+
+impl Session {
+    /// Answers with the reason, and lets the client read it.
+    pub(super) fn refuse<K: Kernel>(
+        &mut self,
+        side: Side,
+        cause: Cause,
+        errno: Option<Errno>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let reason = CloseReason::new(side, self.phase(), cause);
+        let mut row = row(cause);
+        if cause == Cause::ConnectTimeout {
+            row.status = self.listener().connect_timeout_status;
+        }
+        if let Some(errno) = errno {
+            self.facts.detail = Some(errno.desc().into());
+        }
+        self.answer(reason, &row, row.came, errno.map_or(0, |errno| errno as i32), turn)
+    }
+
+    /// Answers a head that breaks the grammar or the limits.
+    pub(super) fn refuse_head<K: Kernel>(
+        &mut self,
+        error: http::Error,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let cause = match error.status() {
+            414 | 431 => Cause::TooLarge,
+            405 | 501 => Cause::MethodRefused,
+            _ => Cause::BadRequest,
+        };
+        let came = error.to_string();
+        let row = Row {
+            status: error.status(),
+            error: error.squid_name(),
+            expected: "CONNECT host:port HTTP/1.1",
+            came: "",
+            advice: "use this port as an HTTP proxy for CONNECT only",
+        };
+        self.facts.detail = Some(came.as_str().into());
+        self.answer(CloseReason::new(Side::Client, Phase::Request, cause), &row, &came, 0, turn)
+    }
+
+    fn answer<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        row: &Row,
+        came: &str,
+        errno: i32,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let date = http_date(turn.outside.wall_time().unix);
+        let mut reply = Vec::with_capacity(1024);
+        let refusal = Refusal {
+            status: row.status,
+            error: row.error,
+            errno,
+            side: reason.side.label(),
+            phase: reason.phase.label(),
+            expected: row.expected,
+            came,
+            advice: row.advice,
+            date: &date,
+            retry_after: (reason.cause == Cause::Overloaded).then_some(RETRY_AFTER),
+            allow: (row.status == 405).then_some("CONNECT"),
+        };
+        refusal.write(&mut reply);
+        self.facts.status = row.status;
+        let (receiving, ended) = match &self.state {
+            State::AwaitName(opening) | State::AwaitConnection(opening) => {
+                opening.close_attempts(turn);
+                (opening.receiving, opening.client_ended)
+            }
+            // A prelude takes one buffer at a time; between two of them nothing is asked for.
+            _ => (Receiving::Off, false),
+        };
+        self.say_goodbye(reason, reply.into(), receiving, ended, turn)
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+fn http_date(unix: u64) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(unix))
+}
+
+fn row(cause: Cause) -> Row {
+    let (status, error, expected, came, advice) = match cause {
+        Cause::AccessDenied => (
+            403,
+            "ERR_ACCESS_DENIED",
+            "a target that the access rules allow",
+            "one that they deny",
+            "ask the operator to allow it in `access`",
+        ),
+        Cause::LocalTarget => (
+            403,
+            "ERR_ACCESS_DENIED",
+            "a target that is not the proxy's own host",
+            "a loopback, link-local or unspecified address",
+            "the operator can name it in a `dst` list of an allow rule",
+        ),
+        Cause::Loop => (
+            403,
+            "ERR_ACCESS_DENIED",
+            "a target behind the proxy",
+            "the proxy itself",
+            "check the target: it leads back here",
+        ),
+        Cause::NameNotFound => (
+            503,
+            "ERR_DNS_FAIL",
+            "a name with an address",
+            "no such name",
+            "check the target's name, and the name service of the proxy's host",
+        ),
+        Cause::NameLookupFailed => (
+            503,
+            "ERR_DNS_FAIL",
+            "an answer of the name service",
+            "none in time",
+            "check the name service of the proxy's host",
+        ),
+        Cause::ConnectRefused => (
+            503,
+            "ERR_CONNECT_FAIL",
+            "a listening target",
+            "connection refused",
+            "check that the console's server listens on this port",
+        ),
+        Cause::ConnectTimeout => (
+            503,
+            "ERR_CONNECT_FAIL",
+            "a connection to the target",
+            "none in time",
+            "check routes and firewalls between the proxy and the target",
+        ),
+        Cause::Overloaded => (
+            503,
+            "ERR_CANNOT_FORWARD",
+            "room for one more connection",
+            "the limit is reached",
+            "try again later; the operator can raise `max_tunnels`",
+        ),
+        Cause::Exhausted => (
+            503,
+            "ERR_CANNOT_FORWARD",
+            "descriptors and memory for one more connection",
+            "none left",
+            "try again later; the operator can raise the descriptor limit",
+        ),
+        Cause::HandshakeTimeout => (
+            408,
+            "ERR_READ_TIMEOUT",
+            "a whole request head in time",
+            "a part of one",
+            "send the request at once",
+        ),
+        _ => (
+            503,
+            "ERR_CONNECT_FAIL",
+            "a route to the target",
+            "none",
+            "check routes and firewalls between the proxy and the target",
+        ),
+    };
+    Row { status, error, expected, came, advice }
+}

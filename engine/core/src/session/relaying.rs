@@ -1,0 +1,164 @@
+//! From the reply on: the tunnel's own states are the relay's, its time-outs are here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use penstock_proto::http::reply::ESTABLISHED;
+use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
+use penstock_ring::{Kernel, Leg, Outcome, Time};
+
+use super::prelude::Opening;
+use super::{Session, State, discard};
+use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::config::{IdleScope, SendProxy};
+use crate::relay::{Relay, Way, way_from};
+use crate::siblings::Group;
+use crate::turn::{Step, Turn};
+
+/// A busy tunnel tells its siblings so at most this often, as a part of the idle time-out.
+const TELL_PARTS: u32 = 8;
+
+impl Session {
+    /// Both legs stand: replies, sends on what came ahead, and lets the bytes flow.
+    pub(super) fn begin_relay<K: Kernel>(
+        &mut self,
+        opening: Opening,
+        target: Leg,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let Opening { request, early, receiving, client_ended, .. } = opening;
+        let limit = self.config.engine.per_direction;
+        let half_close = self.listener().half_close;
+        let mut relay = Relay::new(self.handle, self.client, target, half_close, limit, turn.now);
+        self.join_siblings(turn.now, turn);
+        self.facts.status = 200;
+        self.facts.reply_bytes += ESTABLISHED.len() as u32;
+        turn.counters.setup[3].record(turn.now.since(self.started));
+        turn.counters.tunnels.add(1);
+        turn.counters.tunnels_total.add(1);
+        let header = self.proxy_header(&request.target.host.to_string(), turn);
+        let start = || {
+            relay.say(Way::ToClient, Bytes::from_static(ESTABLISHED), turn)?;
+            if !header.is_empty() {
+                relay.say(Way::ToTarget, header.into(), turn)?;
+            }
+            if !early.is_empty() {
+                relay.early(Way::ToTarget, early, turn)?;
+            }
+            relay.start(receiving, client_ended, turn)
+        };
+        let step = start();
+        self.state = State::Relay(relay);
+        step
+    }
+
+    pub(super) fn step_relay<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        outcome: Outcome,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let State::Relay(relay) = &mut self.state else { return Step::Continue(()) };
+        let side = match relay.legs() {
+            [client, _] if client == leg => Side::Client,
+            [_, target] if target == leg => Side::Target,
+            // An attempt that lost the race.
+            _ => {
+                discard(outcome, turn);
+                return Step::Continue(());
+            }
+        };
+        // What a leg receives goes its own way; what a leg sends came the other way.
+        let fed = way_from(side);
+        let step = match outcome {
+            Outcome::Received(buffer) => relay.received(fed, buffer, turn),
+            Outcome::ReceiveEnded(arrival) => relay.receive_ended(fed, arrival, turn),
+            Outcome::Sent(bytes) => relay.sent(fed.back(), bytes, turn),
+            Outcome::SendFailed(errno) => relay.sink_failed(fed.back(), errno, turn),
+            Outcome::SplicedIn(result) => relay.spliced_in(fed, result, turn),
+            Outcome::SplicedOut(result) => relay.spliced_out(fed, result, turn),
+            Outcome::Ready(readiness) => {
+                relay.ready(side, readiness, turn);
+                Step::Continue(())
+            }
+            other => {
+                discard(other, turn);
+                Step::Continue(())
+            }
+        };
+        self.tell_siblings(turn.now);
+        step
+    }
+
+    pub(super) fn relay_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let State::Relay(relay) = &self.state else { return Step::Continue(()) };
+        if self.idle_deadline(relay).is_some_and(|deadline| deadline <= turn.now) {
+            return Step::Break(CloseReason::new(Side::Penstock, Phase::Relay, Cause::IdleTimeout));
+        }
+        if self.own_idle_deadline(relay).is_some_and(|deadline| deadline <= turn.now) {
+            turn.counters.idle_spared.add(1);
+        }
+        let State::Relay(relay) = &mut self.state else { return Step::Continue(()) };
+        relay.expired(turn)
+    }
+
+    /// When this tunnel, and all that keep it alive, have been quiet for the idle time-out.
+    pub(super) fn idle_deadline(&self, relay: &Relay) -> Option<Time> {
+        let idle = self.listener().timeouts.idle?;
+        let own = self.own_idle_deadline(relay)?;
+        // What a sibling told of may be as old as the interval at which it tells.
+        let of_group = |group: &Arc<Group>| group.last_active() + idle + idle / TELL_PARTS;
+        let siblings =
+            self.facts.group.as_ref().filter(|group| group.last_active() > relay.last_active());
+        Some(siblings.map(of_group).map_or(own, |deadline| deadline.max(own)))
+    }
+
+    fn own_idle_deadline(&self, relay: &Relay) -> Option<Time> {
+        self.listener().timeouts.idle.map(|idle| relay.last_active() + idle)
+    }
+
+    fn join_siblings<K: Kernel>(&mut self, now: Time, turn: &Turn<K>) {
+        let has_idle = self.listener().timeouts.idle.is_some();
+        if self.listener().idle_scope == IdleScope::ClientAndTarget
+            && has_idle
+            && let (Some(client), Some(target)) = (self.facts.client, &self.facts.target)
+        {
+            self.facts.group = Some(turn.shared.siblings.join(client.ip(), target, now));
+            self.facts.told_at = now;
+        }
+    }
+
+    pub(super) fn tell_siblings(&mut self, now: Time) {
+        let (Some(group), Some(idle)) = (&self.facts.group, self.listener().timeouts.idle) else {
+            return;
+        };
+        let State::Relay(relay) = &self.state else { return };
+        if relay.last_active() == now && now.since(self.facts.told_at) >= idle / TELL_PARTS {
+            group.tell(now);
+            self.facts.told_at = now;
+        }
+    }
+
+    /// The PROXY header for the target; empty if none is wanted.
+    fn proxy_header<K: Kernel>(&self, host: &str, turn: &Turn<K>) -> Vec<u8> {
+        let mut header = Vec::new();
+        let endpoints = self.facts.client.zip(turn.kernel.local(self.client));
+        let endpoints = endpoints.map(|(source, destination)| Endpoints { source, destination });
+        match self.listener().send_proxy {
+            SendProxy::Off => {}
+            SendProxy::V1 => encode_v1(endpoints, &mut header),
+            SendProxy::V2 => {
+                let id = self.handle.id(turn.worker).to_string();
+                let full = HeaderV2 {
+                    endpoints,
+                    authority: Some(host),
+                    unique_id: Some(id.as_bytes()),
+                    checksum: true,
+                };
+                // A host of at most 253 bytes and an id of at most 24 always fit.
+                let _ = full.encode(&mut header);
+            }
+        }
+        header
+    }
+}

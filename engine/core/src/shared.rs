@@ -1,0 +1,86 @@
+//! What all workers of an engine share: touched when a connection begins and ends, never while it carries bytes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::config::Config;
+use crate::siblings::Siblings;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shared {
+    /// The configuration that admits new connections.
+    pub config: Arc<Config>,
+    /// Groups of tunnels that keep one another from being idle.
+    pub siblings: Siblings,
+    /// Where this process listens: a target among these would be a loop.
+    pub listening: Vec<SocketAddr>,
+    max_tunnels: usize,
+    sessions: AtomicUsize,
+}
+
+impl Shared {
+    /// For an engine that may carry `max_tunnels` sessions.
+    pub fn new(config: Arc<Config>, listening: Vec<SocketAddr>, max_tunnels: usize) -> Shared {
+        Shared {
+            config,
+            siblings: Siblings::default(),
+            listening,
+            max_tunnels,
+            sessions: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a place, if one is free.
+    pub fn enter(&self) -> bool {
+        let entered = self.sessions.fetch_add(1, Relaxed) < self.max_tunnels;
+        if !entered {
+            self.leave();
+        }
+        entered
+    }
+
+    /// Gives a place back.
+    pub fn leave(&self) {
+        self.sessions.fetch_sub(1, Relaxed);
+    }
+
+    /// Places taken.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Relaxed)
+    }
+
+    /// Whether connecting to `target` would come back to ourselves.
+    pub fn is_own(&self, target: SocketAddr) -> bool {
+        let canonical = target.ip().to_canonical();
+        self.listening.iter().any(|own| {
+            let same_host = own.ip() == canonical || own.ip() == target.ip();
+            own.port() == target.port()
+                && (same_host || own.ip().is_unspecified() && canonical.is_loopback())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Engine;
+
+    #[test]
+    fn places_are_bounded_and_loops_are_seen() {
+        let config = Arc::new(Config { engine: Engine::default(), listeners: Vec::new() });
+        let own = ["127.0.0.1:3128", "0.0.0.0:3129"].map(|text| text.parse().expect("an address"));
+        let shared = Shared::new(config, own.to_vec(), 1);
+        assert!(shared.enter() && !shared.enter());
+        shared.leave();
+        assert!(shared.enter());
+        let is_own = |text: &str| shared.is_own(text.parse().expect("an address"));
+        assert!(
+            is_own("127.0.0.1:3128")
+                && is_own("[::ffff:127.0.0.1]:3128")
+                && is_own("127.0.0.9:3129")
+        );
+        assert!(!is_own("127.0.0.1:3130") && !is_own("127.0.0.2:3128"));
+    }
+}

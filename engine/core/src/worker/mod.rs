@@ -1,0 +1,234 @@
+//! One thread's share of the engine: the only loop.
+//!
+//! A turn waits once, hands every outcome to the session it is for, takes commands, fires timers, and gives each direction
+//! that splices its byte budget. Sessions never see one another; nothing here is shared with another worker but what
+//! [`Shared`] holds. Nothing in a turn may wait but the one `wait`.
+
+mod accepting;
+mod commands;
+mod starvation;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use penstock_ring::{Errno, Event, Kernel, Time};
+
+use crate::close::CloseReason;
+use crate::control::{Mailbox, Outside};
+use crate::metrics::Counters;
+use crate::relay::Way;
+use crate::session::{Session, discard};
+use crate::sessions::{Handle, Recipient, Role, Sessions};
+use crate::shared::Shared;
+use crate::timers::Wheel;
+use crate::turn::{Step, Turn};
+
+use accepting::Listening;
+
+/// What a worker is made of, besides its kernel.
+pub struct Setup {
+    /// Its index: part of every session's id.
+    pub index: u8,
+    /// What it shares with the other workers.
+    pub shared: Arc<Shared>,
+    /// Where it counts.
+    pub counters: Arc<Counters>,
+    /// Listening sockets of its own, each with the index of its configuration.
+    pub listeners: Vec<(OwnedFd, u16)>,
+    /// Where questions and records go.
+    pub outside: Box<dyn Outside>,
+    /// Where commands come from.
+    pub mailbox: Mailbox,
+}
+
+/// See the module.
+pub struct Worker<K: Kernel> {
+    turn: Turn<K>,
+    mailbox: Mailbox,
+    listening: Vec<Listening>,
+    sessions: Sessions<Session>,
+    timers: Wheel,
+    events: Vec<Event>,
+    due: Vec<u32>,
+    /// Connections turned away that still read their answer.
+    turned_away: usize,
+    /// Once a stop was asked for: when what still lives is ended.
+    drain_until: Option<Time>,
+    /// The last time that a starved pool was looked into.
+    starvation_checked: Time,
+}
+
+impl<K: Kernel> Worker<K> {
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// The errno with which a listening socket could not be driven.
+    pub fn new(setup: Setup, mut kernel: K) -> Result<Worker<K>, Errno> {
+        let Setup { index, shared, counters, listeners, outside, mailbox } = setup;
+        let mut listening = Vec::with_capacity(listeners.len());
+        for (descriptor, config) in listeners {
+            let owner = Recipient::Listener(listening.len() as u32).owner();
+            let leg = kernel.listen(descriptor, owner).map_err(|(errno, _)| errno)?;
+            listening.push(Listening::new(leg, config));
+        }
+        let now = kernel.refresh();
+        let mut timers = Wheel::default();
+        timers.expire(now, &mut Vec::new());
+        let runnable = Vec::new();
+        Ok(Worker {
+            turn: Turn {
+                kernel,
+                counters,
+                shared,
+                outside,
+                runnable,
+                worker: index,
+                now,
+                number: 0,
+            },
+            mailbox,
+            listening,
+            sessions: Sessions::new(),
+            timers,
+            events: Vec::new(),
+            due: Vec::new(),
+            turned_away: 0,
+            drain_until: None,
+            starvation_checked: now,
+        })
+    }
+
+    /// Waits once and does all that has come. False once a stop was asked for and nothing lives any more.
+    pub fn turn(&mut self) -> bool {
+        let until = self.wait_until();
+        self.turn.kernel.wait(until, &mut self.events);
+        self.turn.now = self.turn.kernel.now();
+        self.turn.number = self.turn.number.wrapping_add(1);
+        self.take_events();
+        self.take_commands();
+        self.fire_timers();
+        self.splice();
+        self.resume_accepting();
+        self.relieve_starvation();
+        self.drain_until.is_none() || !self.sessions.is_empty()
+    }
+
+    /// The kernel, for whoever drives a simulation.
+    pub fn kernel(&mut self) -> &mut K {
+        &mut self.turn.kernel
+    }
+
+    /// Sessions alive, and timers set.
+    pub fn live(&self) -> (usize, usize) {
+        (self.sessions.len(), self.timers.len())
+    }
+
+    fn wait_until(&self) -> Option<Time> {
+        if !self.turn.runnable.is_empty() {
+            return Some(Time(0));
+        }
+        let others =
+            [self.timers.next(), self.accept_again_at(), self.starvation_at(), self.drain_until];
+        others.into_iter().flatten().min()
+    }
+
+    fn take_events(&mut self) {
+        let mut events = std::mem::take(&mut self.events);
+        for event in events.drain(..) {
+            match Recipient::of(event.owner) {
+                Some(Recipient::Session(handle, role)) => self.take_event(handle, role, event),
+                Some(Recipient::Listener(index)) => {
+                    self.take_listener_event(index as usize, event.outcome)
+                }
+                None => discard(event.outcome, &mut self.turn),
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_event(&mut self, handle: Handle, role: Role, event: Event) {
+        match self.sessions.get_mut(handle) {
+            Some(session) => {
+                let step = session.step(role, event, &mut self.turn);
+                self.after(handle, step);
+            }
+            None => {
+                self.turn.counters.outcomes_stale.add(1);
+                discard(event.outcome, &mut self.turn);
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.timers.expire(self.turn.now, &mut due);
+        for slot in due.drain(..) {
+            let Some(handle) = self.sessions.handle_of(slot) else { continue };
+            let Some(session) = self.sessions.get_mut(handle) else { continue };
+            let step = match session.deadline() {
+                Some(deadline) if deadline <= self.turn.now => session.expired(&mut self.turn),
+                _ => Step::Continue(()),
+            };
+            self.after(handle, step);
+        }
+        self.due = due;
+    }
+
+    /// One run for each direction that asked for it; what they ask for meanwhile is for the next turn.
+    fn splice(&mut self) {
+        let mut runnable = std::mem::take(&mut self.turn.runnable);
+        runnable.sort_unstable_by_key(|(handle, way)| (handle.slot, *way as u8));
+        runnable.dedup();
+        for (handle, way) in runnable.drain(..) {
+            self.run(handle, way);
+        }
+        if self.turn.runnable.is_empty() {
+            self.turn.runnable = runnable;
+        }
+    }
+
+    fn run(&mut self, handle: Handle, way: Way) {
+        if let Some(session) = self.sessions.get_mut(handle) {
+            let step = session.run(way, &mut self.turn);
+            self.after(handle, step);
+        }
+    }
+
+    /// Ends the session, or sees to its next deadline.
+    fn after(&mut self, handle: Handle, step: Step) {
+        match step {
+            Step::Break(reason) => self.finish(handle, reason),
+            Step::Continue(()) => {
+                let deadline = self.sessions.get_mut(handle).and_then(|session| session.deadline());
+                // An entry that is too early costs one look; one that is too late would be a fault.
+                let armed = self.timers.get(handle.slot);
+                if let Some(deadline) = deadline.filter(|at| armed.is_none_or(|armed| *at < armed))
+                {
+                    self.timers.set(handle.slot, deadline);
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, handle: Handle, reason: CloseReason) {
+        let Some(session) = self.sessions.remove(handle) else { return };
+        self.timers.clear(handle.slot);
+        if session.has_place() {
+            self.turn.shared.leave();
+        } else {
+            self.turned_away -= 1;
+        }
+        let record = session.end(reason, &mut self.turn);
+        self.turn.counters.closed[reason.index()].add(1);
+        self.turn.counters.sessions.sub(1);
+        self.turn.outside.finished(record);
+    }
+}
+
+impl<K: Kernel> fmt::Debug for Worker<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sessions, timers) = self.live();
+        write!(f, "Worker {} ({sessions} sessions, {timers} timers)", self.turn.worker)
+    }
+}
