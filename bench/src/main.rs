@@ -115,7 +115,7 @@ fn measure(args: &RunArgs) -> Result<bool> {
         None => std::env::current_exe()?.with_file_name("penstock"),
     };
     let choice = Choice { only: args.only.clone(), penstock, core: args.relay_core };
-    let (contestants, absent) = contestant::start_all(&choice, folder.path())?;
+    let (mut contestants, absent) = contestant::start_all(&choice, folder.path())?;
     ensure!(!contestants.is_empty(), "nobody to measure: {}", absent.join("; "));
     println!("{}; {rounds} rounds of {:?}", report::machine(), timing.window);
     for contestant in &contestants {
@@ -131,10 +131,11 @@ fn measure(args: &RunArgs) -> Result<bool> {
     let began = Instant::now();
     let mut outcomes = Vec::new();
     for scenario in scenarios {
-        let outcome = run::run(scenario, &contestants, rounds, timing);
+        let outcome = run::run(scenario, &mut contestants, rounds, timing);
         print!("{}", report::table(&outcome));
         outcomes.push(outcome);
     }
+    print!("{}", report::mixed_against_alone(&outcomes));
     println!("\nmeasured in {:.0} s", began.elapsed().as_secs_f64());
     if let Some(path) = &args.json {
         let text = format!("{:#}\n", report::to_json(&outcomes, &contestants, &absent));

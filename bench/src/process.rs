@@ -101,12 +101,11 @@ impl Drop for Process {
         while !self.has_ended() && Instant::now() < deadline {
             sleep(Duration::from_millis(5));
         }
-        if !self.has_ended() {
-            for pid in family {
-                let _ = kill(pid, Signal::SIGKILL);
-            }
-            let _ = self.child.wait();
+        // Those who were slower to leave, and children whom their parent left behind.
+        for pid in family {
+            let _ = kill(pid, Signal::SIGKILL);
         }
+        let _ = self.child.wait();
     }
 }
 
@@ -164,6 +163,16 @@ mod tests {
         assert!(cpu > Duration::from_millis(20), "a loop of 200,000 rounds took {cpu:?}");
         let seen: Duration = process.family().into_iter().map(schedstat).sum();
         assert!(cpu.abs_diff(seen) < Duration::from_millis(5), "{cpu:?} against {seen:?}");
+    }
+
+    #[test]
+    fn dropping_ends_children_left_behind() {
+        let (process, _folder) = start("trap '' TERM; sleep 60 & trap 'exit 0' TERM; wait");
+        wait_until(|| process.family().len() == 2);
+        let child = process.family()[1];
+        wait_until(|| fs::read_to_string(format!("/proc/{child}/comm")).unwrap() == "sleep\n");
+        drop(process);
+        wait_until(|| !Path::new(&format!("/proc/{child}")).exists());
     }
 
     #[test]

@@ -5,10 +5,8 @@ use serde_json::{Value, json};
 use crate::contestant::Contestant;
 use crate::load::Sample;
 use crate::run::{Outcome, Row};
-use crate::scenario::{Bar, Unit};
+use crate::scenario::{Bar, Measure, Unit};
 use crate::stats::{Summary, Verdict};
-
-const OURS: &str = "penstock";
 
 /// One scenario as a table, the bars below it.
 pub(crate) fn table(outcome: &Outcome) -> String {
@@ -23,8 +21,29 @@ pub(crate) fn table(outcome: &Outcome) -> String {
     for row in &outcome.rows {
         text += &table_row(outcome, row);
     }
-    for (ours, bar) in bars(outcome) {
-        text += &bar_line(outcome, ours, bar);
+    for bar in bars(outcome) {
+        text += &bar_line(outcome, bar);
+    }
+    text
+}
+
+/// What the ping-pongs add to the cost of the bulk beside them. The two were not interleaved, hence no verdict.
+pub(crate) fn mixed_against_alone(outcomes: &[Outcome]) -> String {
+    let find = |name| outcomes.iter().find(|outcome| outcome.scenario.name == name);
+    let (Some(mixed), Some(alone)) = (find("mixed"), find("bulk-8")) else { return String::new() };
+    let mut text = String::from(
+        "\nCPU per GB, mixed against bulk-8 (medians of different minutes; the bar for Penstock is 1.15)\n",
+    );
+    for (mixed, alone) in mixed
+        .rows
+        .iter()
+        .zip(&alone.rows)
+        .filter(|(m, a)| m.failure.is_none() && a.failure.is_none())
+    {
+        let cost = |row| median(row, |s| Unit::Gigabyte.cost(s));
+        if let (Some(beside), Some(by_itself)) = (cost(mixed), cost(alone)) {
+            text += &format!("  {:<16}{:>6.2}\n", mixed.contestant, beside / by_itself);
+        }
     }
     text
 }
@@ -61,11 +80,11 @@ pub(crate) fn machine() -> String {
 fn table_row(outcome: &Outcome, row: &Row) -> String {
     let name = row.contestant;
     if let Some(failure) = &row.failure {
-        return format!("  {name:<16}FAILED: {failure}\n");
+        return format!("  {name:<16}FAILED: {failure}\n{}", paths_line(row));
     }
     let unit = outcome.scenario.unit;
     let Some(cost) = Summary::of(costs(row, unit)) else { return String::new() };
-    let ratio = ratio(outcome, name, outcome.scenario.reference);
+    let ratio = ratio(outcome, name, outcome.scenario.reference, Measure::Cost);
     let spread =
         ratio.map_or("-".into(), |r| format!("{:.2} ({:.2}..{:.2})", r.median, r.min, r.max));
     let verdict = ratio.map_or("", |r| match r.against(1.0) {
@@ -83,24 +102,38 @@ fn table_row(outcome: &Outcome, row: &Row) -> String {
         let micros = latency(row, quantile).map_or("-".into(), |micros| format!("{micros:.0}"));
         line += &format!("{micros:>10}");
     }
-    line += "\n";
-    if let Some(paths) = &row.paths {
-        line += &format!("  {:<16}  {}\n", "", paths.summary());
-    }
-    line
+    line + "\n" + &paths_line(row)
 }
 
-fn bar_line(outcome: &Outcome, ours: &str, bar: &Bar) -> String {
-    let rivals = bar.rivals.join(", ");
-    let subject = format!("{ours} <= {:.2} x best of {rivals}", bar.limit);
-    match best(outcome, bar.rivals).and_then(|rival| Some((rival, ratio(outcome, ours, rival)?))) {
+fn paths_line(row: &Row) -> String {
+    row.paths.as_ref().map_or(String::new(), |paths| format!("  {:<16}  {}\n", "", paths.summary()))
+}
+
+fn bar_line(outcome: &Outcome, bar: &Bar) -> String {
+    let best_of = if bar.rivals.len() > 1 { "best of " } else { "" };
+    let subject = format!(
+        "{} {} <= {:.2} x {best_of}{}",
+        bar.ours,
+        bar.measure.label(),
+        bar.limit,
+        bar.rivals.join(", ")
+    );
+    match bar_ratio(outcome, bar) {
         None => format!("  bar: {subject}: not measured\n"),
-        Some((rival, ratio)) => format!(
-            "  bar: {subject}: {:.2} x {rival}, {}\n",
-            ratio.median,
-            bar_verdict(&ratio, bar)
-        ),
+        Some((rival, ratio)) => {
+            format!(
+                "  bar: {subject}: {:.2} x {rival}, {}\n",
+                ratio.median,
+                bar_verdict(&ratio, bar)
+            )
+        }
     }
+}
+
+/// The best rival, and ours against it.
+fn bar_ratio(outcome: &Outcome, bar: &Bar) -> Option<(&'static str, Summary)> {
+    let rival = best(outcome, bar)?;
+    Some((rival, ratio(outcome, bar.ours, rival, bar.measure)?))
 }
 
 fn bar_verdict(ratio: &Summary, bar: &Bar) -> &'static str {
@@ -111,28 +144,34 @@ fn bar_verdict(ratio: &Summary, bar: &Bar) -> &'static str {
     }
 }
 
-/// Each of our contestants with each bar.
-fn bars(outcome: &Outcome) -> impl Iterator<Item = (&'static str, &'static Bar)> {
-    let ours = outcome.rows.iter().map(|row| row.contestant).filter(|name| name.starts_with(OURS));
-    ours.flat_map(|name| outcome.scenario.bars.iter().map(move |bar| (name, bar)))
+/// The bars of those who took part.
+fn bars(outcome: &Outcome) -> impl Iterator<Item = &'static Bar> {
+    outcome
+        .scenario
+        .bars
+        .iter()
+        .filter(|bar| outcome.rows.iter().any(|row| row.contestant == bar.ours))
 }
 
-/// The rival with the lowest median cost.
-fn best(outcome: &Outcome, rivals: &[&'static str]) -> Option<&'static str> {
+/// The rival with the lowest median.
+fn best(outcome: &Outcome, bar: &Bar) -> Option<&'static str> {
     let unit = outcome.scenario.unit;
-    let valid =
-        outcome.rows.iter().filter(|row| row.failure.is_none() && rivals.contains(&row.contestant));
-    let costs =
-        valid.filter_map(|row| Some((Summary::of(costs(row, unit))?.median, row.contestant)));
-    costs.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
+    let valid = outcome
+        .rows
+        .iter()
+        .filter(|row| row.failure.is_none() && bar.rivals.contains(&row.contestant));
+    let medians =
+        valid.filter_map(|row| Some((median(row, |s| bar.measure.of(s, unit))?, row.contestant)));
+    medians.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
-/// Cost of one against another, round by round.
-fn ratio(outcome: &Outcome, name: &str, reference: &str) -> Option<Summary> {
+/// One against another, round by round.
+fn ratio(outcome: &Outcome, name: &str, reference: &str, measure: Measure) -> Option<Summary> {
     let find =
         |name| outcome.rows.iter().find(|row| row.contestant == name && row.failure.is_none());
     let (row, base, unit) = (find(name)?, find(reference)?, outcome.scenario.unit);
-    Summary::of(costs(row, unit).zip(costs(base, unit)).map(|(ours, theirs)| ours / theirs))
+    let pairs = row.samples.iter().zip(&base.samples);
+    Summary::of(pairs.map(|(ours, theirs)| measure.of(ours, unit) / measure.of(theirs, unit)))
 }
 
 fn costs(row: &Row, unit: Unit) -> impl Iterator<Item = f64> {
@@ -162,11 +201,11 @@ fn median(row: &Row, value: impl Fn(&Sample) -> f64) -> Option<f64> {
 
 fn scenario_json(outcome: &Outcome) -> Value {
     let scenario = outcome.scenario;
-    let bars = bars(outcome).map(|(ours, bar)| {
-        let measured =
-            best(outcome, bar.rivals).and_then(|rival| Some((rival, ratio(outcome, ours, rival)?)));
+    let bars = bars(outcome).map(|bar| {
+        let measured = bar_ratio(outcome, bar);
         json!({
-            "contestant": ours,
+            "contestant": bar.ours,
+            "measure": bar.measure.label(),
             "rivals": bar.rivals,
             "limit": bar.limit,
             "best_rival": measured.map(|(rival, _)| rival),
@@ -190,7 +229,7 @@ fn row_json(outcome: &Outcome, row: &Row) -> Value {
         "contestant": row.contestant,
         "failure": row.failure,
         "cost": Summary::of(costs(row, unit)).as_ref().map(summary_json),
-        "ratio": ratio(outcome, row.contestant, outcome.scenario.reference).as_ref().map(summary_json),
+        "ratio": ratio(outcome, row.contestant, outcome.scenario.reference, Measure::Cost).as_ref().map(summary_json),
         "p50_us": latency(row, 0.5),
         "p99_us": latency(row, 0.99),
         "paths": row.paths.as_ref().map(|paths| paths.summary()),

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
@@ -65,7 +65,7 @@ pub(crate) fn raise_descriptor_limit() -> Result<()> {
 /// Measures one scenario. A contestant that fails is out of it, not the whole run.
 pub(crate) fn run(
     scenario: &'static Scenario,
-    contestants: &[Contestant],
+    contestants: &mut [Contestant],
     rounds: usize,
     timing: Timing,
 ) -> Outcome {
@@ -78,14 +78,22 @@ pub(crate) fn run(
     let mut rows: Vec<Row> = contestants.iter().map(row).collect();
     for round in 1..=rounds {
         eprintln!("{}: round {round} of {rounds}", scenario.name);
-        for (row, contestant) in rows.iter_mut().zip(contestants) {
+        for (row, contestant) in rows.iter_mut().zip(&mut *contestants) {
             if row.failure.is_none() {
-                row.failure =
-                    one_round(scenario, contestant, timing, row).err().map(|e| format!("{e:#}"));
+                row.failure = one_round(scenario, contestant, timing, row)
+                    .err()
+                    .map(|e| explain(contestant, &e));
             }
         }
     }
     Outcome { scenario, rows }
+}
+
+fn explain(contestant: &mut Contestant, error: &Error) -> String {
+    match contestant.process.has_ended() {
+        true => format!("the process has ended ({error:#}){}", contestant.process.last_words()),
+        false => format!("{error:#}"),
+    }
 }
 
 fn one_round(

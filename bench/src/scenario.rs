@@ -35,10 +35,36 @@ pub(crate) enum Path {
     Both,
 }
 
-/// Penstock's cost must be at most `limit` times that of the cheapest rival.
+/// What one of ours must reach: at most `limit` times the lowest of the rivals.
 pub(crate) struct Bar {
+    pub(crate) ours: &'static str,
+    pub(crate) measure: Measure,
     pub(crate) rivals: &'static [&'static str],
     pub(crate) limit: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// CPU per unit.
+    Cost,
+    /// The 99th percentile of the latency.
+    P99,
+}
+
+impl Measure {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Measure::Cost => "CPU",
+            Measure::P99 => "p99",
+        }
+    }
+
+    pub(crate) fn of(self, sample: &Sample, unit: Unit) -> f64 {
+        match self {
+            Measure::Cost => unit.cost(sample),
+            Measure::P99 => sample.latency.value_at_quantile(0.99) as f64,
+        }
+    }
 }
 
 impl Unit {
@@ -72,6 +98,19 @@ const fn bulk(streams: usize) -> Pattern {
     Pattern { streams, ..NONE }
 }
 
+const fn cost(rivals: &'static [&'static str], limit: f64) -> Bar {
+    Bar { ours: "penstock-uring", measure: Measure::Cost, rivals, limit }
+}
+
+const fn p99(rivals: &'static [&'static str]) -> Bar {
+    Bar { ours: "penstock-uring", measure: Measure::P99, rivals, limit: 1.0 }
+}
+
+/// What the driver without io_uring may cost beside the one with it.
+const fn epoll(limit: f64) -> Bar {
+    Bar { ours: "penstock-epoll", measure: Measure::Cost, rivals: &["penstock-uring"], limit }
+}
+
 const HAPROXY: &[&str] = &["haproxy-copy", "haproxy-auto", "haproxy-splice"];
 const PEERS: &[&str] = &["squid", "haproxy-copy", "haproxy-auto", "haproxy-splice", "nginx"];
 /// Peers that move bulk as their default settings have it.
@@ -85,11 +124,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         unit: Unit::Connection,
         reference: "bare-copy",
         path: Path::Copy,
-        bars: &[
-            Bar { rivals: &["squid"], limit: 0.60 },
-            Bar { rivals: &["squid"], limit: 0.42 },
-            Bar { rivals: &["nginx"], limit: 0.95 },
-        ],
+        bars: &[cost(&["squid"], 0.60), cost(&["squid"], 0.42), cost(&["nginx"], 0.95), epoll(1.4)],
     },
     Scenario {
         name: "pingpong-64",
@@ -98,7 +133,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         unit: Unit::RoundTrip,
         reference: "bare-copy",
         path: Path::Copy,
-        bars: &[Bar { rivals: HAPROXY, limit: 1.0 }, Bar { rivals: PEERS, limit: 0.90 }],
+        bars: &[cost(HAPROXY, 1.0), cost(PEERS, 0.90), p99(PEERS), epoll(1.25)],
     },
     Scenario {
         name: "pingpong-1000",
@@ -107,7 +142,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         unit: Unit::RoundTrip,
         reference: "bare-copy",
         path: Path::Copy,
-        bars: &[Bar { rivals: PEERS, limit: 0.80 }],
+        bars: &[cost(PEERS, 0.80), p99(PEERS), epoll(1.25)],
     },
     Scenario {
         name: "bulk-1",
@@ -117,9 +152,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         reference: "bare-splice",
         path: Path::Splice,
         bars: &[
-            Bar { rivals: &["squid"], limit: 0.45 },
-            Bar { rivals: PEERS, limit: 1.05 },
-            Bar { rivals: &["bare-splice"], limit: 1.05 },
+            cost(&["squid"], 0.45),
+            cost(PEERS, 1.05),
+            cost(&["bare-splice"], 1.05),
+            epoll(1.25),
         ],
     },
     bulk_many("bulk-8", "8 streams, origin to client", 8),
@@ -131,7 +167,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         unit: Unit::Gigabyte,
         reference: "bare-splice",
         path: Path::Both,
-        bars: &[],
+        bars: &[p99(PEERS), epoll(1.25)],
     },
 ];
 
@@ -143,10 +179,9 @@ const fn bulk_many(name: &'static str, title: &'static str, streams: usize) -> S
         unit: Unit::Gigabyte,
         reference: "bare-splice",
         path: Path::Splice,
-        bars: &[
-            Bar { rivals: DEFAULTS, limit: 0.45 },
-            Bar { rivals: PEERS, limit: 0.90 },
-            Bar { rivals: &["bare-splice"], limit: 1.10 },
-        ],
+        bars: BULK_MANY_BARS,
     }
 }
+
+const BULK_MANY_BARS: &[Bar] =
+    &[cost(DEFAULTS, 0.45), cost(PEERS, 0.90), cost(&["bare-splice"], 1.10), epoll(1.25)];

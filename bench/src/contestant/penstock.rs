@@ -154,7 +154,11 @@ impl Paths {
             series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
                 && series.contains(label)
         };
-        self.series.iter().filter(|(series, _)| is_meant(series)).map(|(_, value)| value).sum()
+        // The empty `sum` of floats is -0.
+        self.series
+            .iter()
+            .filter(|(series, _)| is_meant(series))
+            .fold(0.0, |sum, (_, value)| sum + value)
     }
 }
 

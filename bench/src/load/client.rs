@@ -32,7 +32,7 @@ pub(crate) enum Task {
 }
 
 pub(super) struct Client {
-    stream: TcpStream,
+    pub(super) stream: TcpStream,
     task: Task,
     state: State,
     /// When the round trip (or, for a set-up, the connection) began.
@@ -213,7 +213,7 @@ impl Load<'_> {
             Task::Sink => Ok(()),
             Task::PingPong => self.rest(key),
             Task::SetUp => {
-                self.sockets.remove(key);
+                self.close(key)?;
                 self.dial(Task::SetUp, true)
             }
         }

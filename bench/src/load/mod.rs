@@ -236,10 +236,18 @@ impl<'a> Load<'a> {
             Socket::Flood(stream) => origin::flood(stream, &self.scratch),
             Socket::Client(_) => return self.handle_client(key).context("client"),
         };
-        if let Fate::Drop = fate {
-            self.sockets.remove(key);
+        match fate {
+            Fate::Keep => Ok(()),
+            Fate::Drop => self.close(key),
         }
-        Ok(())
+    }
+
+    fn close(&mut self, key: usize) -> Result<()> {
+        let socket = self.sockets.remove(key);
+        let (Socket::Echo(stream) | Socket::Flood(stream) | Socket::Client(Client { stream, .. })) =
+            &socket;
+        // Closing alone would not do while a forked child still has the descriptor open.
+        Ok(self.poll.delete(stream)?)
     }
 
     fn accept(

@@ -159,7 +159,8 @@ impl<M: Mover> Relay<M> {
     }
 
     fn serve(&mut self, key: usize, leg: usize, events: EpollFlags) -> Result<()> {
-        let tunnel = &mut self.tunnels[key];
+        // Epoll reports a closed descriptor as long as a fork of this process has not closed it too.
+        let Some(tunnel) = self.tunnels.get_mut(key) else { return Ok(()) };
         if events.contains(EpollFlags::EPOLLERR) {
             return Err(ErrorKind::ConnectionReset.into());
         }
