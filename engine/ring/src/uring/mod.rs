@@ -107,6 +107,10 @@ impl Uring {
             ring: ManuallyDrop::new(ring),
             stats,
         };
+        // The trial message of the alarm.
+        uring.ring.enter(0, None);
+        uring.ring.reap(&mut uring.batch);
+        uring.batch.clear();
         uring.stats.buffers_total.set(uring.pool_total());
         uring.count_buffers();
         uring.listen_for_alarm();

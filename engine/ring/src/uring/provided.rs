@@ -13,10 +13,11 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::buffers::{Group, Pool};
 
-/// Buffers posted when nothing is known of the load, and the fewest that demand falls back to.
-const POSTED_MIN: u32 = 32;
-/// The most ever posted: a burst beyond it starts its receives again.
-const POSTED_MAX: u32 = 1024;
+/// Bytes posted when nothing is known of the load, and the fewest that demand falls back to. A lone flood gets no more
+/// per turn.
+const POSTED_MIN: usize = 256 << 10;
+/// The most bytes ever posted: a burst beyond them starts its receives again.
+const POSTED_MAX: usize = 4 << 20;
 /// Turns after which demand that stayed low lowers what is posted.
 const PATIENCE: u32 = 1024;
 
@@ -28,8 +29,12 @@ pub(super) struct Provided {
     tail: u16,
     /// Posted, and not yet seen in a completion.
     posted: u32,
-    /// How many may be posted now.
+    /// How many may be posted now, and the bounds of that.
     demand: u32,
+    demand_min: u32,
+    demand_max: u32,
+    /// Receives that found none since the last refill.
+    unserved: u32,
     /// The most taken between two refills since `turns` was last zero.
     taken_max: u32,
     turns: u32,
@@ -39,7 +44,8 @@ impl Provided {
     /// # Errors
     /// Of mmap(2).
     pub(super) fn new(group: Group, total: u32) -> Result<Provided, Errno> {
-        let entries = total.min(POSTED_MAX).next_power_of_two();
+        let within = |bytes: usize| total.min((bytes / group.capacity()) as u32);
+        let entries = within(POSTED_MAX).next_power_of_two();
         let bytes = mapping_bytes(entries as u16);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a fresh anonymous mapping, zeroed, owned until `Drop`.
@@ -50,7 +56,10 @@ impl Provided {
             entries: entries as u16,
             tail: 0,
             posted: 0,
-            demand: POSTED_MIN.min(entries),
+            demand: within(POSTED_MIN),
+            demand_min: within(POSTED_MIN),
+            demand_max: within(POSTED_MAX),
+            unserved: 0,
             taken_max: 0,
             turns: 0,
         })
@@ -82,11 +91,9 @@ impl Provided {
         self.posted -= 1;
     }
 
-    /// Tells that the kernel found none: more are posted from now on.
-    pub(super) fn exhausted(&mut self) {
-        self.demand = (self.demand * 2).min(u32::from(self.entries));
-        self.turns = 0;
-        self.taken_max = 0;
+    /// Tells that the kernel found none for a receive.
+    pub(super) fn missed(&mut self) {
+        self.unserved += 1;
     }
 
     /// Posts what may be posted, once per turn.
@@ -106,12 +113,16 @@ impl Provided {
         }
     }
 
+    /// Many legs that went without raise the demand; a few don't, since a flood takes whatever is posted.
     fn follow_demand(&mut self) {
         self.taken_max = self.taken_max.max(self.demand.saturating_sub(self.posted));
         self.turns += 1;
-        if self.turns == PATIENCE {
+        if std::mem::take(&mut self.unserved) > self.demand / 4 {
+            self.demand = (self.demand * 2).min(self.demand_max);
+            (self.turns, self.taken_max) = (0, 0);
+        } else if self.turns == PATIENCE {
             if self.taken_max < self.demand / 4 {
-                self.demand = (self.demand / 2).max(POSTED_MIN.min(u32::from(self.entries)));
+                self.demand = (self.demand / 2).max(self.demand_min);
             }
             (self.turns, self.taken_max) = (0, 0);
         }

@@ -203,7 +203,7 @@ impl Uring {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         tenant.receive = Receive::Buffer;
         let group = tenant.group;
-        self.provided[group.index()].exhausted();
+        self.provided[group.index()].missed();
         self.waiting.join(leg, group, self.now);
     }
 }
