@@ -1,0 +1,170 @@
+//! An engine on real sockets, with both drivers: conversation, then bulk, then conversation in one tunnel, a clean end,
+//! and nothing left behind.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use penstock_core::close::{Cause, Side};
+use penstock_core::config::{self, Config, HalfClose, IdleScope, Listener, Timeouts};
+use penstock_core::config::{ProxyProtocol, SendProxy, Service};
+use penstock_core::control::{Command, Outside, Question, Record, WallTime};
+use penstock_core::engine::{Engine, Plan, bind};
+use penstock_core::policy::{AccessLists, AddressSet, Rules};
+use penstock_ring::{Driver, Mask};
+
+/// Keeps the records.
+struct Keeper(Sender<Record>);
+
+impl Outside for Keeper {
+    fn wall_time(&self) -> WallTime {
+        WallTime::default()
+    }
+
+    fn ask(&mut self, question: Question) -> Result<(), Question> {
+        Err(question)
+    }
+
+    fn finished(&mut self, record: Record) {
+        let _ = self.0.send(record);
+    }
+}
+
+fn start(
+    driver: Driver,
+    rules: &[&str],
+    half_close: HalfClose,
+) -> (Engine, SocketAddr, Receiver<Record>) {
+    let listener = Listener {
+        name: "test".into(),
+        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        service: Service::Connect,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_from: AddressSet::default(),
+        send_proxy: SendProxy::Off,
+        rules: Rules::parse(rules, &AccessLists::new()).expect("well-formed rules"),
+        half_close,
+        idle_scope: IdleScope::Tunnel,
+        timeouts: Timeouts::default(),
+        connect_timeout_status: 503,
+        strict_target: false,
+    };
+    let config = Arc::new(Config { engine: config::Engine::default(), listeners: vec![listener] });
+    let plan = Plan {
+        config,
+        driver,
+        mask: Mask::default(),
+        workers: 1,
+        max_tunnels: 16,
+        pipes_per_worker: 8,
+    };
+    let bound = bind(plan).expect("a free port");
+    let address = bound.addresses()[0];
+    let (records, kept) = channel();
+    let engine = bound.start(&mut |_, _| Box::new(Keeper(records.clone()))).expect("a worker");
+    (engine, address, kept)
+}
+
+fn stop(engine: Engine) {
+    let (counters, stats) = (Arc::clone(&engine.counters()[0]), Arc::clone(&engine.stats()[0]));
+    engine.mailboxes()[0].post(Command::Stop).expect("room");
+    engine.join();
+    assert_eq!((counters.sessions.get(), counters.tunnels.get()), (0, 0));
+    assert_eq!(stats.pipes_in_use.get(), 0);
+}
+
+/// Echoes bytes until the peer has finished.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut buffer = vec![0; 256 << 10];
+        while let Ok(n @ 1..) = stream.read(&mut buffer) {
+            stream.write_all(&buffer[..n]).expect("the tunnel stands");
+        }
+    });
+    address
+}
+
+fn connect(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    write!(stream, "CONNECT {target} HTTP/1.1\r\n\r\n").expect("written");
+    let mut reply = [0; 39];
+    stream.read_exact(&mut reply).expect("a reply");
+    assert_eq!(&reply, b"HTTP/1.1 200 Connection established\r\n\r\n");
+    stream
+}
+
+fn round_trip(stream: &mut TcpStream, message: &[u8]) {
+    let mut answer = vec![0; message.len()];
+    stream.write_all(message).expect("written");
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, message);
+}
+
+fn both_ways(driver: Driver) {
+    const BULK: usize = 32 << 20;
+    let (engine, proxy, records) = start(driver, &["allow to_localhost"], HalfClose::Forward);
+    let counters = Arc::clone(&engine.counters()[0]);
+    let mut stream = connect(proxy, echo());
+    (0..100).for_each(|n| round_trip(&mut stream, &[n; 64]));
+    assert_eq!(counters.bytes[0][1].get(), 0, "a conversation is not spliced");
+
+    let mut writer = stream.try_clone().expect("a socket");
+    let pattern = |i: usize| (i / 7 % 251) as u8;
+    let sent = thread::spawn(move || {
+        let bytes: Vec<u8> = (0..BULK).map(pattern).collect();
+        writer.write_all(&bytes).expect("written");
+    });
+    let mut back = vec![0; BULK];
+    stream.read_exact(&mut back).expect("all of it");
+    sent.join().expect("written");
+    assert!(back.iter().enumerate().all(|(i, byte)| *byte == pattern(i)), "bytes out of place");
+    assert!(counters.bytes[0][1].get() > BULK as u64 / 2, "bulk to the target is spliced");
+    assert!(counters.bytes[1][1].get() > BULK as u64 / 2, "bulk to the client is spliced");
+
+    thread::sleep(Duration::from_millis(400));
+    (0..100).for_each(|n| round_trip(&mut stream, &[n; 64]));
+    assert!(counters.switches[0].get() >= 2, "quiet directions are copied again");
+    stream.shutdown(Shutdown::Write).expect("a socket");
+    assert_eq!(stream.read(&mut [0; 1]).expect("an end"), 0);
+
+    let record = records.recv_timeout(Duration::from_secs(5)).expect("a record");
+    let payload = (BULK + 2 * 6400) as u64;
+    assert_eq!((record.bytes_to_target, record.bytes_to_client), (payload, payload + 39));
+    assert_eq!((record.reason.cause, record.reason.side), (Cause::Finished, Side::Client));
+    stop(engine);
+}
+
+#[test]
+fn a_tunnel_carries_both_kinds_on_epoll() {
+    both_ways(Driver::Epoll);
+}
+
+#[test]
+fn a_tunnel_carries_both_kinds_on_uring() {
+    both_ways(Driver::Uring);
+}
+
+#[test]
+fn a_refused_target_is_told_why() {
+    for driver in [Driver::Epoll, Driver::Uring] {
+        let (engine, proxy, records) = start(driver, &["allow all"], HalfClose::Close);
+        let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
+        stream.write_all(b"CONNECT 127.0.0.1:22 HTTP/1.0\r\n\r\n").expect("written");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("a reply and an end");
+        assert!(reply.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{reply}");
+        assert!(reply.contains("X-Squid-Error: ERR_ACCESS_DENIED 0"), "{reply}");
+        drop(stream);
+        let record = records.recv_timeout(Duration::from_secs(5)).expect("a record");
+        assert_eq!((record.status, record.reason.cause), (403, Cause::LocalTarget));
+        assert_eq!(record.bytes_to_client, reply.len() as u64);
+        stop(engine);
+    }
+}
