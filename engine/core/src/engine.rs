@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
@@ -79,6 +80,8 @@ pub struct Engine {
     counters: Vec<Arc<Counters>>,
     stats: Vec<Arc<Stats>>,
     threads: Vec<JoinHandle<()>>,
+    /// From when on all workers count their time.
+    epoch: Instant,
 }
 
 /// What a worker's thread tells when its driver stands.
@@ -145,6 +148,7 @@ impl Bound {
             counters: Vec::new(),
             stats: Vec::new(),
             threads: Vec::new(),
+            epoch: Instant::now(),
         };
         let mut waiting = Vec::new();
         for (index, own) in listeners.into_iter().enumerate() {
@@ -201,7 +205,7 @@ impl Engine {
     ) -> Result<SyncSender<Rest>, StartError> {
         let counters = Arc::new(Counters::default());
         let (shared, own_counters, options) =
-            (Arc::clone(&self.shared), Arc::clone(&counters), options(plan));
+            (Arc::clone(&self.shared), Arc::clone(&counters), options(plan, self.epoch));
         let (made, is_made) = sync_channel(1);
         let (rest, wait_for_rest) = sync_channel(1);
         let driver = plan.driver;
@@ -261,7 +265,7 @@ impl Own {
     }
 }
 
-fn options(plan: &Plan) -> Options {
+fn options(plan: &Plan, epoch: Instant) -> Options {
     let engine = &plan.config.engine;
     Options {
         buffers: PoolSizes::of_memory(engine.memory),
@@ -269,6 +273,7 @@ fn options(plan: &Plan) -> Options {
         splice: engine.splice,
         socket: engine.socket,
         mask: plan.mask,
+        epoch,
         ..Options::default()
     }
 }

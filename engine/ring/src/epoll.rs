@@ -80,7 +80,7 @@ impl Epoll {
             pipes: Pipes::new(options, stats.clone()),
             bell,
             socket: options.socket,
-            start: Instant::now(),
+            start: options.epoch,
             now: Time::default(),
             turn: 1,
             stats,

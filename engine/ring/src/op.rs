@@ -36,7 +36,7 @@ impl fmt::Debug for Leg {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Owner(pub u64);
 
-/// Nanoseconds since the driver was made: monotonic, virtual under simulation.
+/// Nanoseconds since [`Options::epoch`](crate::Options::epoch): monotonic, virtual under simulation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Time(pub u64);
 

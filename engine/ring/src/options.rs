@@ -1,6 +1,6 @@
 //! What a driver is made with: limits, socket options, and the features it may use.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::buffers::PoolSizes;
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub socket: SocketOptions,
     /// Features hidden from the driver.
     pub mask: Mask,
+    /// From when on [`Time`](crate::Time) counts: the same for all workers that compare times.
+    pub epoch: Instant,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             splice: SpliceMode::Inline,
             socket: SocketOptions::default(),
             mask: Mask::default(),
+            epoch: Instant::now(),
         }
     }
 }

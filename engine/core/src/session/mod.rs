@@ -233,3 +233,14 @@ pub fn discard<K: Kernel>(outcome: Outcome, turn: &mut Turn<K>) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_tunnel_costs_little() {
+        // Session, two legs and a timer entry have to stay within 1 KiB together.
+        assert!(size_of::<Session>() <= 448, "{} bytes", size_of::<Session>());
+    }
+}

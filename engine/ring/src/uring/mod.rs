@@ -60,6 +60,10 @@ pub struct Uring {
     waiting: Waiting,
     /// Legs whose queue is to be handed over in this turn, in the order in which they got something.
     turns: Vec<Leg>,
+    /// Legs to which `Stopped` is to be told in the next turn.
+    stopped: Vec<Leg>,
+    /// Number of the present turn.
+    turn: u32,
     batch: Vec<cqueue::Entry>,
     alarm: Arc<Alarm>,
     options: Options,
@@ -99,9 +103,11 @@ impl Uring {
             pipes: Pipes::new(options, stats.clone()),
             waiting: Waiting::new(stats.clone()),
             turns: Vec::new(),
+            stopped: Vec::new(),
+            turn: 1,
             batch: Vec::new(),
             options: options.clone(),
-            start: Instant::now(),
+            start: options.epoch,
             now: Time::default(),
             pool: ManuallyDrop::new(pool),
             ring: ManuallyDrop::new(ring),
@@ -123,7 +129,7 @@ impl Uring {
     }
 
     /// One system call, and what came of it.
-    fn turn(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
+    fn call(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
         self.ring.enter(want, limit);
         self.refresh_clock();
         let mut batch = std::mem::take(&mut self.batch);
@@ -352,12 +358,14 @@ impl Kernel for Uring {
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.stats.turns.add(1);
         let before = events.len();
+        self.turn = self.turn.wrapping_add(1);
+        self.tell_stopped(events);
         self.hand_over_sends(events);
         self.serve_receivers();
         self.count_buffers();
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
-        self.turn(u32::from(sleeps), limit.filter(|_| sleeps), events);
+        self.call(u32::from(sleeps), limit.filter(|_| sleeps), events);
         self.count_buffers();
     }
 
