@@ -28,3 +28,4 @@ pub use op::{
 };
 pub use options::{Driver, Feature, Mask, Options, SocketOptions, SpliceMode};
 pub use stats::{Count, Stats};
+pub use uring::Uring;

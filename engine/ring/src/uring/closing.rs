@@ -82,7 +82,7 @@ impl Uring {
         }
         let end = self.refresh_clock() + PATIENCE;
         while self.stats.in_flight.get() > 0 && self.now < end {
-            self.turn(1, Some(end.since(self.now)), &mut Vec::new());
+            self.call(1, Some(end.since(self.now)), &mut Vec::new());
         }
         self.stats.in_flight.get() == 0
     }

@@ -29,6 +29,10 @@ impl Uring {
                 tenant.receive = Receive::Stop { again: Some(group) };
                 return;
             }
+            Receive::NextTurn { .. } => {
+                tenant.receive = Receive::NextTurn { again: Some(group) };
+                return;
+            }
             Receive::Connection | Receive::Buffer | Receive::Bytes => return,
         }
         tenant.group = group;
@@ -42,15 +46,7 @@ impl Uring {
     pub(super) fn stop_receiving(&mut self, leg: Leg) -> Stop {
         let Some(tenant) = self.open_mut(leg) else { return Stop::Done };
         match tenant.receive {
-            Receive::Off => Stop::Done,
-            Receive::Connection | Receive::Buffer => {
-                let (waited, group) = (tenant.receive == Receive::Buffer, tenant.group);
-                tenant.receive = Receive::Off;
-                if waited {
-                    self.waiting.leave(leg, group);
-                }
-                Stop::Done
-            }
+            Receive::Off | Receive::Connection | Receive::Buffer => self.stop_idle(leg),
             Receive::Bytes => {
                 tenant.receive = Receive::Stop { again: None };
                 let arriving = tenant.arriving;
@@ -61,7 +57,51 @@ impl Uring {
                 tenant.receive = Receive::Stop { again: None };
                 Stop::Later
             }
+            Receive::NextTurn { .. } => {
+                tenant.receive = Receive::NextTurn { again: None };
+                Stop::Later
+            }
         }
+    }
+
+    /// Nothing is in flight; but what the last turn told may be unread.
+    fn stop_idle(&mut self, leg: Leg) -> Stop {
+        let turn = self.turn;
+        let Some(tenant) = self.legs.get_mut(leg) else { return Stop::Done };
+        let (waited, group) = (tenant.receive == Receive::Buffer, tenant.group);
+        let unread = tenant.told == turn;
+        tenant.receive = if unread { Receive::NextTurn { again: None } } else { Receive::Off };
+        if waited {
+            self.waiting.leave(leg, group);
+        }
+        if unread {
+            self.stopped.push(leg);
+            return Stop::Later;
+        }
+        Stop::Done
+    }
+
+    /// The last word to those who stopped while their outcomes lay unread.
+    pub(super) fn tell_stopped(&mut self, events: &mut Vec<Event>) {
+        let mut stopped = std::mem::take(&mut self.stopped);
+        for leg in stopped.drain(..) {
+            let Some(tenant) = self.open_mut(leg) else { continue };
+            let Receive::NextTurn { again } = tenant.receive else { continue };
+            tenant.receive = Receive::Off;
+            self.tell_receiver(leg, Outcome::ReceiveEnded(Arrival::Stopped), events);
+            if let Some(group) = again {
+                self.start_receiving(leg, group);
+            }
+        }
+        self.stopped = stopped;
+    }
+
+    fn tell_receiver(&mut self, leg: Leg, outcome: Outcome, events: &mut Vec<Event>) {
+        let turn = self.turn;
+        if let Some(tenant) = self.open_mut(leg) {
+            tenant.told = turn;
+        }
+        self.tell(leg, outcome, events);
     }
 
     /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served.
@@ -152,7 +192,7 @@ impl Uring {
             return self.pool.put(group, index);
         }
         self.stats.received_bytes.add(len as u64);
-        self.tell(leg, Outcome::Received(Buffer::filled(group, index, len)), events);
+        self.tell_receiver(leg, Outcome::Received(Buffer::filled(group, index, len)), events);
     }
 
     /// The receive is over; the result says why.
@@ -171,7 +211,7 @@ impl Uring {
             }
             Err(errno) => Arrival::Failed(errno),
         };
-        self.tell(leg, Outcome::ReceiveEnded(arrival), events);
+        self.tell_receiver(leg, Outcome::ReceiveEnded(arrival), events);
     }
 
     /// The receive is over, the stream isn't.
@@ -184,7 +224,7 @@ impl Uring {
     ) {
         match state {
             Receive::Stop { again } => {
-                self.tell(leg, Outcome::ReceiveEnded(Arrival::Stopped), events);
+                self.tell_receiver(leg, Outcome::ReceiveEnded(Arrival::Stopped), events);
                 if let Some(group) = again {
                     self.start_receiving(leg, group);
                 }

@@ -26,6 +26,8 @@ pub(super) struct Tenant {
     pub(super) receive: Receive,
     /// Of the receive that is in flight, or waits.
     pub(super) group: Group,
+    /// The turn in which the caller was last told of the receiving side.
+    pub(super) told: u32,
     /// Whether the receive in flight is a plain descriptor's wait for bytes.
     pub(super) arriving: bool,
     /// Whether the receive in flight may complete more than once.
@@ -63,6 +65,11 @@ pub(super) enum Receive {
     Bytes,
     /// In flight, and cancelled; `Stopped` follows, then it starts anew if `again` says for which group.
     Stop {
+        again: Option<Group>,
+    },
+    /// Not in flight, and stopped. Outcomes of this turn may lie unread in the caller's hands, so `Stopped` follows in the
+    /// next one.
+    NextTurn {
         again: Option<Group>,
     },
 }
@@ -109,6 +116,7 @@ impl Tenant {
             accept: Repeat::Off,
             receive: Receive::Off,
             group: Group::Small,
+            told: 0,
             arriving: false,
             multishot: false,
             sending: Sending::Idle,

@@ -284,6 +284,7 @@ fn stopping_delivers_what_came_before_and_says_so_once() {
                 matches!(event.outcome, Outcome::ReceiveEnded(_)).then_some(())
             });
         }
+        rig.uring.wait(Some(Time::default()), &mut rig.events);
         assert_eq!(rig.uring.receive_stop(leg), Stop::Done);
         rig.uring.receive(leg, Group::Small);
         while got < 10 {
