@@ -20,3 +20,6 @@ pub mod siblings;
 pub mod timers;
 pub mod turn;
 pub mod worker;
+
+/// What values of this crate are made of, for crates that stand on it.
+pub use penstock_ring as ring;
