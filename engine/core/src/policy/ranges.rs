@@ -20,7 +20,7 @@ impl RangeSet {
         let mut disjoint: Vec<RangeInclusive<u128>> = Vec::new();
         for range in ranges {
             match disjoint.last_mut() {
-                Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                Some(last) if range.start() <= last.end() => {
                     *last = *last.start()..=*last.end().max(range.end());
                 }
                 _ => disjoint.push(range),

@@ -192,6 +192,16 @@ fn local_targets_are_refused_unless_the_line_names_them() {
     }
 }
 
+/// A negated list speaks of what it is not, even if its `dst` holds the address.
+#[test]
+fn a_negated_list_names_no_target() {
+    let shell: (&str, Values<'_>) =
+        ("shell", &[(Kind::Dst, &["127.0.0.0/8"]), (Kind::Port, &["22"])]);
+    let refused = Verdict::Deny { line: Some(0), why: Why::LocalTarget };
+    assert_eq!(judge(&rules(&[shell], &["allow !shell"]), "127.0.0.1:5900"), refused);
+    assert_eq!(judge(&rules(&[shell], &["allow shell"]), "127.0.0.1:22"), allow(0));
+}
+
 /// The rules are asked for what the name became, so it may become what it likes.
 #[test]
 fn a_name_that_resolves_to_this_host_is_refused() {
