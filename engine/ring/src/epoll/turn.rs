@@ -233,6 +233,9 @@ impl Epoll {
                 {
                     held.bits &= !Bits::READABLE;
                 }
+                if group == Group::Reserve {
+                    held.receiving = None;
+                }
                 self.stats.received_bytes.add(n as u64);
                 Outcome::Received(Buffer::filled(group, index, n))
             }

@@ -135,7 +135,8 @@ impl Uring {
             return self.start(leg, Operation::Arrival, poll);
         }
         let (fd, group) = (tenant.fd(), tenant.group);
-        let once = self.options.mask.hides(Feature::MultishotReceive) || self.is_low(group);
+        let hidden = self.options.mask.hides(Feature::MultishotReceive);
+        let once = hidden || group == Group::Reserve || self.is_low(group);
         let group = Provided::id(group);
         let entry = if once {
             let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();
@@ -230,6 +231,8 @@ impl Uring {
                 }
             }
             _ if result == Err(Errno::ENOBUFS) => self.wait_for_buffer(leg),
+            // Of the reserve, one buffer at a time: receiving stays off until it is asked for again.
+            _ if result.is_ok() && self.legs.get(leg).is_some_and(|t| t.group == Group::Reserve) => {}
             _ => {
                 if self.legs.get(leg).is_some_and(|tenant| tenant.multishot) {
                     self.stats.multishot_rearmed.add(1);
