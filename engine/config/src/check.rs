@@ -1,0 +1,171 @@
+//! What the values of a file must be beside one another, and what the engine is told.
+
+use std::net::SocketAddr;
+
+use penstock_core::config::{self, Config, Listener};
+use penstock_core::ring::{Driver, SocketOptions, SpliceMode};
+use toml::Spanned;
+
+use penstock_core::policy::AccessLists;
+
+use crate::access;
+use crate::error::Fault;
+use crate::file::{self, Engine, File, Listen};
+use crate::value::Size;
+use crate::{AccessLog, Log, Settings};
+
+/// The pool can't be carved smaller.
+const MEMORY_MIN: usize = 128 << 10;
+/// One small buffer.
+const PER_DIRECTION_MIN: usize = 4 << 10;
+/// The worker's number in a tunnel's id has 8 bits.
+const WORKERS_MAX: usize = 256;
+
+/// Checks everything, in the order of the file.
+pub(crate) fn settings(file: File) -> Result<Settings, Fault> {
+    let admin = file.admin.map(|admin| admin.listen);
+    let engine = engine(&file.engine)?;
+    let lists = access::lists(&file.acl)?;
+    distinct(&file.listen, admin.as_ref().map(|address| (address.span(), address.get_ref().0)))?;
+    let listeners =
+        file.listen.iter().map(|listen| listener(listen, &lists)).collect::<Result<Vec<_>, _>>()?;
+    if listeners.is_empty() {
+        let message = "nothing to serve: expected at least one [[listen]]".to_owned();
+        return Err(Fault { range: None, message });
+    }
+    let access =
+        file.log.access.map(|access| AccessLog { path: access.path, format: access.format });
+    Ok(Settings {
+        config: Config { engine, listeners },
+        log: Log { level: file.log.level, access },
+        admin: admin.map(|address| address.get_ref().0),
+    })
+}
+
+fn engine(table: &Engine) -> Result<config::Engine, Fault> {
+    let Size(memory) = *table.memory.get_ref();
+    let Size(per_direction) = *table.per_direction.get_ref();
+    if memory < MEMORY_MIN {
+        let message = format!("expected at least 128KiB for a worker's pool, got {memory} bytes");
+        return Err(Fault::at(table.memory.span(), message));
+    }
+    if !(PER_DIRECTION_MIN..=memory).contains(&per_direction) {
+        let message =
+            format!("expected 4KiB or more and no more than `memory`, got {per_direction} bytes");
+        return Err(Fault::at(table.per_direction.span(), message));
+    }
+    let workers = table.workers.get_ref().0;
+    if workers.is_some_and(|number| number > WORKERS_MAX) {
+        let message = format!("expected at most {WORKERS_MAX} workers");
+        return Err(Fault::at(table.workers.span(), message));
+    }
+    Ok(config::Engine {
+        workers,
+        driver: match table.driver {
+            file::Driver::Auto => None,
+            file::Driver::Uring => Some(Driver::Uring),
+            file::Driver::Epoll => Some(Driver::Epoll),
+        },
+        splice: match table.splice {
+            file::Splice::Auto | file::Splice::Inline => SpliceMode::Inline,
+            file::Splice::Ring => SpliceMode::Ring,
+            file::Splice::Off => SpliceMode::Off,
+        },
+        memory,
+        per_direction,
+        max_tunnels: table.max_tunnels.0,
+        drain_timeout: table.drain_timeout.0,
+        socket: socket(table)?,
+    })
+}
+
+fn socket(table: &Engine) -> Result<SocketOptions, Fault> {
+    let keepalive = table.keepalive.get_ref().0;
+    // TCP_KEEPIDLE counts whole seconds up to 32767.
+    if keepalive.is_some_and(|span| span.subsec_nanos() != 0 || span.as_secs() > 32_767) {
+        let message = r#"expected whole seconds up to 32767 ("9h"), or "off""#;
+        return Err(Fault::at(table.keepalive.span(), message));
+    }
+    Ok(SocketOptions { keepalive, user_timeout: table.user_timeout.0 })
+}
+
+/// Names and addresses must not occur twice.
+fn distinct(
+    listen: &[Listen],
+    admin: Option<(std::ops::Range<usize>, SocketAddr)>,
+) -> Result<(), Fault> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut addresses: Vec<SocketAddr> = admin.iter().map(|(_, address)| *address).collect();
+    for one in listen {
+        let name = one.name.get_ref().as_str();
+        if name.is_empty() || names.contains(&name) {
+            let message = format!("expected a name of its own for each [[listen]], got `{name}`");
+            return Err(Fault::at(one.name.span(), message));
+        }
+        names.push(name);
+        for address in &one.address.get_ref().0 {
+            if addresses.contains(address) {
+                let message = format!("{address} is listened on twice in this file");
+                return Err(Fault::at(one.address.span(), message));
+            }
+            addresses.push(*address);
+        }
+    }
+    Ok(())
+}
+
+fn listener(listen: &Listen, lists: &AccessLists) -> Result<Listener, Fault> {
+    let proxy_protocol = proxy_protocol(listen)?;
+    let file::Service::Connect = listen.service;
+    Ok(Listener {
+        name: listen.name.get_ref().as_str().into(),
+        addresses: listen.address.get_ref().0.clone(),
+        service: config::Service::Connect,
+        proxy_protocol,
+        proxy_from: access::addresses(listen.proxy_from.as_ref())?,
+        send_proxy: match listen.send_proxy {
+            file::SendProxy::Off => config::SendProxy::Off,
+            file::SendProxy::V1 => config::SendProxy::V1,
+            file::SendProxy::V2 => config::SendProxy::V2,
+        },
+        rules: access::rules(&listen.access, lists)?,
+        half_close: match listen.half_close {
+            file::HalfClose::Close => config::HalfClose::Close,
+            file::HalfClose::Forward => config::HalfClose::Forward,
+        },
+        idle_scope: match listen.idle_scope {
+            file::IdleScope::Tunnel => config::IdleScope::Tunnel,
+            file::IdleScope::ClientAndTarget => config::IdleScope::ClientAndTarget,
+        },
+        timeouts: config::Timeouts {
+            handshake: listen.timeouts.handshake.0,
+            connect: listen.timeouts.connect.0,
+            idle: listen.timeouts.idle.0,
+            lifetime: listen.timeouts.lifetime.0,
+        },
+        connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
+        strict_target: listen.strict_connect_target,
+    })
+}
+
+fn proxy_protocol(listen: &Listen) -> Result<config::ProxyProtocol, Fault> {
+    match &listen.proxy_protocol {
+        Some(value) if *value.get_ref() == file::ProxyProtocol::Required => {
+            if listen.proxy_from.as_ref().is_none_or(|values| values.get_ref().is_empty()) {
+                let message =
+                    "a required PROXY header needs `proxy_from`: the addresses that may send it";
+                return Err(Fault::at(value.span(), message));
+            }
+            Ok(config::ProxyProtocol::Required)
+        }
+        _ => Ok(config::ProxyProtocol::Off),
+    }
+}
+
+fn connect_timeout_status(value: Option<&Spanned<u16>>) -> Result<u16, Fault> {
+    match value.map(|status| (*status.get_ref(), status.span())) {
+        None => Ok(503),
+        Some((status @ (503 | 504), _)) => Ok(status),
+        Some((other, span)) => Err(Fault::at(span, format!("expected 503 or 504, got {other}"))),
+    }
+}

@@ -1,0 +1,137 @@
+//! What a configuration means, in words, for `penstock check`.
+
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use penstock_core::config::{
+    Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service,
+};
+use penstock_core::ring::{Driver, SpliceMode};
+
+use crate::{AccessFormat, Settings};
+
+/// Describes what would be served, with every default filled in.
+pub fn explain(settings: &Settings) -> String {
+    let mut text = String::new();
+    // Writing into a String can't fail.
+    let _ = write_settings(&mut text, settings);
+    text
+}
+
+fn write_settings(to: &mut String, settings: &Settings) -> fmt::Result {
+    let Settings { config: Config { engine, listeners }, log, admin } = settings;
+    write_engine(to, engine)?;
+    writeln!(to, "log\n  messages: {:?} and worse, to standard error", log.level)?;
+    match &log.access {
+        None => writeln!(to, "  access log: none")?,
+        Some(access) => {
+            let format = match access.format {
+                AccessFormat::Squid => "Squid's native format",
+                AccessFormat::Json => "JSON",
+            };
+            let to_where = match access.path.to_str() {
+                Some("-") => "standard output".to_owned(),
+                _ => access.path.display().to_string(),
+            };
+            writeln!(to, "  access log: {to_where}, in {format}")?;
+        }
+    }
+    match admin {
+        None => writeln!(to, "admin\n  none: no metrics are shown")?,
+        Some(address) => {
+            writeln!(to, "admin\n  http://{address}/ (metrics, health, ready, tunnels)")?
+        }
+    }
+    listeners.iter().try_for_each(|listener| write_listener(to, listener))
+}
+
+fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
+    let workers = engine.workers.map_or("one per core".to_owned(), |n| n.to_string());
+    let driver = match engine.driver {
+        None => "io_uring where the kernel allows it, otherwise epoll",
+        Some(Driver::Uring) => "io_uring, or no start",
+        Some(Driver::Epoll) => "epoll",
+    };
+    let splice = match engine.splice {
+        SpliceMode::Inline => "on the worker, after readiness",
+        SpliceMode::Ring => "by IORING_OP_SPLICE where the driver is io_uring",
+        SpliceMode::Off => "never: every byte is copied",
+    };
+    let tunnels =
+        engine.max_tunnels.map_or("from the descriptor limit".to_owned(), |n| n.to_string());
+    writeln!(to, "engine\n  workers: {workers}\n  driver: {driver}\n  splice: {splice}")?;
+    writeln!(
+        to,
+        "  memory: {} a worker, {} a direction",
+        bytes(engine.memory),
+        bytes(engine.per_direction)
+    )?;
+    writeln!(to, "  tunnels at most: {tunnels}")?;
+    writeln!(to, "  after SIGTERM tunnels live on for {}", span(engine.drain_timeout))?;
+    writeln!(
+        to,
+        "  TCP keepalive: {}; unacknowledged bytes: {}",
+        span_or(engine.socket.keepalive, "off"),
+        span_or(engine.socket.user_timeout, "the system's limit"),
+    )
+}
+
+fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
+    let Service::Connect = listener.service;
+    writeln!(to, "listen `{}`\n  service: HTTP CONNECT", listener.name)?;
+    for address in &listener.addresses {
+        writeln!(to, "  address: {address}")?;
+    }
+    if listener.proxy_protocol == ProxyProtocol::Required {
+        writeln!(to, "  clients must send a PROXY header, and only those in proxy_from may")?;
+    }
+    match listener.send_proxy {
+        SendProxy::Off => {}
+        SendProxy::V1 => writeln!(to, "  targets get a PROXY header, version 1")?,
+        SendProxy::V2 => writeln!(to, "  targets get a PROXY header, version 2")?,
+    }
+    let half_close = match listener.half_close {
+        HalfClose::Close => "the end of one direction ends the tunnel, after a flush",
+        HalfClose::Forward => "the end of one direction is passed on, the other lives",
+    };
+    let scope = match listener.idle_scope {
+        IdleScope::Tunnel => "by its own traffic",
+        IdleScope::ClientAndTarget => "by traffic between the same client and target",
+    };
+    let timeouts = &listener.timeouts;
+    writeln!(to, "  half close: {half_close}")?;
+    writeln!(
+        to,
+        "  time-outs: request {}, connect {} (status {}), idle {} (kept alive {scope}), lifetime {}",
+        span(timeouts.handshake),
+        span(timeouts.connect),
+        listener.connect_timeout_status,
+        span_or(timeouts.idle, "off"),
+        span_or(timeouts.lifetime, "off"),
+    )?;
+    if listener.strict_target {
+        writeln!(to, "  unbracketed IPv6 targets are refused")?;
+    }
+    writeln!(to, "  access, the first line that matches decides:")?;
+    listener.rules.explain().iter().try_for_each(|line| writeln!(to, "    {line}"))
+}
+
+fn span_or(span_given: Option<Duration>, otherwise: &str) -> String {
+    span_given.map_or(otherwise.to_owned(), span)
+}
+
+fn span(span: Duration) -> String {
+    let milliseconds = span.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+    let whole =
+        units.into_iter().find(|(unit, _)| milliseconds.is_multiple_of(*unit) && milliseconds > 0);
+    whole.map_or(format!("{milliseconds}ms"), |(unit, name)| {
+        format!("{}{name}", milliseconds / unit)
+    })
+}
+
+fn bytes(bytes: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let whole = units.into_iter().find(|(unit, _)| bytes.is_multiple_of(*unit) && bytes > 0);
+    whole.map_or(format!("{bytes} bytes"), |(unit, name)| format!("{}{name}", bytes / unit))
+}

@@ -1,0 +1,197 @@
+//! The shape of the TOML file, key by key, with the defaults of what is left out.
+//!
+//! Values that mean something only beside others keep their place in the text, for the checks that come later.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::value::{Address, Addresses, Auto, Size, Span, SpanOrOff, Word};
+use crate::{AccessFormat, Level};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) engine: Engine,
+    #[serde(default)]
+    pub(crate) log: Log,
+    pub(crate) admin: Option<Admin>,
+    #[serde(default)]
+    pub(crate) acl: BTreeMap<Spanned<String>, Acl>,
+    #[serde(default)]
+    pub(crate) listen: Vec<Listen>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Engine {
+    pub(crate) workers: Spanned<Auto>,
+    pub(crate) driver: Driver,
+    pub(crate) splice: Splice,
+    pub(crate) memory: Spanned<Size>,
+    pub(crate) per_direction: Spanned<Size>,
+    pub(crate) max_tunnels: Auto,
+    pub(crate) drain_timeout: Span,
+    pub(crate) keepalive: Spanned<SpanOrOff>,
+    pub(crate) user_timeout: SpanOrOff,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let half_minute = Duration::from_secs(30);
+        Engine {
+            workers: nowhere(Auto(None)),
+            driver: Driver::Auto,
+            splice: Splice::Auto,
+            memory: nowhere(Size(64 << 20)),
+            per_direction: nowhere(Size(64 << 10)),
+            max_tunnels: Auto(None),
+            drain_timeout: Span(half_minute),
+            keepalive: nowhere(SpanOrOff(Some(half_minute))),
+            user_timeout: SpanOrOff(Some(half_minute)),
+        }
+    }
+}
+
+fn nowhere<T>(value: T) -> Spanned<T> {
+    Spanned::new(0..0, value)
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Driver {
+    Auto,
+    Uring,
+    Epoll,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Splice {
+    Auto,
+    Inline,
+    Ring,
+    Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    pub(crate) level: Level,
+    pub(crate) access: Option<Access>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Access {
+    pub(crate) path: PathBuf,
+    #[serde(default)]
+    pub(crate) format: AccessFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Spanned<Address>,
+}
+
+/// Values by kind. Values of one kind are alternatives; all kinds named must match.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Acl {
+    pub(crate) src: Option<Values>,
+    pub(crate) dst: Option<Values>,
+    pub(crate) dstdomain: Option<Values>,
+    pub(crate) port: Option<Values>,
+    pub(crate) localport: Option<Values>,
+    pub(crate) method: Option<Values>,
+    pub(crate) time: Option<Values>,
+}
+
+pub(crate) type Values = Spanned<Vec<Spanned<Word>>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listen {
+    pub(crate) name: Spanned<String>,
+    pub(crate) address: Spanned<Addresses>,
+    pub(crate) service: Service,
+    pub(crate) proxy_protocol: Option<Spanned<ProxyProtocol>>,
+    pub(crate) proxy_from: Option<Values>,
+    #[serde(default)]
+    pub(crate) send_proxy: SendProxy,
+    pub(crate) access: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) half_close: HalfClose,
+    #[serde(default)]
+    pub(crate) idle_scope: IdleScope,
+    #[serde(default)]
+    pub(crate) timeouts: Timeouts,
+    pub(crate) connect_timeout_status: Option<Spanned<u16>>,
+    #[serde(default)]
+    pub(crate) strict_connect_target: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Service {
+    Connect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProxyProtocol {
+    Off,
+    Required,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SendProxy {
+    #[default]
+    Off,
+    V1,
+    V2,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum HalfClose {
+    #[default]
+    Close,
+    Forward,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) enum IdleScope {
+    #[serde(rename = "tunnel")]
+    Tunnel,
+    #[default]
+    #[serde(rename = "client+target")]
+    ClientAndTarget,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Timeouts {
+    pub(crate) handshake: Span,
+    pub(crate) connect: Span,
+    pub(crate) idle: SpanOrOff,
+    pub(crate) lifetime: SpanOrOff,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let core = penstock_core::config::Timeouts::default();
+        Timeouts {
+            handshake: Span(core.handshake),
+            connect: Span(core.connect),
+            idle: SpanOrOff(core.idle),
+            lifetime: SpanOrOff(core.lifetime),
+        }
+    }
+}
