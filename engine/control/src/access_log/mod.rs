@@ -1,0 +1,162 @@
+//! One line for each connection that ended, written by a thread that may wait.
+//!
+//! In: records from workers, through a bounded queue; what does not fit is counted and gone. Out: whole lines in a file
+//! or on standard output. A disk that is full or a reader that is stuck holds up this thread and nothing else; how many
+//! lines were lost is said when writing works again.
+
+mod json;
+mod squid;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use penstock_core::control::Record;
+
+use writer::Writer;
+
+/// Records that may wait to be written.
+const QUEUE: usize = 8192;
+/// Bytes gathered before they are written, if more records wait.
+const BATCH: usize = 64 << 10;
+
+/// How a line looks. The text is that of one record and the time of its end, line feed included.
+#[derive(Clone)]
+pub enum Format {
+    /// Squid's native format.
+    Squid,
+    /// JSON, with the listeners' names by index.
+    Json(Arc<[Box<str>]>),
+}
+
+impl Format {
+    fn write(&self, record: &Record, at: SystemTime, to: &mut Vec<u8>) {
+        match self {
+            Format::Squid => squid::write(record, at, to),
+            Format::Json(listeners) => json::write(record, at, listeners, to),
+        }
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Format::Squid => "squid",
+            Format::Json(_) => "json",
+        })
+    }
+}
+
+enum Message {
+    Record(Record, SystemTime),
+    /// Only to wake the thread: something else has changed.
+    Look,
+    Finish(SyncSender<()>),
+}
+
+/// The end of the queue that records go into. Cheap to clone; no call waits.
+#[derive(Clone)]
+pub struct Sender {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    dropped: AtomicU64,
+    reopen: AtomicBool,
+}
+
+/// Opens the log and starts its thread. No destination: records are only described to the main log, at level debug.
+///
+/// # Errors
+/// When the file can't be opened for appending, or no thread can be started.
+pub fn start(destination: Option<&Path>, format: Format) -> io::Result<Sender> {
+    let (sender, records) = Sender::new();
+    let writer = destination.map(|path| Writer::open(path, sender.shared.clone())).transpose()?;
+    thread::Builder::new()
+        .name("penstock-access".to_owned())
+        .spawn(move || keep_writing(&records, writer, &format))?;
+    Ok(sender)
+}
+
+impl Sender {
+    fn new() -> (Sender, Receiver<Message>) {
+        let (queue, records) = sync_channel(QUEUE);
+        (Sender { queue, shared: Arc::default() }, records)
+    }
+
+    /// Hands over one record and the time at which its connection ended.
+    pub fn record(&self, record: Record, at: SystemTime) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Record(record, at)) {
+            self.shared.dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// One whose records nobody reads.
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Sender {
+        Sender::new().0
+    }
+
+    /// Has the file opened anew before the next line.
+    pub fn reopen(&self) {
+        self.shared.reopen.store(true, Relaxed);
+        // A full queue will be looked at anyway.
+        let _ = self.queue.try_send(Message::Look);
+    }
+
+    /// Lines lost so far.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Relaxed)
+    }
+
+    /// Waits until everything handed over so far is written, but not longer than `limit`.
+    pub fn flush(&self, limit: Duration) {
+        let (done, written) = sync_channel(1);
+        if self.queue.try_send(Message::Finish(done)).is_ok() {
+            let _ = written.recv_timeout(limit);
+        }
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sender({:?})", self.shared)
+    }
+}
+
+fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format: &Format) {
+    let mut lines = Vec::new();
+    while let Ok(first) = records.recv() {
+        let mut finished = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Record(record, at) => {
+                    tracing::debug!(?record, "connection ended");
+                    format.write(&record, at, &mut lines);
+                }
+                Message::Look => {}
+                Message::Finish(done) => finished.push(done),
+            }
+            next = if lines.len() < BATCH { records.try_recv().ok() } else { None };
+        }
+        if let Some(writer) = &mut writer {
+            writer.write(&lines);
+        }
+        lines.clear();
+        for done in finished {
+            let _ = done.try_send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The log's thread with real files.
+
+use std::fs;
+use std::time::{Instant, UNIX_EPOCH};
+
+use penstock_core::close::{Cause, CloseReason, Phase, Side};
+use penstock_core::control::SessionId;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn record(slot: u32) -> Record {
+    Record {
+        id: SessionId { worker: 0, slot, generation: 1 },
+        listener: 0,
+        client: None,
+        method: Some("CONNECT".into()),
+        target: Some(format!("host:{slot}").into()),
+        status: 200,
+        connected: None,
+        bytes_to_client: 39,
+        bytes_to_target: 0,
+        bytes_spliced: 0,
+        elapsed: Duration::ZERO,
+        reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
+        detail: None,
+    }
+}
+
+#[test]
+fn every_record_becomes_a_line_in_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("access.log");
+    let log = start(Some(&path), Format::Squid).expect("a new file");
+    for slot in 0..3000 {
+        log.record(record(slot), UNIX_EPOCH);
+    }
+    log.flush(LIMIT);
+    let text = fs::read_to_string(&path).expect("written");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), log.dropped()), (3000, 0));
+    assert!(lines.iter().enumerate().all(|(i, l)| l.contains(&format!(" host:{i} "))));
+}
+
+#[test]
+fn a_renamed_file_is_followed_after_reopen_only() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, old) = (dir.path().join("access.log"), dir.path().join("access.log.1"));
+    let log = start(Some(&path), Format::Json([].into())).expect("a new file");
+    let write = |slot| {
+        log.record(record(slot), UNIX_EPOCH);
+        log.flush(LIMIT);
+    };
+    write(0);
+    fs::rename(&path, &old).expect("rename");
+    write(1);
+    assert!(!path.exists());
+    log.reopen();
+    write(2);
+    let lines = |path| fs::read_to_string(path).expect("a log").lines().count();
+    assert_eq!((lines(&old), lines(&path)), (2, 1));
+}
+
+#[test]
+fn a_full_disk_counts_what_is_lost() {
+    let log = start(Some(Path::new("/dev/full")), Format::Squid).expect("every Linux has one");
+    for slot in 0..10 {
+        log.record(record(slot), UNIX_EPOCH);
+    }
+    log.flush(LIMIT);
+    assert_eq!(log.dropped(), 10);
+}
+
+#[test]
+fn a_reader_that_does_not_read_holds_up_nobody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("coreutils");
+    assert!(made.success());
+    // Read and write, so that opening the other end does not wait.
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&path).expect("fifo");
+    let log = start(Some(&path), Format::Squid).expect("the pipe has a reader");
+    let begun = Instant::now();
+    for slot in 0..50_000 {
+        log.record(record(slot), UNIX_EPOCH);
+    }
+    log.flush(Duration::from_millis(50));
+    assert!(begun.elapsed() < LIMIT);
+    assert!(log.dropped() > 0, "the pipe and the queue together hold far fewer");
+    drop(reader);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_an_error_at_start() {
+    let error = start(Some(Path::new("/nonexistent/access.log")), Format::Squid);
+    assert_eq!(error.expect_err("no such directory").kind(), io::ErrorKind::NotFound);
+}

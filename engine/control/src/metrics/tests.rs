@@ -1,0 +1,117 @@
+//! The page, read by the rules of its format.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use penstock_core::close::Side;
+
+use super::*;
+use crate::state::testing;
+
+/// Samples by series, after checking that the page is well formed.
+fn read(page: &str) -> BTreeMap<String, f64> {
+    assert!(page.ends_with("# EOF\n"), "the end is marked");
+    let (mut family, mut kind) = ("", "");
+    let mut families = Vec::new();
+    let mut samples = BTreeMap::new();
+    for line in page.lines().filter(|line| *line != "# EOF") {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').expect("a help text");
+            assert!(!families.contains(&name) && !help.is_empty(), "{name} stands together");
+            families.push(name);
+            family = name;
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, its_kind) = rest.split_once(' ').expect("a type");
+            assert_eq!(name, family);
+            kind = its_kind;
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a sample");
+            let name = series.split('{').next().expect("a name");
+            let suffix = name.strip_prefix(family).expect("a sample of its family");
+            let allowed: &[&str] = match kind {
+                "counter" => &["_total"],
+                "gauge" => &[""],
+                "histogram" => &["_sum", "_count", "_bucket"],
+                other => panic!("type {other}"),
+            };
+            assert!(allowed.contains(&suffix), "{line} in a {kind}");
+            let twice = samples.insert(series.to_owned(), value.parse().expect("a number"));
+            assert!(twice.is_none(), "{series} twice");
+        }
+    }
+    samples
+}
+
+#[test]
+fn the_page_is_well_formed_and_shows_what_was_counted() {
+    let state = testing::state(2);
+    let worker = &state.parts.workers[1];
+    worker.counters.tunnels.set(3);
+    worker.counters.bytes[1][0].add(7);
+    worker.counters.bytes[1][1].add(1 << 30);
+    worker.counters.quiesce[1].add(2);
+    worker.stats.pipes.set(4);
+    worker.stats.pipe_quota.add(5);
+    let samples = read(&page(&state));
+    let expect = [
+        (r#"penstock_tunnels_open{worker="0"}"#, 0.0),
+        (r#"penstock_tunnels_open{worker="1"}"#, 3.0),
+        (r#"penstock_bytes_total{worker="1",direction="target_to_client",mover="copy"}"#, 7.0),
+        (
+            r#"penstock_bytes_total{worker="1",direction="target_to_client",mover="splice"}"#,
+            1_073_741_824.0,
+        ),
+        (r#"penstock_quiesce_total{worker="1",state="quiet"}"#, 2.0),
+        (r#"penstock_ring_pipes{worker="1"}"#, 4.0),
+        (r#"penstock_ring_pipe_quota_total{worker="1"}"#, 5.0),
+        (r#"penstock_driver_info{driver="epoll",kernel="6.1",masked="uring"}"#, 1.0),
+        (r#"penstock_log_dropped_total{log="access"}"#, 0.0),
+        (r#"penstock_resolver_cache_hits_total"#, 0.0),
+        (r#"penstock_max_tunnels"#, 10.0),
+    ];
+    for (series, value) in expect {
+        assert_eq!(samples.get(series), Some(&value), "{series}");
+    }
+}
+
+#[test]
+fn ends_are_shown_by_reason_once_they_occurred_and_summed_before_the_relay() {
+    let state = testing::state(2);
+    let count = |worker: usize, phase, cause| {
+        let reason = CloseReason::new(Side::Penstock, phase, cause);
+        state.parts.workers[worker].counters.closed[reason.index()].add(1);
+    };
+    count(0, Phase::Admission, Cause::AccessDenied);
+    count(1, Phase::Admission, Cause::AccessDenied);
+    count(1, Phase::Connect, Cause::Exhausted);
+    count(1, Phase::Relay, Cause::Exhausted);
+    let samples = read(&page(&state));
+    let closed =
+        samples.keys().filter(|series| series.starts_with("penstock_closed_total")).count();
+    assert_eq!(closed, 3);
+    let series =
+        r#"penstock_closed_total{side="penstock",phase="admission",cause="access_denied"}"#;
+    assert_eq!(samples[series], 2.0);
+    assert_eq!(samples[r#"penstock_refused_total{cause="access_denied"}"#], 2.0);
+    assert_eq!(samples[r#"penstock_refused_total{cause="exhausted"}"#], 1.0);
+    assert_eq!(samples[r#"penstock_refused_total{cause="loop"}"#], 0.0);
+}
+
+#[test]
+fn histograms_are_cumulative_and_end_in_infinity() {
+    let state = testing::state(1);
+    let connect = &state.parts.workers[0].counters.setup[2];
+    connect.record(Duration::from_micros(1));
+    connect.record(Duration::from_micros(20));
+    connect.record(Duration::from_secs(3600));
+    let samples = read(&page(&state));
+    let bucket = |bound: &str| {
+        samples[&format!(
+            r#"penstock_setup_seconds_bucket{{le="{bound}",worker="0",phase="connect"}}"#
+        )]
+    };
+    assert_eq!((bucket("0.000016"), bucket("0.000032"), bucket("+Inf")), (1.0, 2.0, 3.0));
+    assert_eq!(samples[r#"penstock_setup_seconds_count{worker="0",phase="connect"}"#], 3.0);
+    let sum = samples[r#"penstock_setup_seconds_sum{worker="0",phase="connect"}"#];
+    assert!((sum - 3_600.000_021).abs() < 1e-9);
+}

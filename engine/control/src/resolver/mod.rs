@@ -1,0 +1,131 @@
+//! Names to addresses: getaddrinfo(3) on threads that may wait, behind a cache.
+//!
+//! In: questions of workers. Out: answers in their mailboxes, in the order of preference that the system gives (RFC
+//! 6724). Equal questions wait for one look-up. It does no reverse look-ups, and never decides who may reach what.
+
+mod cache;
+mod system;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use penstock_core::control::{Command, Question, ResolveError};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::mailman::deliver;
+use crate::outside::Asked;
+use crate::resolver::cache::{Cache, Step, Waiter};
+use crate::state::ResolverCounts;
+
+/// Threads that wait for the name service.
+pub(crate) const LOOKUPS_AT_ONCE: usize = 32;
+/// How long a question may take. Below the default connect time-out, so that the client learns what was slow.
+const PATIENCE: Duration = Duration::from_secs(9);
+
+/// Addresses in order of preference.
+pub(crate) type Answer = Result<Vec<IpAddr>, ResolveError>;
+type LookUp = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
+
+pub(crate) struct Resolver {
+    look_up: LookUp,
+    patience: Duration,
+    cache: Cache,
+    permits: Arc<Semaphore>,
+    running: JoinSet<(Box<str>, Answer)>,
+    counts: Arc<ResolverCounts>,
+}
+
+impl Resolver {
+    /// One that asks the system.
+    pub(crate) fn system(counts: Arc<ResolverCounts>) -> Resolver {
+        Resolver::new(Arc::new(system::look_up), PATIENCE, counts)
+    }
+
+    fn new(look_up: LookUp, patience: Duration, counts: Arc<ResolverCounts>) -> Resolver {
+        Resolver {
+            look_up,
+            patience,
+            cache: Cache::default(),
+            permits: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            running: JoinSet::new(),
+            counts,
+        }
+    }
+
+    /// Answers until nobody can ask any more.
+    pub(crate) async fn run(mut self, mut questions: mpsc::Receiver<Asked>) {
+        loop {
+            tokio::select! {
+                asked = questions.recv() => match asked {
+                    Some(asked) => self.asked(asked),
+                    None => return,
+                },
+                Some(Ok((name, answer))) = self.running.join_next() => self.answered(&name, answer),
+            }
+            self.counts.in_flight.store(self.running.len() as u64, Relaxed);
+            self.counts.entries.store(self.cache.len() as u64, Relaxed);
+        }
+    }
+
+    fn asked(&mut self, Asked { question, mailbox }: Asked) {
+        let Question::Resolve { id, name } = question;
+        match self.cache.ask(&name, Waiter { id, mailbox }, Instant::now()) {
+            Step::Answer(waiter, answer) => {
+                self.counts.hits.fetch_add(1, Relaxed);
+                tell(waiter, answer);
+            }
+            Step::Wait => {
+                self.counts.joined.fetch_add(1, Relaxed);
+            }
+            Step::LookUp => {
+                self.counts.misses.fetch_add(1, Relaxed);
+                self.begin(name);
+            }
+        }
+    }
+
+    fn begin(&mut self, name: Box<str>) {
+        let (look_up, permits, counts) =
+            (self.look_up.clone(), self.permits.clone(), self.counts.clone());
+        let patience = self.patience;
+        self.running.spawn(async move {
+            let asked = name.clone();
+            let answer = async move {
+                // Never closed. The permit stays with the thread, which outlives our patience.
+                let permit = permits.acquire_owned().await.ok()?;
+                let looked_up = tokio::task::spawn_blocking(move || {
+                    let _permit = permit;
+                    look_up(&asked)
+                });
+                looked_up.await.ok()
+            };
+            let answer = timeout(patience, answer).await.unwrap_or_else(|_| {
+                counts.timeouts.fetch_add(1, Relaxed);
+                None
+            });
+            (name, answer.unwrap_or(Err(ResolveError::Failed)))
+        });
+    }
+
+    fn answered(&mut self, name: &str, answer: Answer) {
+        if answer == Err(ResolveError::Failed) {
+            self.counts.failures.fetch_add(1, Relaxed);
+        }
+        for waiter in self.cache.answered(name, answer.clone(), Instant::now()) {
+            tell(waiter, answer.clone());
+        }
+    }
+}
+
+fn tell(Waiter { id, mailbox }: Waiter, result: Answer) {
+    if let Err(refused) = mailbox.post(Command::Resolved { id, result }) {
+        tokio::spawn(async move { deliver(&mailbox, refused).await });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! What the admin pages show and what the daemon steers, shared on the control thread.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use penstock_core::config::Config;
+use penstock_core::control::{Command, Mailbox};
+use penstock_core::metrics::Counters;
+use penstock_core::ring::Stats;
+
+use crate::access_log;
+use crate::mailman::deliver;
+use crate::messages::Dropped;
+
+/// What a running engine shows of itself.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// All workers, in order.
+    pub workers: Vec<Worker>,
+    /// The driver in use.
+    pub driver: DriverFacts,
+    /// Tunnels that the process admits.
+    pub max_tunnels: usize,
+    /// How many messages the main log lost.
+    pub messages_dropped: Dropped,
+}
+
+/// One worker, as seen from outside.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where its commands go.
+    pub mailbox: Mailbox,
+    /// What it counts about sessions.
+    pub counters: Arc<Counters>,
+    /// What its driver counts.
+    pub stats: Arc<Stats>,
+}
+
+/// The driver in use, in words.
+#[derive(Clone, Debug, Default)]
+pub struct DriverFacts {
+    /// `uring` or `epoll`.
+    pub driver: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Hidden features, separated by commas.
+    pub masked: String,
+}
+
+/// What the resolver counts.
+#[derive(Debug, Default)]
+pub(crate) struct ResolverCounts {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) joined: AtomicU64,
+    pub(crate) timeouts: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) in_flight: AtomicU64,
+    pub(crate) entries: AtomicU64,
+}
+
+/// Everything that a page may show.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) parts: Parts,
+    pub(crate) resolver: Arc<ResolverCounts>,
+    pub(crate) access_log: access_log::Sender,
+    pub(crate) draining: AtomicBool,
+}
+
+impl State {
+    pub(crate) fn new(
+        parts: Parts,
+        resolver: Arc<ResolverCounts>,
+        access_log: access_log::Sender,
+    ) -> State {
+        State { parts, resolver, access_log, draining: AtomicBool::new(false) }
+    }
+}
+
+/// Steers a running engine; for use within [`Control::run`](crate::Control::run).
+#[derive(Clone)]
+pub struct Handle(Arc<State>);
+
+impl Handle {
+    pub(crate) fn new(state: Arc<State>) -> Handle {
+        Handle(state)
+    }
+
+    /// Tells every worker to close its listeners and to end what still lives after `span`. `/ready` says no from now.
+    pub fn drain(&self, span: Duration) {
+        self.0.draining.store(true, Relaxed);
+        self.command(|| Command::Drain(span));
+    }
+
+    /// Tells every worker to end now.
+    pub fn stop(&self) {
+        self.0.draining.store(true, Relaxed);
+        self.command(|| Command::Stop);
+    }
+
+    /// Has log files opened anew, after they were renamed.
+    pub fn reopen_logs(&self) {
+        self.0.access_log.reopen();
+    }
+
+    /// Tunnels alive now.
+    pub fn tunnels(&self) -> u64 {
+        self.0.parts.workers.iter().map(|worker| worker.counters.tunnels.get()).sum()
+    }
+
+    fn command(&self, make: impl Fn() -> Command) {
+        for worker in &self.0.parts.workers {
+            let (mailbox, command) = (worker.mailbox.clone(), make());
+            tokio::spawn(async move { deliver(&mailbox, command).await });
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({} workers)", self.0.parts.workers.len())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use penstock_core::config::Engine;
+
+    use super::*;
+    use crate::mailman::testing::mailbox;
+
+    /// So many workers, all played by the test.
+    pub(crate) fn state(workers: usize) -> Arc<State> {
+        let worker =
+            || Worker { mailbox: mailbox(4), counters: Arc::default(), stats: Arc::default() };
+        let parts = Parts {
+            config: Arc::new(Config { engine: Engine::default(), listeners: Vec::new() }),
+            workers: (0..workers).map(|_| worker()).collect(),
+            driver: DriverFacts {
+                driver: "epoll".to_owned(),
+                kernel: "6.1".to_owned(),
+                masked: "uring".to_owned(),
+            },
+            max_tunnels: 10,
+            messages_dropped: Dropped::none(),
+        };
+        Arc::new(State::new(parts, Arc::default(), access_log::Sender::to_nobody()))
+    }
+}
