@@ -32,7 +32,9 @@ impl Relay {
 
     /// Looks whether something that was waited for has come about: quiet, or the end.
     pub(super) fn settle<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        if self.is_quiet(way, turn) {
+        let direction = &self.ways[way as usize];
+        let awaits_something = direction.ended || matches!(direction.mover, Mover::Quiesce(_));
+        if awaits_something && self.is_quiet(way, turn) {
             if let Mover::Quiesce(goal) = self.ways[way as usize].mover {
                 turn.counters.quiesce[1].add(1);
                 self.arrive(way, goal, turn);

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use penstock_proto::http::reply::ESTABLISHED;
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
-use penstock_ring::{Kernel, Leg, Outcome, Time};
+use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
 
 use super::prelude::Opening;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{IdleScope, SendProxy};
-use crate::relay::{Relay, Way, way_from};
+use crate::relay::{Receiving, Relay, Way, way_from};
 use crate::siblings::Group;
 use crate::turn::{Step, Turn};
 
@@ -30,6 +30,9 @@ impl Session {
         let limit = self.config.engine.per_direction;
         let half_close = self.listener().half_close;
         let mut relay = Relay::new(self.handle, self.client, target, half_close, limit, turn.now);
+        if receiving != Receiving::On {
+            turn.kernel.watch(self.client, Interest::HangUp, false);
+        }
         self.join_siblings(turn.now, turn);
         self.facts.status = 200;
         self.facts.reply_bytes += ESTABLISHED.len() as u32;
