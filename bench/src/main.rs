@@ -109,6 +109,7 @@ fn measure(args: &RunArgs) -> Result<bool> {
     run::pin(args.load_core)?;
     run::raise_descriptor_limit()?;
 
+    let machine = report::machine();
     let folder = tempfile::tempdir()?;
     let penstock = match &args.penstock {
         Some(path) => std::path::absolute(path)?,
@@ -117,7 +118,7 @@ fn measure(args: &RunArgs) -> Result<bool> {
     let choice = Choice { only: args.only.clone(), penstock, core: args.relay_core };
     let (mut contestants, absent) = contestant::start_all(&choice, folder.path())?;
     ensure!(!contestants.is_empty(), "nobody to measure: {}", absent.join("; "));
-    println!("{}; {rounds} rounds of {:?}", report::machine(), timing.window);
+    println!("{machine}\n{rounds} rounds of {:?}", timing.window);
     for contestant in &contestants {
         println!("  {:<16}{}", contestant.name, contestant.setting);
     }
@@ -138,7 +139,7 @@ fn measure(args: &RunArgs) -> Result<bool> {
     print!("{}", report::mixed_against_alone(&outcomes));
     println!("\nmeasured in {:.0} s", began.elapsed().as_secs_f64());
     if let Some(path) = &args.json {
-        let text = format!("{:#}\n", report::to_json(&outcomes, &contestants, &absent));
+        let text = format!("{:#}\n", report::to_json(&machine, &outcomes, &contestants, &absent));
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(outcomes.iter().flat_map(|outcome| &outcome.rows).all(|row| row.failure.is_none()))

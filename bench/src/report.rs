@@ -50,31 +50,30 @@ pub(crate) fn mixed_against_alone(outcomes: &[Outcome]) -> String {
 
 /// Everything, every round included.
 pub(crate) fn to_json(
+    machine: &str,
     outcomes: &[Outcome],
     contestants: &[Contestant],
     absent: &[String],
 ) -> Value {
     json!({
-        "machine": machine(),
+        "machine": machine,
         "contestants": contestants.iter().map(|c| json!({ "name": c.name, "setting": c.setting })).collect::<Vec<_>>(),
         "absent": absent,
         "scenarios": outcomes.iter().map(scenario_json).collect::<Vec<_>>(),
     })
 }
 
-/// Kernel, processor and core count, one line.
+/// Kernel, processor, core count, and how busy it is, one line.
 pub(crate) fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model =
         cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
     let cores = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let kernel = read("/proc/sys/kernel/osrelease");
-    format!(
-        "Linux {}, {cores} cores, {}",
-        kernel.trim(),
-        model.trim_start_matches([' ', '\t', ':'])
-    )
+    let (kernel, load) = (read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"));
+    let load = load.split(' ').next().unwrap_or_default();
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    format!("Linux {}, {cores} cores, {model}; load average before the run {load}", kernel.trim())
 }
 
 fn table_row(outcome: &Outcome, row: &Row) -> String {

@@ -65,10 +65,12 @@ const COPIED: &str = "mover=\"copy\"";
 const SPLICED: &str = "mover=\"splice\"";
 /// Series whose growth is shown beside every row.
 const SHOWN: &[(&str, &str)] = &[
-    ("switches", "penstock_mover_switches_total"),
+    ("switches", "penstock_switches_total"),
     ("splice refused", "penstock_splice_refused_total"),
+    ("pipe quota", "penstock_ring_pipe_quota_total"),
+    ("backpressure", "penstock_backpressure_total"),
 ];
-const DRIVER: &str = "penstock_driver";
+const DRIVER: &str = "penstock_driver_info";
 
 /// Of bulk, all but what moves before a direction is promoted.
 const SPLICED_SHARE_MIN: f64 = 0.95;
@@ -167,9 +169,9 @@ mod tests {
     use super::*;
 
     const BEFORE: &str = "# TYPE penstock_bytes_total counter
-penstock_driver{driver=\"uring\"} 1
-penstock_bytes_total{direction=\"up\",mover=\"copy\"} 100
-penstock_bytes_total{direction=\"down\",mover=\"splice\"} 1000
+penstock_driver_info{driver=\"uring\",kernel=\"6.1\",masked=\"\"} 1
+penstock_bytes_total{worker=\"0\",direction=\"client_to_target\",mover=\"copy\"} 100
+penstock_bytes_total{worker=\"0\",direction=\"target_to_client\",mover=\"splice\"} 1000
 ";
 
     fn grown(copied: u32, spliced: u32) -> Paths {
