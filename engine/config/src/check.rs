@@ -14,8 +14,8 @@ use crate::file::{self, Engine, File, Listen};
 use crate::value::Size;
 use crate::{AccessLog, Log, Settings};
 
-/// The pool can't be carved smaller.
-const MEMORY_MIN: usize = 128 << 10;
+/// A pool has four buffers of each kind at least, which is a little more than this.
+const MEMORY_MIN: usize = 32 << 10;
 /// One small buffer.
 const PER_DIRECTION_MIN: usize = 4 << 10;
 /// The worker's number in a tunnel's id has 8 bits.
@@ -46,7 +46,7 @@ fn engine(table: &Engine) -> Result<config::Engine, Fault> {
     let Size(memory) = *table.memory.get_ref();
     let Size(per_direction) = *table.per_direction.get_ref();
     if memory < MEMORY_MIN {
-        let message = format!("expected at least 128KiB for a worker's pool, got {memory} bytes");
+        let message = format!("expected at least 32KiB for a worker's pool, got {memory} bytes");
         return Err(Fault::at(table.memory.span(), message));
     }
     if !(PER_DIRECTION_MIN..=memory).contains(&per_direction) {

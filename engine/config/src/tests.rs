@@ -112,7 +112,7 @@ fn wrong_values() -> Vec<Wrong> {
         (least("driver = \"kqueue\"", ""), (2, 10), &["`kqueue`", "`uring`", "`epoll`"]),
         (least("splice = 1", ""), (2, 10), &["wanted string"]),
         (least("memory = \"64MB\"", ""), (2, 10), &["\"64MB\"", "\"64MiB\""]),
-        (least("memory = \"1KiB\"", ""), (2, 10), &["at least 128KiB", "1024 bytes"]),
+        (least("memory = \"1KiB\"", ""), (2, 10), &["at least 32KiB", "1024 bytes"]),
         (least("per_direction = \"1KiB\"", ""), (2, 17), &["4KiB", "1024 bytes"]),
         (least("per_direction = \"1GiB\"", ""), (2, 17), &["no more than `memory`"]),
         (least("drain_timeout = \"10x\"", ""), (2, 17), &["\"10x\"", "\"10s\""]),

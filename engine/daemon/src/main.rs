@@ -1,4 +1,129 @@
-//! The daemon `penstock`.
+//! The daemon `penstock`: arguments in, exit code out.
+//!
+//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod banner;
+mod driver;
+mod failure;
+mod limits;
+mod serve;
+mod supervise;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use penstock_core::ring::{Driver, Mask};
+
+use crate::failure::Failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Zero-copy forwarding of VM consoles: HTTP CONNECT for SPICE.
+///
+/// Without --config an embedded configuration is served on loopback: CONNECT on port 3128, metrics on port 9128.
+#[derive(Debug, Parser)]
+#[command(name = "penstock", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Environment:\n  PENSTOCK_MASK=FEATURE,...  Do without features of the \
+                        kernel (uring, splice, ...; for tests)\n\nSignals:\n  SIGTERM, SIGINT  \
+                        Drain: listeners close at once, tunnels live on for drain_timeout; a \
+                        second signal ends them\n  SIGUSR1          Open log files anew")]
+struct Arguments {
+    /// Serve what this file says.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which driver carries the workers, whatever the file says.
+    #[arg(long, value_name = "DRIVER", value_enum)]
+    engine: Option<Engine>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Explain what a configuration means, or where it is wrong, and start nothing.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Engine {
+    /// io_uring where the kernel allows it, otherwise epoll.
+    Auto,
+    /// io_uring, or no start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+fn main() -> ExitCode {
+    abort_on_panic();
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Some(Command::Check { file }) => check(file),
+        None => serve(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("penstock: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<(), Failure> {
+    let settings = penstock_config::load(file)?;
+    print!("{}", penstock_config::explain(&settings));
+    Ok(())
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let mask = std::env::var("PENSTOCK_MASK").unwrap_or_default();
+    let mask = Mask::parse(&mask).map_err(Failure::UnknownFeature)?;
+    let mut settings = match &arguments.config {
+        Some(file) => penstock_config::load(file)?,
+        None => penstock_config::default(),
+    };
+    match arguments.engine {
+        None => {}
+        Some(Engine::Auto) => settings.config.engine.driver = None,
+        Some(Engine::Uring) => settings.config.engine.driver = Some(Driver::Uring),
+        Some(Engine::Epoll) => settings.config.engine.driver = Some(Driver::Epoll),
+    }
+    let greeting = arguments.config.is_none().then(|| banner::of(&settings));
+    serve::serve(settings, mask, greeting.as_deref())
+}
+
+/// A worker that has lost its mind must not go on, and a service manager restarts what is gone, not what hangs.
+fn abort_on_panic() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        eprintln!("penstock: this is a bug; aborting");
+        std::process::abort();
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+        let check = Arguments::parse_from(["penstock", "check", "a.toml"]);
+        assert!(matches!(check.command, Some(Command::Check { .. })));
+        let serve = Arguments::parse_from(["penstock", "--config", "a.toml", "--engine=epoll"]);
+        assert!(matches!((serve.config, serve.engine), (Some(_), Some(Engine::Epoll))));
+        let mixed = ["penstock", "--engine=epoll", "check", "a.toml"];
+        assert!(Arguments::try_parse_from(mixed).is_err());
+        assert!(Arguments::try_parse_from(["penstock", "--engine=kqueue"]).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! From settings to a running engine and to its end, in an order that leaves nothing half-started:
+//! limits, driver, all addresses, logs, workers; then ready.
+
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::driver::{Facts, probe};
+use penstock_config::limits::Descriptors;
+use penstock_config::{AccessFormat, AccessLog, Level, Settings};
+use penstock_control::messages::LevelFilter;
+use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, messages};
+use penstock_core::config::Config;
+use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
+use penstock_core::ring::{Feature, Mask};
+use tokio::sync::oneshot;
+
+use crate::failure::Failure;
+use crate::{limits, supervise};
+
+/// How long the last lines of the logs may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Serves until a signal ends it. `greeting` is printed once everything runs.
+pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> Result<(), Failure> {
+    supervise::block_signals().map_err(|e| Failure::System("can't hold back signals", e))?;
+    let Settings { config, log, admin } = settings;
+    let config = Arc::new(config);
+    let descriptors = descriptors(&config)?;
+    let max_tunnels =
+        descriptors.max_tunnels(config.engine.max_tunnels).map_err(Failure::Limits)?;
+    let facts = probe(config.engine.driver, mask).map_err(Failure::Driver)?;
+    let plan = Plan {
+        config: config.clone(),
+        driver: facts.driver,
+        mask,
+        workers: descriptors.workers,
+        max_tunnels,
+        pipes_per_worker: descriptors.pipes_per_worker,
+    };
+    let bound = bind(plan)?;
+    let admin_listener = admin.map(bind_admin).transpose()?;
+    let (guard, messages_dropped) = messages::start(level(log.level));
+    let access_log = start_access_log(log.access.as_ref(), &config)?;
+    describe(&facts, &descriptors, max_tunnels, &bound, &config, admin_listener.as_ref());
+    let control = Control::new(access_log.clone())
+        .map_err(|e| Failure::System("can't make an event loop", e))?;
+    let engine = bound.start(&mut |_, mailbox| control.outside(mailbox))?;
+    let parts = Parts {
+        config: config.clone(),
+        workers: workers(&engine),
+        driver: driver_facts(&facts, mask),
+        max_tunnels,
+        messages_dropped,
+    };
+    let ended = join_elsewhere(engine)?;
+    if let Some(greeting) = greeting {
+        // Nobody may be reading.
+        let _ = io::stdout().write_all(greeting.as_bytes());
+    }
+    let drain_timeout = config.engine.drain_timeout;
+    control
+        .run(parts, admin_listener, |handle| supervise::until_ended(handle, drain_timeout, ended))
+        .and_then(|result| result)
+        .map_err(|e| Failure::System("can't watch for signals", e))?;
+    access_log.flush(LAST_LINES);
+    drop(guard);
+    Ok(())
+}
+
+fn descriptors(config: &Config) -> Result<Descriptors, Failure> {
+    let limit = limits::raise_descriptors()
+        .map_err(|e| Failure::System("can't read the descriptor limit", e))?;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(256);
+    let addresses = config.listeners.iter().map(|listener| listener.addresses.len()).sum();
+    Ok(Descriptors::divide(limit, config.engine.workers.unwrap_or(cores), addresses))
+}
+
+fn bind_admin(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
+    admin::bind(address).map_err(|error| StartError::Bind {
+        listener: "admin".into(),
+        address,
+        error,
+    })
+}
+
+fn start_access_log(
+    log: Option<&AccessLog>,
+    config: &Config,
+) -> Result<access_log::Sender, Failure> {
+    let format = match log.map(|log| log.format) {
+        Some(AccessFormat::Json) => access_log::Format::Json(
+            config.listeners.iter().map(|listener| listener.name.clone()).collect(),
+        ),
+        Some(AccessFormat::Squid) | None => access_log::Format::Squid,
+    };
+    let path = log.map(|log| log.path.as_path());
+    access_log::start(path, format)
+        .map_err(|error| Failure::AccessLog(path.unwrap_or("-".as_ref()).to_owned(), error))
+}
+
+fn describe(
+    facts: &Facts,
+    descriptors: &Descriptors,
+    max_tunnels: usize,
+    bound: &Bound,
+    config: &Config,
+    admin: Option<&TcpListener>,
+) {
+    let workers = descriptors.workers;
+    tracing::info!("penstock {}: {facts}", env!("CARGO_PKG_VERSION"));
+    tracing::info!(workers, max_tunnels, "limits: {descriptors} = {}", descriptors.tunnels());
+    let mut addresses = bound.addresses().iter();
+    for listener in &config.listeners {
+        for address in addresses.by_ref().take(listener.addresses.len()) {
+            tracing::info!(%address, service = ?listener.service, "listener `{}`", listener.name);
+        }
+    }
+    if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
+        tracing::info!(%address, "admin");
+    }
+}
+
+fn workers(engine: &Engine) -> Vec<Worker> {
+    let numbers = engine.counters().iter().zip(engine.stats());
+    let all = engine.mailboxes().iter().zip(numbers);
+    all.map(|(mailbox, (counters, stats))| Worker {
+        mailbox: mailbox.clone(),
+        counters: counters.clone(),
+        stats: stats.clone(),
+    })
+    .collect()
+}
+
+fn driver_facts(facts: &Facts, mask: Mask) -> DriverFacts {
+    let hidden = Feature::ALL.iter().filter(|feature| mask.hides(**feature));
+    let masked: Vec<&str> = hidden.map(|feature| feature.name()).collect();
+    DriverFacts {
+        driver: format!("{:?}", facts.driver).to_lowercase(),
+        kernel: facts.kernel.to_string(),
+        masked: masked.join(","),
+    }
+}
+
+/// Waits for the workers on a thread of its own; the receiver learns of their end.
+fn join_elsewhere(engine: Engine) -> Result<oneshot::Receiver<()>, Failure> {
+    let (said, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("penstock-join".to_owned())
+        .spawn(move || {
+            engine.join();
+            let _ = said.send(());
+        })
+        .map_err(|e| Failure::System("can't start a thread", e))?;
+    Ok(ended)
+}
+
+fn level(level: Level) -> LevelFilter {
+    match level {
+        Level::Off => LevelFilter::OFF,
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+    }
+}

@@ -1,0 +1,90 @@
+//! Signals and systemd, from ready to the end.
+//!
+//! ```text
+//! Serving ──SIGTERM/SIGINT──▶ Draining ──SIGTERM/SIGINT──▶ Stopping ──▶ ended
+//!    └──────── workers ended ────┴──────────────────────────────┘
+//! ```
+
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use penstock_control::Handle;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// How far an orderly end has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Serving,
+    Draining,
+    Stopping,
+}
+
+/// The signals that mean something to the daemon.
+fn ours() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1].into_iter().collect()
+}
+
+/// Holds back our signals in this thread and all that it starts. To be called before any thread is started, so that
+/// workers are never interrupted.
+pub(crate) fn block_signals() -> io::Result<()> {
+    Ok(ours().thread_block()?)
+}
+
+/// Says that the engine serves, and obeys signals until it has ended.
+pub(crate) async fn until_ended(
+    handle: Handle,
+    drain_timeout: Duration,
+    mut ended: oneshot::Receiver<()>,
+) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    // What came while they were held back is delivered now.
+    ours().thread_unblock()?;
+    tell_systemd(NotifyState::Ready);
+    tracing::info!("ready");
+    let mut phase = Phase::Serving;
+    loop {
+        tokio::select! {
+            // The sender goes with the thread that waits for the workers: gone or said, they have ended.
+            _ = &mut ended => {
+                tracing::info!("ended");
+                return Ok(());
+            }
+            _ = terminate.recv() => phase = advance(phase, &handle, drain_timeout),
+            _ = interrupt.recv() => phase = advance(phase, &handle, drain_timeout),
+            _ = reopen.recv() => handle.reopen_logs(),
+        }
+    }
+}
+
+fn advance(phase: Phase, handle: &Handle, drain_timeout: Duration) -> Phase {
+    let tunnels = handle.tunnels();
+    match phase {
+        Phase::Serving => {
+            tell_systemd(NotifyState::Stopping);
+            tracing::info!(
+                tunnels,
+                ?drain_timeout,
+                "draining; another signal ends the tunnels now"
+            );
+            handle.drain(drain_timeout);
+            Phase::Draining
+        }
+        Phase::Draining | Phase::Stopping => {
+            tracing::info!(tunnels, "stopping");
+            handle.stop();
+            Phase::Stopping
+        }
+    }
+}
+
+fn tell_systemd(state: NotifyState<'_>) {
+    // Without NOTIFY_SOCKET this does nothing.
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "can't tell the service manager");
+    }
+}
