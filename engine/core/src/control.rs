@@ -2,6 +2,7 @@
 //!
 //! Both ways are bounded. A session's id carries its generation, so that an answer that comes too late reaches nobody.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -129,7 +130,7 @@ pub struct Record {
     /// Whom it was for (from the PROXY header, if there was one).
     pub client: Option<SocketAddr>,
     /// The method, if one was read.
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'static, str>>,
     /// The target as `host:port`, or nothing if none was understood.
     pub target: Option<Box<str>>,
     /// The HTTP status sent; 0 if none was.

@@ -1,5 +1,6 @@
 //! What is known about a connection and is told when it ends.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl Facts {
             id,
             listener: self.listener,
             client: self.client,
-            method: self.method,
+            method: method(self.method, reason.phase),
             target: self.target,
             status: self.status,
             connected: self.connected,
@@ -92,5 +93,14 @@ impl Facts {
             mover: ["copy"; 2],
             switches: [0; 2],
         }
+    }
+}
+
+/// A request that came as far as admission was a CONNECT; only of others the method is kept.
+fn method(kept: Option<Box<str>>, phase: Phase) -> Option<Cow<'static, str>> {
+    match (kept, phase) {
+        (Some(kept), _) => Some(Cow::Owned(kept.into())),
+        (None, Phase::ProxyHeader | Phase::Request) => None,
+        (None, Phase::Admission | Phase::Connect | Phase::Relay) => Some(Cow::Borrowed("CONNECT")),
     }
 }
