@@ -36,10 +36,18 @@ impl Reply {
 /// The connection's.
 pub fn dial(proxy: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(proxy)?;
+    be_patient(&stream)?;
+    Ok(stream)
+}
+
+/// Lets a stream send at once and never wait longer than [`PATIENCE`].
+///
+/// # Errors
+/// The socket's.
+pub fn be_patient(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
+    stream.set_write_timeout(Some(PATIENCE))
 }
 
 /// The request that spice-gtk sends.

@@ -1,6 +1,6 @@
 //! The rig: starts the real daemon and its real peers on loopback, and says what must be true of them.
 //!
-//! In: what a test wants of a daemon ([`penstock::Setup`]), of a peer ([`peers`]) or of a byte stream ([`stream`]).
+//! In: what a test wants of a daemon ([`Setup`]), of a peer ([`peers`]) or of a byte stream ([`stream`]).
 //! Out: addresses, metrics, log lines and exact byte counts to assert on. Every process it starts dies with the
 //! test. It asserts the driver that a test claims; it never skips what is missing.
 
@@ -18,29 +18,26 @@ pub mod penstock;
 pub mod picture;
 pub mod process;
 pub mod procfs;
+pub mod setup;
 pub mod stream;
 pub mod wait;
 
-pub use penstock::{Driver, Penstock, Setup};
+pub use penstock::Penstock;
+pub use setup::{Driver, Setup};
 
-/// Writes each test twice, once per driver, as `name::uring` and `name::epoll`.
+/// Makes two tests of each function that takes a driver: `name::uring` and `name::epoll`.
 #[macro_export]
 macro_rules! both_drivers {
-    ($($(#[$meta:meta])* fn $name:ident($driver:ident: Driver) $body:block)*) => {$(
-        $(#[$meta])*
+    ($($name:ident,)*) => {$(
         mod $name {
-            use super::*;
-
-            fn run($driver: $crate::Driver) $body
-
             #[test]
             fn uring() {
-                run($crate::Driver::Uring);
+                super::$name($crate::Driver::Uring);
             }
 
             #[test]
             fn epoll() {
-                run($crate::Driver::Epoll);
+                super::$name($crate::Driver::Epoll);
             }
         }
     )*};

@@ -1,18 +1,37 @@
 //! The daemon's metrics as the tests know them: one place to change when a name changes.
 
-/// Tunnels that are open now.
-pub const TUNNELS_OPEN: &str = "penstock_tunnels_open";
-/// Bytes that a sink accepted, by `direction` and `mover`.
-pub const BYTES: &str = "penstock_bytes_total";
-/// One sample of value 1, whose label `driver` says which is in use.
+/// One sample of value 1; its labels `driver` and `masked` say what is in use and what is hidden from it.
 pub const DRIVER: &str = "penstock_driver_info";
-/// Pool buffers that nobody holds.
-pub const BUFFERS_FREE: &str = "penstock_buffers_free";
-/// Pool buffers of all groups.
-pub const BUFFERS_TOTAL: &str = "penstock_buffers_total";
-/// Pipes made and alive, in use or not.
-pub const PIPES: &str = "penstock_pipes";
-/// Pipes that a direction holds.
-pub const PIPES_IN_USE: &str = "penstock_pipes_in_use";
+/// Connections alive, in whatever phase.
+pub const SESSIONS_OPEN: &str = "penstock_sessions_open";
+/// Connections that carry bytes.
+pub const TUNNELS_OPEN: &str = "penstock_tunnels_open";
+/// Payload that a sink accepted, in bytes, by `direction` and `mover`.
+pub const BYTES: &str = "penstock_bytes_total";
+/// Times that accepting paused for want of descriptors.
+pub const ACCEPT_PAUSES: &str = "penstock_accept_pauses_total";
+/// Lines of a log that were lost, by `log`.
+pub const LOG_DROPPED: &str = "penstock_log_dropped_total";
+
 /// Legs open, listeners included.
-pub const LEGS: &str = "penstock_legs";
+pub const LEGS: &str = "penstock_ring_legs";
+/// Pool buffers that nobody holds.
+pub const BUFFERS_FREE: &str = "penstock_ring_buffers_free";
+/// Pool buffers of all groups.
+pub const BUFFERS_TOTAL: &str = "penstock_ring_buffers_total";
+/// Times that a receive found no buffer.
+pub const BUFFERS_EXHAUSTED: &str = "penstock_ring_buffers_exhausted_total";
+/// Pipes made and alive, in use or not.
+pub const PIPES: &str = "penstock_ring_pipes";
+/// Pipes that a direction holds.
+pub const PIPES_IN_USE: &str = "penstock_ring_pipes_in_use";
+/// Pipes that came out too small, because the user's quota was used up.
+pub const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
+/// Splices handed to the ring.
+pub const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
+/// Wake-ups sent to a worker as a message of its ring.
+pub const WAKES_BY_MESSAGE: &str = "penstock_ring_wakes_by_message_total";
+
+/// Gauges that must come back to what they were once the connections are gone.
+pub const HELD: [&str; 6] =
+    [SESSIONS_OPEN, TUNNELS_OPEN, LEGS, BUFFERS_FREE, BUFFERS_TOTAL, PIPES_IN_USE];

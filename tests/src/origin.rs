@@ -12,12 +12,12 @@ use std::thread;
 
 use crate::stream::Pattern;
 
-/// Starts an origin in this process; it serves until the process ends.
+/// Starts an origin in this process, on 127.0.0.1; it serves until the process ends.
 ///
 /// # Panics
-/// When the address isn't ours.
-pub fn start(address: Ipv4Addr) -> SocketAddr {
-    let listener = TcpListener::bind((address, 0)).expect("an address of this host");
+/// When no port is free.
+pub fn start() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let address = listener.local_addr().expect("a bound address");
     thread::spawn(move || serve(&listener));
     address

@@ -1,234 +1,15 @@
-//! The daemon under test: its configuration as a test wants it, its start, and what can be asked of it.
+//! A running daemon, and all that can be asked of it from outside.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
 
 use crate::access_log::Line;
 use crate::metrics::Metrics;
-use crate::peers::helper_program;
-use crate::process::{self, Process};
-use crate::{http, loopback, names, procfs, wait};
-
-/// How the daemon talks to the kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Driver {
-    /// io_uring.
-    Uring,
-    /// epoll(7).
-    Epoll,
-}
-
-impl Driver {
-    /// As in `--engine=` and in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Driver::Uring => "uring",
-            Driver::Epoll => "epoll",
-        }
-    }
-}
-
-/// What a daemon is to be started with.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    address: IpAddr,
-    arguments: Vec<String>,
-    expected: Option<Driver>,
-    values: BTreeMap<(&'static str, String), String>,
-    listeners: String,
-    mask: Option<String>,
-    user: Option<u32>,
-    seccomp: bool,
-}
-
-/// The tables of a configuration, in the order in which they are written.
-const TABLES: [(&str, &str); 5] = [
-    ("engine", "[engine]"),
-    ("log", "[log]"),
-    ("admin", "[admin]"),
-    ("acl", "[acl]"),
-    ("listen", "[[listen]]"),
-];
-
-impl Setup {
-    /// A SPICE proxy on an address of its own, with the rules of the documentation and defaults for the rest.
-    pub fn new(driver: Driver) -> Setup {
-        let address = loopback::address();
-        let setup = Setup {
-            address: address.into(),
-            arguments: vec![format!("--engine={}", driver.name())],
-            expected: Some(driver),
-            values: BTreeMap::new(),
-            listeners: String::new(),
-            mask: None,
-            user: None,
-            seccomp: false,
-        };
-        setup
-            .set("log", "access", "{ path = \"access.log\", format = \"squid\" }")
-            .set("admin", "listen", &format!("\"{address}:9128\""))
-            .set("acl", "safe_ports", "{ port = [\"80\", \"443\", \"1025-65535\"] }")
-            .set("acl", "lab", "{ dst = [\"127.0.0.0/8\", \"::1\"] }")
-            .set("listen", "name", "\"spice-proxy\"")
-            .set("listen", "address", &format!("[\"{address}:3128\"]"))
-            .set("listen", "service", "\"connect\"")
-            .set("listen", "access", "[\"deny !safe_ports\", \"allow lab\", \"deny all\"]")
-    }
-
-    /// Sets one key of one table to a value in TOML.
-    ///
-    /// # Panics
-    /// When there is no such table.
-    #[must_use]
-    pub fn set(mut self, table: &str, key: &str, value: &str) -> Setup {
-        let (table, _) = TABLES.iter().find(|(name, _)| *name == table).expect("a table");
-        self.values.insert((table, key.to_owned()), value.to_owned());
-        self
-    }
-
-    /// Sets the timeouts of the listener to the defaults, with some of them changed.
-    #[must_use]
-    pub fn timeouts(self, changed: &[(&str, &str)]) -> Setup {
-        let mut all = BTreeMap::from([
-            ("handshake", "10s"),
-            ("connect", "10s"),
-            ("idle", "15m"),
-            ("lifetime", "off"),
-        ]);
-        all.extend(changed.iter().copied());
-        let all: Vec<String> =
-            all.iter().map(|(key, value)| format!("{key} = \"{value}\"")).collect();
-        self.set("listen", "timeouts", &format!("{{ {} }}", all.join(", ")))
-    }
-
-    /// Hides features of the kernel, as in `PENSTOCK_MASK`.
-    #[must_use]
-    pub fn mask(mut self, features: &str) -> Setup {
-        self.mask = Some(features.to_owned());
-        self
-    }
-
-    /// Leaves the choice of the driver to the daemon, which must come to this one.
-    #[must_use]
-    pub fn auto(mut self, expected: Driver) -> Setup {
-        self.arguments.clear();
-        self.expected = Some(expected);
-        self
-    }
-
-    /// Runs the daemon as another user.
-    #[must_use]
-    pub fn user(mut self, user: u32) -> Setup {
-        self.user = Some(user);
-        self
-    }
-
-    /// Runs the daemon under a filter that refuses io_uring.
-    #[must_use]
-    pub fn without_uring(mut self) -> Setup {
-        self.seccomp = true;
-        self
-    }
-
-    /// The configuration as text.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        for (table, title) in TABLES {
-            text += &format!("{title}\n");
-            for ((_, key), value) in self.values.iter().filter(|((t, _), _)| *t == table) {
-                text += &format!("{key} = {value}\n");
-            }
-        }
-        text + &self.listeners
-    }
-
-    /// Starts the daemon and waits until it is ready.
-    ///
-    /// # Panics
-    /// When it isn't ready within 10 s or took another driver than expected.
-    pub fn start(&self) -> Penstock {
-        let mut penstock = self.launch();
-        wait::until_true("the daemon is ready", Duration::from_secs(10), || {
-            let ended = penstock.process.ended();
-            assert!(ended.is_none(), "ended with {ended:?}");
-            http::get(penstock.admin(), "/ready").is_ok_and(|(status, _)| status == 200)
-        });
-        if let Some(driver) = self.expected {
-            let used = penstock.metrics().sum(names::DRIVER, &[("driver", driver.name())]);
-            assert!(used >= 1.0, "the driver in use is not {}", driver.name());
-        }
-        penstock
-    }
-
-    /// Starts the daemon and leaves it at that.
-    ///
-    /// # Panics
-    /// When there is no such program.
-    pub fn launch(&self) -> Penstock {
-        let dir = process::directory();
-        fs::write(dir.path().join("penstock.toml"), self.text()).expect("our directory");
-        let program = self.program(&dir);
-        let mut command = match self.user {
-            Some(user) => process::command_as(user, program),
-            None if self.seccomp => {
-                let mut command = process::command(helper_program());
-                command.arg("without-uring").arg(program);
-                command
-            }
-            None => process::command(program),
-        };
-        command.arg("--config").arg(dir.path().join("penstock.toml")).args(&self.arguments);
-        command.current_dir(dir.path()).stdin(Stdio::null());
-        set_mask(&mut command, self.mask.as_deref());
-        Penstock { process: Process::start(&mut command, dir), address: self.address }
-    }
-
-    /// Another user may not be able to reach the place where cargo puts programs.
-    fn program(&self, dir: &TempDir) -> PathBuf {
-        if self.user.is_none() {
-            return program().to_owned();
-        }
-        let copy = dir.path().join("penstock");
-        fs::copy(program(), &copy).expect("room for the program");
-        copy
-    }
-}
-
-/// Sets or clears `PENSTOCK_MASK` for a command, whatever the environment of the tests says.
-pub fn set_mask(command: &mut Command, mask: Option<&str>) {
-    match mask {
-        Some(mask) => command.env("PENSTOCK_MASK", mask),
-        None => command.env_remove("PENSTOCK_MASK"),
-    };
-}
-
-/// The daemon's program: `PENSTOCK_PROGRAM`, or what `cargo build --release -p penstock` makes.
-///
-/// # Panics
-/// When it can't be built.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| std::env::var_os("PENSTOCK_PROGRAM").map_or_else(build, PathBuf::from))
-}
-
-fn build() -> PathBuf {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--package", "penstock", "--message-format", "json"]);
-    let messages = process::run(cargo.current_dir(env!("CARGO_MANIFEST_DIR")));
-    let mut programs = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message.get("executable")?.as_str().map(PathBuf::from)
-    });
-    programs.next_back().expect("cargo names the program it built")
-}
+use crate::process::Process;
+use crate::{connect, http, names, procfs, wait};
 
 /// A running daemon. It is killed when this value is dropped.
 #[derive(Debug)]
@@ -238,6 +19,10 @@ pub struct Penstock {
 }
 
 impl Penstock {
+    pub(crate) fn new(process: Process, address: IpAddr) -> Penstock {
+        Penstock { process, address }
+    }
+
     /// Where clients connect.
     pub fn proxy(&self) -> SocketAddr {
         SocketAddr::new(self.address, 3128)
@@ -246,6 +31,19 @@ impl Penstock {
     /// Where its metrics are.
     pub fn admin(&self) -> SocketAddr {
         SocketAddr::new(self.address, 9128)
+    }
+
+    /// The two ends of a new tunnel: the client's and the target's. Neither waits for ever.
+    ///
+    /// # Panics
+    /// When there is no tunnel.
+    pub fn pair(&self) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let target = listener.local_addr().expect("a bound address");
+        let client = connect::tunnel(self.proxy(), target);
+        let (server, _) = listener.accept().expect("the proxy connects");
+        connect::be_patient(&server).expect("a socket");
+        (client, server)
     }
 
     /// Its process id.
@@ -268,14 +66,32 @@ impl Penstock {
         self.metrics().sum(name, labels)
     }
 
-    /// The live tunnels, as `/tunnels` lists them.
+    /// The live connections, as `/tunnels` lists them.
     ///
     /// # Panics
-    /// When the page isn't JSON.
-    pub fn tunnels(&self) -> serde_json::Value {
+    /// When the page isn't there, isn't JSON, or has no list.
+    pub fn tunnels(&self) -> Vec<serde_json::Value> {
         let (status, text) = http::get(self.admin(), "/tunnels").expect("the page of tunnels");
         assert_eq!(status, 200, "{text}");
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+        let mut page: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        match page["tunnels"].take() {
+            serde_json::Value::Array(list) => list,
+            other => panic!("{other} is no list of tunnels"),
+        }
+    }
+
+    /// Whether anything answers where it was told to listen.
+    pub fn listens(&self) -> bool {
+        [self.proxy(), self.admin()].iter().any(|address| TcpStream::connect(address).is_ok())
+    }
+
+    /// Waits for its end; how it ended, and what it said on standard error.
+    ///
+    /// # Panics
+    /// When it still runs after 10 s.
+    pub fn outcome(&mut self) -> (Option<i32>, String) {
+        let status = self.process.wait(Duration::from_secs(10));
+        (status.code(), self.process.text("errors"))
     }
 
     /// Waits until the access log has `count` lines, and returns them.
@@ -300,22 +116,16 @@ impl Penstock {
         self.process.wait(Duration::from_secs(10))
     }
 
-    /// What it holds now.
+    /// What it holds, as soon as that stands still.
+    ///
+    /// # Panics
+    /// When it doesn't within 5 s.
     pub fn holdings(&self) -> Holdings {
-        let metrics = self.metrics();
-        let gauges = [
-            names::TUNNELS_OPEN,
-            names::LEGS,
-            names::BUFFERS_FREE,
-            names::BUFFERS_TOTAL,
-            names::PIPES_IN_USE,
-        ];
-        let pooled = 2 * metrics.sum(names::PIPES, &[]) as usize;
-        Holdings {
-            // The pool keeps its pipes for the next bulk transfer.
-            descriptors: procfs::descriptors(self.pid()).saturating_sub(pooled),
-            gauges: gauges.map(|name| (name, metrics.sum(name, &[]) as u64)),
-        }
+        let mut last = self.holdings_now();
+        wait::until("holdings that stand still", Duration::from_secs(5), || {
+            let now = self.holdings_now();
+            (now == std::mem::replace(&mut last, now.clone())).then_some(now)
+        })
     }
 
     /// Waits until it holds what it held before.
@@ -323,15 +133,23 @@ impl Penstock {
     /// # Panics
     /// When it still holds something else after 5 s.
     pub fn assert_holds(&self, before: &Holdings) {
-        let mut now = self.holdings();
-        for _ in 0..100 {
-            if now == *before {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-            now = self.holdings();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline && self.holdings_now() != *before {
+            std::thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(now, *before, "something leaked");
+        assert_eq!(self.holdings_now(), *before, "something leaked");
+    }
+
+    fn holdings_now(&self) -> Holdings {
+        // Before the scrape, which is a connection too.
+        let descriptors = procfs::descriptors(self.pid());
+        let metrics = self.metrics();
+        let pooled = 2 * metrics.sum(names::PIPES, &[]) as usize;
+        Holdings {
+            // The pool keeps its pipes for the next bulk transfer.
+            descriptors: descriptors.saturating_sub(pooled),
+            gauges: names::HELD.map(|name| (name, metrics.sum(name, &[]) as u64)),
+        }
     }
 }
 
@@ -341,5 +159,5 @@ pub struct Holdings {
     /// Open descriptors, without those of pipes at rest in the pool.
     pub descriptors: usize,
     /// Gauges by their names.
-    pub gauges: [(&'static str, u64); 5],
+    pub gauges: [(&'static str, u64); names::HELD.len()],
 }

@@ -1,0 +1,172 @@
+//! The three timers, kept apart: handshake, idle, lifetime; and the time a connect may take.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use penstock_tests::connect::{ask, dial, request, tunnel};
+use penstock_tests::{Driver, Setup, both_drivers, loopback, origin};
+
+both_drivers! {
+    a_slow_head_does_not_live_by_its_drops,
+    a_quiet_tunnel_ends_and_a_busy_one_does_not,
+    a_viewers_quiet_channels_live_by_its_busy_one,
+    a_lifetime_ends_even_a_busy_tunnel,
+    a_target_that_does_not_answer_is_503_in_time,
+    a_client_may_leave_while_the_target_does_not_answer,
+}
+
+/// Long against the scheduling of a busy machine, short against a test's patience.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Waits for the end of a stream, whatever is said before it, and says how long that took.
+fn end(stream: &mut TcpStream) -> Duration {
+    let start = Instant::now();
+    match stream.read_to_end(&mut Vec::new()) {
+        Err(e) if e.kind() != std::io::ErrorKind::ConnectionReset => panic!("no end: {e}"),
+        _ => start.elapsed(),
+    }
+}
+
+/// One byte to an echoing origin and back.
+fn is_alive(stream: &mut TcpStream) -> bool {
+    stream.write_all(b".").is_ok() && stream.read_exact(&mut [0]).is_ok()
+}
+
+fn echoing(proxy: SocketAddr, origin: SocketAddr) -> TcpStream {
+    let mut stream = tunnel(proxy, origin);
+    stream.write_all(b"echo\n").expect("an open tunnel");
+    stream
+}
+
+fn a_slow_head_does_not_live_by_its_drops(driver: Driver) {
+    let penstock = Setup::new(driver).timeouts(&[("handshake", "2s")]).start();
+    let before = penstock.holdings();
+    let start = Instant::now();
+    let (mut silent, mut slow) =
+        (dial(penstock.proxy()).expect("a listener"), dial(penstock.proxy()).expect("a listener"));
+    for byte in b"CONNECT 127.0.0.1".iter().cycle() {
+        if slow.write_all(&[*byte]).is_err() || start.elapsed() > Duration::from_secs(4) {
+            break;
+        }
+        sleep(TICK / 2);
+    }
+    let took = start.elapsed();
+    assert!((1.5..3.5).contains(&took.as_secs_f64()), "{took:?}");
+    assert!(end(&mut silent) < TICK, "the silent one outlived the slow one");
+    drop(slow);
+    penstock.assert_holds(&before);
+}
+
+fn a_quiet_tunnel_ends_and_a_busy_one_does_not(driver: Driver) {
+    let setup = Setup::new(driver).timeouts(&[("idle", "2s")]);
+    let penstock = setup.set("listen", "idle_scope", "\"tunnel\"").start();
+    let origin = origin::start();
+    let (mut busy, mut quiet) =
+        (echoing(penstock.proxy(), origin), echoing(penstock.proxy(), origin));
+    quiet.set_nonblocking(true).expect("a socket");
+    let start = Instant::now();
+    let mut quiet_for = None;
+    while start.elapsed() < Duration::from_secs(5) {
+        assert!(is_alive(&mut busy), "ended while busy, after {:?}", start.elapsed());
+        let ended = quiet
+            .read(&mut [0])
+            .map_or_else(|e| e.kind() != std::io::ErrorKind::WouldBlock, |n| n == 0);
+        if ended {
+            quiet_for.get_or_insert(start.elapsed());
+        }
+        sleep(TICK);
+    }
+    let quiet_for = quiet_for.expect("the quiet one ends").as_secs_f64();
+    assert!((1.5..3.5).contains(&quiet_for), "{quiet_for} s");
+}
+
+fn a_viewers_quiet_channels_live_by_its_busy_one(driver: Driver) {
+    let penstock = Setup::new(driver).timeouts(&[("idle", "2s")]).start();
+    let (origin, other) = (origin::start(), origin::start());
+    let mut stranger = echoing(penstock.proxy(), other);
+    let mut channels: Vec<_> = (0..4).map(|_| echoing(penstock.proxy(), origin)).collect();
+    assert!(channels.iter_mut().all(is_alive) && is_alive(&mut stranger));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(6) {
+        assert!(is_alive(&mut channels[0]), "ended while busy, after {:?}", start.elapsed());
+        sleep(TICK);
+    }
+    assert!(end(&mut stranger) < TICK, "a tunnel to another target is no sibling");
+    assert!(channels.iter_mut().all(is_alive), "a silent channel was cut");
+    // When all are silent, all are idle.
+    for channel in &mut channels {
+        let took = end(channel).as_secs_f64();
+        assert!(took < 3.5, "{took} s");
+    }
+}
+
+fn a_lifetime_ends_even_a_busy_tunnel(driver: Driver) {
+    let penstock = Setup::new(driver).timeouts(&[("lifetime", "2s")]).start();
+    let mut busy = echoing(penstock.proxy(), origin::start());
+    let start = Instant::now();
+    while is_alive(&mut busy) {
+        assert!(start.elapsed() < Duration::from_secs(5), "outlived its lifetime");
+        sleep(TICK);
+    }
+    assert!(start.elapsed() > Duration::from_millis(1500), "{:?}", start.elapsed());
+}
+
+fn a_target_that_does_not_answer_is_503_in_time(driver: Driver) {
+    let penstock = Setup::new(driver).timeouts(&[("connect", "2s")]).start();
+    let before = penstock.holdings();
+    let (_listener, _queue, target) = unanswering();
+    let start = Instant::now();
+    let reply = ask(penstock.proxy(), request(target).as_bytes()).expect("a reply");
+    let took = start.elapsed().as_secs_f64();
+    let error = reply.header("X-Squid-Error").unwrap_or_default();
+    assert_eq!((reply.status, error), (503, "ERR_CONNECT_FAIL 110"));
+    assert!((1.5..3.5).contains(&took), "{took} s");
+    let line = penstock.access_log(1).remove(0);
+    assert_eq!(
+        (line.code, line.hierarchy),
+        ("TCP_TUNNEL/503".into(), format!("HIER_DIRECT/{}", target.ip()))
+    );
+    penstock.assert_holds(&before);
+}
+
+fn a_client_may_leave_while_the_target_does_not_answer(driver: Driver) {
+    let penstock = Setup::new(driver).start();
+    let before = penstock.holdings();
+    let (_listener, _queue, target) = unanswering();
+    let mut client = dial(penstock.proxy()).expect("a listener");
+    client.write_all(request(target).as_bytes()).expect("an open connection");
+    sleep(TICK);
+    assert_ne!(penstock.holdings(), before, "nothing under way");
+    drop(client);
+    // Sooner than the connect time-out of 10 s: assert_holds waits for five.
+    penstock.assert_holds(&before);
+}
+
+/// A listener whose queue is full: the kernel drops what else wants to connect.
+fn unanswering() -> (socket2::Socket, Vec<socket2::Socket>, SocketAddr) {
+    use socket2::{Domain, Socket, Type};
+
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from((loopback::address(), 0)).into()).expect("our address");
+    listener.listen(0).expect("a bound socket");
+    let address = listener.local_addr().expect("a bound address");
+    let queue = (0..4).map(|_| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_nonblocking(true).expect("a socket");
+        let _ = socket.connect(&address);
+        socket
+    });
+    let queue = queue.collect();
+    sleep(Duration::from_millis(50));
+    (listener, queue, address.as_socket().expect("an IPv4 address"))
+}
+
+/// Without this, a time-out of the rig could pass for one of the daemon.
+#[test]
+fn a_full_queue_does_not_answer() {
+    let (_listener, _queue, target) = unanswering();
+    let outcome = TcpStream::connect_timeout(&target, Duration::from_millis(500));
+    assert_eq!(outcome.map(drop).map_err(|e| e.kind()), Err(std::io::ErrorKind::TimedOut));
+}
