@@ -6,7 +6,7 @@ use std::time::Duration;
 use penstock_core::config::{
     Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service,
 };
-use penstock_core::ring::{Driver, SpliceMode};
+use penstock_core::ring::{Driver, PoolSizes, SpliceMode};
 
 use crate::{AccessFormat, Settings};
 
@@ -60,11 +60,12 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
     let tunnels =
         engine.max_tunnels.map_or("from the descriptor limit".to_owned(), |n| n.to_string());
     writeln!(to, "engine\n  workers: {workers}\n  driver: {driver}\n  splice: {splice}")?;
+    let (memory, per_direction) = (bytes(engine.memory), bytes(engine.per_direction));
+    writeln!(to, "  memory: {memory} a worker, {per_direction} a direction")?;
+    let PoolSizes { reserve, small, record } = PoolSizes::of_memory(engine.memory);
     writeln!(
         to,
-        "  memory: {} a worker, {} a direction",
-        bytes(engine.memory),
-        bytes(engine.per_direction)
+        "  buffers of a worker: {small} of 4KiB and {record} of 18KiB, {reserve} for requests"
     )?;
     writeln!(to, "  tunnels at most: {tunnels}")?;
     writeln!(to, "  after SIGTERM tunnels live on for {}", span(engine.drain_timeout))?;
