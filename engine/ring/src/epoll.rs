@@ -265,7 +265,10 @@ impl Kernel for Epoll {
     }
 
     fn queued(&self, leg: Leg) -> Queued {
-        self.legs.get(leg).map_or_else(Queued::default, |held| held.queue.queued())
+        self.legs.get(leg).map_or_else(Queued::default, |held| {
+            let Queued { bytes, memory } = held.queue.queued();
+            Queued { bytes: bytes + held.untold, memory }
+        })
     }
 
     fn watch(&mut self, leg: Leg, interest: Interest, on: bool) {

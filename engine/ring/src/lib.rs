@@ -11,6 +11,7 @@ pub mod epoll;
 pub mod op;
 pub mod options;
 pub mod pipes;
+pub mod probe;
 pub mod queue;
 pub mod sockets;
 pub mod splice;

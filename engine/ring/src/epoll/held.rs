@@ -22,6 +22,8 @@ pub(super) struct Held {
     pub(super) owner: Owner,
     pub(super) peer: Option<SocketAddr>,
     pub(super) queue: Queue,
+    /// Accepted when they were handed over in part; the caller takes them for queued until it is told.
+    pub(super) untold: usize,
     /// Of the direction that starts here.
     pub(super) pipe: Option<Pipe>,
     /// What is known: set by edges, cleared by a system call that would have blocked.
@@ -87,6 +89,7 @@ impl Held {
             owner,
             peer,
             queue: Queue::default(),
+            untold: 0,
             pipe: None,
             bits: Bits::default(),
             watched: Bits::default(),

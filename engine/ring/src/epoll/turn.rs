@@ -52,11 +52,12 @@ impl Epoll {
     }
 
     /// Sends at once if nothing is queued, and queues what isn't accepted.
-    pub(super) fn send_now(&mut self, leg: Leg, mut chunk: Chunk) -> Sent {
+    pub(super) fn send_now(&mut self, leg: Leg, chunk: Chunk) -> Sent {
         let Some(held) = self.legs.get_mut(leg) else {
             queue::release(chunk, &mut self.pool);
             return Sent::Failed(Errno::EBADF);
         };
+        let mut accepted = 0;
         if held.queue.is_empty() && held.bits.contains(Bits::WRITABLE) {
             let part = match &chunk {
                 Chunk::Pool(buffer) => self.pool.bytes(buffer),
@@ -68,7 +69,7 @@ impl Epoll {
                     queue::release(chunk, &mut self.pool);
                     return Sent::Done;
                 }
-                Ok(n) => queue::cut(&mut chunk, n),
+                Ok(n) => accepted = n,
                 Err(Errno::EAGAIN) => {}
                 Err(errno) => {
                     held.fail(errno);
@@ -81,6 +82,11 @@ impl Epoll {
         held.queue.push(chunk, &mut self.pool);
         if held.queue.is_empty() {
             return Sent::Done;
+        }
+        if accepted > 0 {
+            held.queue.advance(accepted, &mut self.pool);
+            held.untold = accepted;
+            self.list(leg);
         }
         self.expect_writable(leg);
         Sent::Queued
@@ -140,7 +146,7 @@ impl Epoll {
     /// Sends what is queued until nothing is left or the leg accepts no more.
     fn flush(&mut self, leg: Leg, events: &mut Vec<Event>) {
         let Some(held) = self.legs.get_mut(leg) else { return };
-        let mut accepted = 0;
+        let mut accepted = std::mem::take(&mut held.untold);
         let mut failure = None;
         // Bounded by what is queued.
         while !held.queue.is_empty() && held.bits.contains(Bits::WRITABLE) {

@@ -1,0 +1,194 @@
+//! Sending: order, accounts, backpressure, failures.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use penstock_ring::{Arrival, Chunk, Errno, Group, Outcome, Queued, Sent};
+
+use crate::Driver;
+use crate::pattern::Pattern;
+use crate::rig::{Rig, reset};
+
+pub fn small_chunks_arrive_in_order(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, peer) = rig.tcp();
+    let (mut pattern, mut owed) = (Pattern::default(), 0);
+    for size in 0..300 {
+        let chunk = Bytes::from_static(pattern.next(size));
+        let len = chunk.len();
+        match rig.kernel.send(leg, Chunk::Bytes(chunk)) {
+            Sent::Done => {}
+            Sent::Queued => owed += len,
+            Sent::Failed(errno) => panic!("can't send: {errno}"),
+        }
+        assert_eq!(rig.kernel.queued(leg), Queued { bytes: owed, memory: owed });
+    }
+    rig.accepted(leg, owed);
+    assert_eq!(rig.kernel.queued(leg), Queued::default());
+    rig.kernel.shutdown(leg);
+    let mut read = Pattern::default();
+    read.read_to_end(peer).expect("read");
+    assert_eq!(read.at, pattern.at);
+    rig.finish();
+}
+
+/// What the caller of the slow reader's test lets a leg hold.
+const LIMIT: usize = 64 << 10;
+
+pub fn a_slow_reader_costs_what_the_caller_queues(driver: &Driver) {
+    const BYTES: usize = 8 << 20;
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    let reader = thread::spawn(move || {
+        let (mut pattern, mut space) = (Pattern::default(), vec![0; 128 << 10]);
+        loop {
+            thread::sleep(Duration::from_millis(2));
+            match peer.read(&mut space).expect("read") {
+                0 => return pattern.at,
+                n => pattern.check(&space[..n]),
+            }
+        }
+    });
+    let (mut pattern, mut accepted, mut was_full) = (Pattern::default(), 0, false);
+    while accepted < BYTES {
+        while pattern.at < BYTES && rig.kernel.queued(leg).memory < LIMIT {
+            let chunk = Bytes::from_static(pattern.next((BYTES - pattern.at).min(4096)));
+            let len = chunk.len();
+            match rig.kernel.send(leg, Chunk::Bytes(chunk)) {
+                Sent::Done => accepted += len,
+                Sent::Queued => {}
+                Sent::Failed(errno) => panic!("can't send: {errno}"),
+            }
+            assert_eq!(rig.kernel.queued(leg).bytes, pattern.at - accepted);
+        }
+        was_full |= rig.kernel.queued(leg).memory >= LIMIT;
+        if accepted < BYTES {
+            match rig.next(leg) {
+                Outcome::Sent(n) => accepted += n,
+                outcome => panic!("it is to send, not {outcome:?}"),
+            }
+            assert!(rig.kernel.queued(leg).bytes <= pattern.at - accepted);
+        }
+    }
+    assert!(was_full, "the reader was never too slow");
+    assert_eq!(rig.kernel.queued(leg), Queued::default());
+    rig.kernel.shutdown(leg);
+    assert_eq!(reader.join().expect("no panic"), BYTES);
+    rig.finish();
+}
+
+pub fn pooled_buffers_go_back_when_accepted(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (source, mut writer) = rig.tcp();
+    let (sink, mut reader) = rig.unix();
+    rig.kernel.receive(source, Group::Record);
+    let mut held = 0;
+    // The sink's reader doesn't read, so the queue grows until ten buffers are held.
+    while held < 10 {
+        writer.write_all(&[5; 18_000]).expect("written");
+        rig.turn(Duration::from_millis(10));
+        for event in std::mem::take(&mut rig.backlog) {
+            if let Outcome::Received(buffer) = event.outcome
+                && rig.kernel.send(sink, Chunk::Pool(buffer)) == Sent::Queued
+            {
+                held += 1;
+            }
+        }
+        let queued = rig.kernel.queued(sink);
+        assert_eq!(queued.memory % Group::Record.stride(), 0, "a buffer counts whole");
+        assert!(queued.bytes <= queued.memory);
+    }
+    rig.turn(Duration::ZERO);
+    assert!(rig.count("buffers_free") + 9 < rig.count("buffers_total"));
+    reader.set_nonblocking(true).expect("set");
+    rig.until("an empty queue", |rig| {
+        let mut space = [0; 65_536];
+        while reader.read(&mut space).is_ok_and(|n| n > 0) {}
+        rig.kernel.queued(sink) == Queued::default()
+    });
+    rig.until("free buffers", |rig| rig.count("buffers_free") == rig.count("buffers_total"));
+    rig.finish();
+}
+
+pub fn half_closed_streams_still_carry_the_other_way(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Small);
+    peer.write_all(b"question").expect("written");
+    peer.shutdown(Shutdown::Write).expect("ended");
+    assert_eq!(rig.read_to_end(leg), (b"question".to_vec(), Arrival::Ended));
+    rig.send(leg, b"answer");
+    rig.kernel.shutdown(leg);
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).expect("read");
+    assert_eq!(answer, "answer");
+
+    let (leg, mut peer) = rig.unix();
+    rig.send(leg, b"question");
+    rig.kernel.shutdown(leg);
+    let mut question = String::new();
+    peer.read_to_string(&mut question).expect("read");
+    peer.write_all(b"answer").expect("we still read");
+    rig.kernel.receive(leg, Group::Small);
+    assert_eq!((question.as_str(), &rig.read(leg, 6)[..]), ("question", &b"answer"[..]));
+    rig.finish();
+}
+
+pub fn sending_to_a_gone_peer_fails(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, peer) = rig.tcp();
+    reset(peer);
+    thread::sleep(Duration::from_millis(10));
+    let errno = match rig.kernel.send(leg, Chunk::Bytes(Bytes::from_static(b"hello?"))) {
+        Sent::Failed(errno) => errno,
+        Sent::Queued => match rig.next(leg) {
+            Outcome::SendFailed(errno) => errno,
+            outcome => panic!("it is to fail, not {outcome:?}"),
+        },
+        Sent::Done => panic!("nobody is there"),
+    };
+    assert!(matches!(errno, Errno::ECONNRESET | Errno::EPIPE), "{errno}");
+    assert_eq!(rig.kernel.queued(leg), Queued::default());
+    // Whichever way the news came first, a broken connection doesn't end cleanly.
+    rig.kernel.receive(leg, Group::Small);
+    let (bytes, arrival) = rig.read_to_end(leg);
+    assert!(bytes.is_empty() && matches!(arrival, Arrival::Failed(_)), "{arrival:?}");
+    rig.finish();
+}
+
+pub fn a_terminal_accepts_what_it_can(driver: &Driver) {
+    const BYTES: usize = 256 << 10;
+    let mut rig = Rig::new(driver);
+    let pty = nix::pty::openpty(None, None).expect("made");
+    let mut raw = tcgetattr(&pty.slave).expect("asked");
+    cfmakeraw(&mut raw);
+    tcsetattr(&pty.slave, SetArg::TCSANOW, &raw).expect("set");
+    let leg = rig.adopt(pty.master);
+    let mut slave = std::fs::File::from(pty.slave);
+    let reader = thread::spawn(move || {
+        let (mut pattern, mut space) = (Pattern::default(), vec![0; 4096]);
+        while pattern.at < BYTES {
+            let n = slave.read(&mut space).expect("read");
+            pattern.check(&space[..n]);
+        }
+        slave
+    });
+    let (mut pattern, mut owed) = (Pattern::default(), 0);
+    while pattern.at < BYTES {
+        let chunk = Bytes::from_static(pattern.next((BYTES - pattern.at).min(10_000)));
+        let len = chunk.len();
+        match rig.kernel.send(leg, Chunk::Bytes(chunk)) {
+            Sent::Done => {}
+            Sent::Queued => owed += len,
+            Sent::Failed(errno) => panic!("can't send: {errno}"),
+        }
+    }
+    assert!(owed > 0, "a terminal holds 4 KiB; it must have blocked");
+    rig.accepted(leg, owed);
+    drop(reader.join().expect("no panic"));
+    rig.finish();
+}

@@ -1,0 +1,249 @@
+//! Splicing: exactness, and each way to have no pipe.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use nix::unistd::{Uid, geteuid, setresuid};
+use penstock_ring::{Feature, Group, Interest, Leg, NoPipe, Options, Outcome, Splice, SpliceMode};
+
+use crate::Driver;
+use crate::alone::alone;
+use crate::pattern::Pattern;
+use crate::rig::{Rig, reset};
+
+impl Driver {
+    fn splices(&self) -> bool {
+        self.splice != SpliceMode::Off && !self.hidden.contains(&Feature::Splice)
+    }
+}
+
+/// Waits for the hint of a leg.
+#[track_caller]
+fn ready(rig: &mut Rig, leg: Leg) {
+    match rig.next(leg) {
+        Outcome::Ready(_) => {}
+        outcome => panic!("{leg:?} is to be ready, not {outcome:?}"),
+    }
+}
+
+#[track_caller]
+fn splice_in(rig: &mut Rig, source: Leg, limit: usize) -> Splice {
+    let result = rig.kernel.splice_in(source, limit);
+    ended(rig, source, result)
+}
+
+#[track_caller]
+fn splice_out(rig: &mut Rig, source: Leg, sink: Leg) -> Splice {
+    let result = rig.kernel.splice_out(source, sink);
+    ended(rig, source, result)
+}
+
+/// The result of a splice, that of the ring too. Hints that come meanwhile are dropped: a splice follows in any case.
+#[track_caller]
+fn ended(rig: &mut Rig, source: Leg, result: Splice) -> Splice {
+    if result != Splice::Later {
+        return result;
+    }
+    loop {
+        match rig.next(source) {
+            Outcome::SplicedIn(result) | Outcome::SplicedOut(result) => {
+                // What was dropped may have been the only hint.
+                rig.kernel.watch(source, Interest::Readable, true);
+                return result;
+            }
+            Outcome::Ready(_) => {}
+            outcome => panic!("{source:?} is to splice, not {outcome:?}"),
+        }
+    }
+}
+
+pub fn a_spliced_stream_is_exact(driver: &Driver) {
+    const BYTES: usize = 64 << 20;
+    if !driver.splices() {
+        return;
+    }
+    let mut rig = Rig::new(driver);
+    let (source, writer) = rig.tcp();
+    let (sink, reader) = rig.tcp();
+    let writer = thread::spawn(move || Pattern::default().write(writer, BYTES));
+    let reader = thread::spawn(move || {
+        let mut pattern = Pattern::default();
+        pattern.read_to_end(reader).expect("read");
+        pattern.at
+    });
+    rig.kernel.pipe_open(source).expect("a pipe");
+    assert_eq!((rig.count("pipes"), rig.count("pipes_in_use")), (1, 1));
+    rig.kernel.watch(source, Interest::Readable, true);
+    rig.kernel.watch(sink, Interest::Writable, true);
+    assert_eq!(pump(&mut rig, source, sink), BYTES);
+    rig.kernel.pipe_close(source);
+    rig.kernel.shutdown(sink);
+    assert_eq!(reader.join().expect("no panic"), BYTES);
+    writer.join().expect("no panic").expect("all written");
+    let path = if rig.count("splice_ring") > 0 { SpliceMode::Ring } else { SpliceMode::Inline };
+    let expected =
+        if driver.name.starts_with("epoll") { SpliceMode::Inline } else { driver.splice };
+    assert_eq!(path, expected);
+    assert!(rig.count("splice_ring") + rig.count("splice_inline") > 1);
+    assert_eq!((rig.count("received_bytes"), rig.count("pipes_in_use")), (0, 0));
+    rig.finish();
+}
+
+/// Splices until the source ends; how many bytes.
+fn pump(rig: &mut Rig, source: Leg, sink: Leg) -> usize {
+    let mut total = 0;
+    loop {
+        match splice_in(rig, source, 1 << 20) {
+            Splice::Moved(n) => total += n,
+            Splice::Blocked => ready(rig, source),
+            Splice::Ended => return total,
+            result => panic!("{result:?}"),
+        }
+        while rig.kernel.pipe_level(source) > 0 {
+            match splice_out(rig, source, sink) {
+                Splice::Moved(_) => {}
+                Splice::Blocked => ready(rig, sink),
+                result => panic!("{result:?}"),
+            }
+        }
+    }
+}
+
+pub fn the_pipe_pool_is_bounded(driver: &Driver) {
+    if !driver.splices() {
+        return;
+    }
+    let mut rig = Rig::with(driver, Options { pipes: 2, ..Options::default() });
+    let [a, b, c] = [(); 3].map(|()| rig.tcp());
+    assert_eq!((rig.kernel.pipe_open(a.0), rig.kernel.pipe_open(b.0)), (Ok(()), Ok(())));
+    assert_eq!(rig.kernel.pipe_open(a.0), Ok(()), "it has one already");
+    assert_eq!(rig.kernel.pipe_open(c.0), Err(NoPipe::PoolEmpty));
+    assert_eq!(rig.count("pipe_pool_empty"), 1);
+    rig.kernel.pipe_close(a.0);
+    assert_eq!(rig.kernel.pipe_open(c.0), Ok(()));
+    assert_eq!((rig.count("pipes"), rig.count("pipe_destroyed")), (2, 0), "reused");
+    rig.finish();
+}
+
+pub fn a_pipe_with_bytes_is_destroyed(driver: &Driver) {
+    if !driver.splices() {
+        return;
+    }
+    let mut rig = Rig::with(driver, Options { pipes: 1, ..Options::default() });
+    for how in ["pipe_close", "close"] {
+        let (secret, mut writer) = rig.tcp();
+        rig.kernel.pipe_open(secret).expect("a pipe");
+        writer.write_all(b"secret").expect("written");
+        fill(&mut rig, secret, 6);
+        let destroyed = rig.count("pipe_destroyed");
+        match how {
+            "pipe_close" => rig.kernel.pipe_close(secret),
+            _ => rig.kernel.close(secret, penstock_ring::Close::Normal),
+        }
+        rig.until("a destroyed pipe", |rig| rig.count("pipe_destroyed") == destroyed + 1);
+        assert_eq!((rig.count("pipes"), rig.kernel.pipe_level(secret)), (0, 0));
+
+        let (other, mut writer) = rig.tcp();
+        let (sink, reader) = rig.tcp();
+        rig.kernel.pipe_open(other).expect("another pipe");
+        writer.write_all(b"public").expect("written");
+        fill(&mut rig, other, 6);
+        assert_eq!(splice_out(&mut rig, other, sink), Splice::Moved(6));
+        let mut read = [0; 6];
+        std::io::Read::read_exact(&mut &reader, &mut read).expect("read");
+        assert_eq!(&read, b"public");
+        rig.kernel.pipe_close(other);
+    }
+    rig.finish();
+}
+
+/// Splices in until so many bytes are in the pipe.
+#[track_caller]
+fn fill(rig: &mut Rig, source: Leg, count: usize) {
+    rig.kernel.watch(source, Interest::Readable, true);
+    while rig.kernel.pipe_level(source) < count {
+        match splice_in(rig, source, 1 << 20) {
+            Splice::Moved(_) => {}
+            Splice::Blocked => ready(rig, source),
+            result => panic!("{result:?}"),
+        }
+    }
+}
+
+pub fn a_used_up_quota_means_copy(driver: &Driver) {
+    if !driver.splices() {
+        return;
+    }
+    alone(driver, "a_used_up_quota_means_copy", || {
+        const NOBODY: Uid = Uid::from_raw(65_534);
+        // Root has no quota.
+        if geteuid().is_root() {
+            setresuid(NOBODY, NOBODY, NOBODY).expect("root may");
+        }
+        let mut rig = Rig::with(driver, Options { pipes: 4096, ..Options::default() });
+        let mut legs: Vec<(Leg, TcpStream)> = Vec::new();
+        let refusal = loop {
+            assert!(legs.len() < 4096, "the quota is never used up");
+            legs.push(rig.tcp());
+            if let Err(why) = rig.kernel.pipe_open(legs[legs.len() - 1].0) {
+                break why;
+            }
+        };
+        assert_eq!((refusal, rig.count("pipe_quota")), (NoPipe::Quota, 1));
+        assert_eq!(rig.count("pipes"), legs.len() as u64 - 1, "the small one was given up");
+        let (leg, peer) = legs.pop().expect("the one without a pipe");
+        assert_eq!(rig.kernel.pipe_open(leg), Err(NoPipe::Quota));
+        assert_eq!(rig.count("pipe_quota"), 2);
+        rig.echo(leg, peer);
+        rig.finish();
+    });
+}
+
+pub fn without_splice_there_are_no_pipes(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (socket, _peer) = rig.tcp();
+    let pty = nix::pty::openpty(None, None).expect("made");
+    let terminal = rig.adopt(pty.master);
+    assert_eq!(rig.kernel.pipe_open(terminal), Err(NoPipe::Off), "a terminal can't splice");
+    assert_eq!(rig.count("pipe_off"), 1);
+    assert_eq!(rig.kernel.pipe_open(socket).is_ok(), driver.splices());
+    rig.finish();
+
+    for (splice, mask) in [
+        (SpliceMode::Off, penstock_ring::Mask::default()),
+        (SpliceMode::Inline, penstock_ring::Mask::default().hide(Feature::Splice)),
+    ] {
+        let options = Options { splice, mask, ..Options::default() };
+        let mut kernel = (driver.make)(&options).expect("the driver starts");
+        let (ours, _theirs) = crate::rig::tcp_pair();
+        let leg = kernel.adopt(ours.into(), crate::rig::OWNER).expect("adopted");
+        assert_eq!(kernel.pipe_open(leg), Err(NoPipe::Off));
+        assert_eq!((kernel.stats().pipe_off.get(), kernel.pipe_level(leg)), (1, 0));
+        kernel.receive(leg, Group::Small);
+        kernel.close(leg, penstock_ring::Close::Normal);
+    }
+}
+
+pub fn a_broken_sink_is_told_apart_from_a_full_one(driver: &Driver) {
+    if !driver.splices() {
+        return;
+    }
+    let mut rig = Rig::new(driver);
+    let (source, writer) = rig.tcp();
+    let (sink, reader) = rig.tcp();
+    rig.kernel.pipe_open(source).expect("a pipe");
+    writer.set_nonblocking(true).expect("set");
+    // Nobody reads: the sink fills, then the pipe.
+    rig.until("a full sink", |rig| {
+        let _ = (&writer).write(&[1; 65_536]);
+        splice_in(rig, source, 1 << 20);
+        matches!(splice_out(rig, source, sink), Splice::Blocked)
+            && rig.kernel.pipe_level(source) > 0
+    });
+    reset(reader);
+    thread::sleep(Duration::from_millis(10));
+    assert!(matches!(splice_out(&mut rig, source, sink), Splice::Failed(_)));
+    rig.finish();
+}

@@ -1,0 +1,153 @@
+//! Few buffers for many legs: everybody is served, in order, and nothing is lost.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
+use penstock_ring::{Arrival, Buffer, Close, Group, Leg, Options, Outcome, PoolSizes, Stop};
+
+use crate::Driver;
+use crate::pattern::Pattern;
+use crate::rig::Rig;
+
+fn small_pool(driver: &Driver, small: u32) -> Rig {
+    let buffers = PoolSizes { reserve: 4, small, record: 4 };
+    Rig::with(driver, Options { buffers, ..Options::default() })
+}
+
+pub fn eight_buffers_serve_sixty_four_senders(driver: &Driver) {
+    const SENDERS: usize = 64;
+    const BYTES: usize = 1 << 20;
+    let mut rig = small_pool(driver, 8);
+    let (legs, peers): (Vec<Leg>, Vec<_>) = (0..SENDERS).map(|_| rig.tcp()).unzip();
+    let mut streams: HashMap<Leg, (Pattern, bool)> = HashMap::new();
+    for leg in &legs {
+        streams.insert(*leg, (Pattern::default(), false));
+        rig.kernel.receive(*leg, Group::Small);
+    }
+    let writers: Vec<_> = peers
+        .into_iter()
+        .map(|peer| thread::spawn(move || Pattern::default().write(peer, BYTES)))
+        .collect();
+    let mut held: Vec<(Leg, Buffer)> = Vec::new();
+    let mut was_waiting = false;
+    while !held.is_empty() || streams.values().any(|(_, ended)| !ended) {
+        // Buffers are kept for a turn, as a slow sink keeps them.
+        rig.turn(if held.is_empty() { Duration::from_secs(1) } else { Duration::ZERO });
+        assert!(!rig.backlog.is_empty() || !held.is_empty(), "a stall");
+        was_waiting |= rig.kernel.starved_since().is_some();
+        for (leg, buffer) in held.drain(..) {
+            let (pattern, _) = streams.get_mut(&leg).expect("ours");
+            pattern.check(rig.kernel.bytes(&buffer));
+            rig.kernel.release(buffer);
+        }
+        for event in rig.backlog.drain(..) {
+            match event.outcome {
+                Outcome::Received(buffer) => held.push((event.leg, buffer)),
+                Outcome::ReceiveEnded(Arrival::Ended) => {
+                    streams.get_mut(&event.leg).expect("ours").1 = true;
+                }
+                outcome => panic!("{outcome:?}"),
+            }
+        }
+    }
+    assert!(streams.values().all(|(pattern, _)| pattern.at == BYTES), "{streams:?}");
+    assert!(was_waiting && rig.count("buffers_exhausted") > 0, "the pool was never empty");
+    for writer in writers {
+        writer.join().expect("no panic").expect("all written");
+    }
+    rig.finish();
+}
+
+/// Takes all buffers of the group away, by legs that receive and nobody who releases.
+fn pin_all(rig: &mut Rig, count: usize) -> Vec<Buffer> {
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Small);
+    peer.write_all(&vec![7; count * 4096]).expect("written");
+    let mut pinned = Vec::new();
+    while pinned.len() < count {
+        match rig.next(leg) {
+            Outcome::Received(buffer) => pinned.push(buffer),
+            outcome => panic!("it is to receive, not {outcome:?}"),
+        }
+    }
+    rig.kernel.close(leg, Close::Reset);
+    pinned
+}
+
+pub fn who_waits_is_served_in_order_when_buffers_come_back(driver: &Driver) {
+    let mut rig = small_pool(driver, 4);
+    let mut pinned = pin_all(&mut rig, 4);
+    assert!(rig.kernel.is_low(Group::Small) && rig.kernel.starved_since().is_none());
+    let mut waiting = Vec::new();
+    for n in 0..5u8 {
+        let (leg, mut peer) = rig.tcp();
+        rig.kernel.receive(leg, Group::Small);
+        peer.write_all(&[n; 10]).expect("written");
+        rig.silent(leg);
+        waiting.push((leg, peer));
+        assert_eq!(rig.count("receivers_waiting"), u64::from(n) + 1);
+    }
+    assert!(rig.kernel.starved_since().is_some());
+    let mut heard = Vec::new();
+    rig.kernel.release(pinned.pop().expect("four"));
+    while heard.len() < 5 {
+        rig.turn(Duration::from_secs(5));
+        assert!(!rig.backlog.is_empty(), "a buffer came back and nobody was served");
+        for event in std::mem::take(&mut rig.backlog) {
+            if let Outcome::Received(buffer) = event.outcome {
+                heard.push(event.leg);
+                rig.kernel.release(buffer);
+            }
+        }
+    }
+    assert_eq!(heard, waiting.iter().map(|(leg, _)| *leg).collect::<Vec<_>>());
+    for buffer in pinned {
+        rig.kernel.release(buffer);
+    }
+    rig.until("nobody waits", |rig| {
+        rig.count("receivers_waiting") == 0 && rig.kernel.starved_since().is_none()
+    });
+    rig.finish();
+}
+
+pub fn closing_and_stopping_leave_the_line(driver: &Driver) {
+    let mut rig = small_pool(driver, 4);
+    let pinned = pin_all(&mut rig, 4);
+    let legs: Vec<_> = (0..3u8)
+        .map(|n| {
+            let (leg, mut peer) = rig.tcp();
+            rig.kernel.receive(leg, Group::Small);
+            peer.write_all(&[n; 10]).expect("written");
+            rig.silent(leg);
+            (leg, peer)
+        })
+        .collect();
+    rig.kernel.close(legs[0].0, Close::Normal);
+    if rig.kernel.receive_stop(legs[1].0) == Stop::Later {
+        assert_eq!(rig.received(legs[1].0), Err(Arrival::Stopped));
+    }
+    assert_eq!(rig.count("receivers_waiting"), 1);
+    for buffer in pinned {
+        rig.kernel.release(buffer);
+    }
+    assert_eq!(rig.read(legs[2].0, 10), [2; 10]);
+    rig.silent(legs[1].0);
+    rig.kernel.receive(legs[1].0, Group::Small);
+    assert_eq!(rig.read(legs[1].0, 10), [1; 10]);
+    rig.finish();
+}
+
+pub fn the_reserve_hears_new_connections_while_relays_starve(driver: &Driver) {
+    let mut rig = small_pool(driver, 4);
+    let pinned = pin_all(&mut rig, 4);
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Reserve);
+    peer.write_all(b"CONNECT").expect("written");
+    assert_eq!(rig.read(leg, 7), b"CONNECT");
+    for buffer in pinned {
+        rig.kernel.release(buffer);
+    }
+    rig.finish();
+}
