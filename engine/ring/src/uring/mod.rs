@@ -28,7 +28,7 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use io_uring::{cqueue, opcode, squeue, types};
 use nix::errno::Errno;
@@ -62,12 +62,14 @@ pub struct Uring {
     turns: Vec<Leg>,
     /// Legs to which `Stopped` is to be told in the next turn.
     stopped: Vec<Leg>,
+    /// Watches whose one-shot poll is spent, and when they are started anew.
+    spent: Vec<(Leg, Interest)>,
+    renewal: Option<Time>,
     /// Number of the present turn.
     turn: u32,
     batch: Vec<cqueue::Entry>,
     alarm: Arc<Alarm>,
     options: Options,
-    start: Instant,
     now: Time,
     stats: Arc<Stats>,
 }
@@ -104,10 +106,11 @@ impl Uring {
             waiting: Waiting::new(stats.clone()),
             turns: Vec::new(),
             stopped: Vec::new(),
+            spent: Vec::new(),
+            renewal: None,
             turn: 1,
             batch: Vec::new(),
             options: options.clone(),
-            start: options.epoch,
             now: Time::default(),
             pool: ManuallyDrop::new(pool),
             ring: ManuallyDrop::new(ring),
@@ -117,6 +120,7 @@ impl Uring {
         uring.ring.enter(0, None);
         uring.ring.reap(&mut uring.batch);
         uring.batch.clear();
+        uring.refresh_clock();
         uring.stats.buffers_total.set(uring.pool_total());
         uring.count_buffers();
         uring.listen_for_alarm();
@@ -124,7 +128,7 @@ impl Uring {
     }
 
     fn refresh_clock(&mut self) -> Time {
-        self.now = Time::default() + self.start.elapsed();
+        self.now = Time::default() + self.options.epoch.elapsed();
         self.now
     }
 
@@ -363,6 +367,9 @@ impl Kernel for Uring {
         self.hand_over_sends(events);
         self.serve_receivers();
         self.count_buffers();
+        let until = self
+            .renew_watches()
+            .map_or(until, |renewal| Some(until.map_or(renewal, |until| until.min(renewal))));
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
         self.call(u32::from(sleeps), limit.filter(|_| sleeps), events);

@@ -203,14 +203,16 @@ impl Uring {
         if tenant.closing {
             return;
         }
-        let arrival = match result {
-            Ok(0) => Arrival::Ended,
+        let arrival = match (result, tenant.broken) {
+            // The error of a broken connection is told once, and a send was told of it: this is no clean end.
+            (Ok(0), Some(errno)) => Arrival::Failed(errno),
+            (Ok(0), None) => Arrival::Ended,
             // The master side of a terminal says so when the last slave is closed.
-            Err(Errno::EIO) if !tenant.is_socket() => Arrival::Ended,
-            Ok(_) | Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EAGAIN | Errno::EINTR) => {
+            (Err(Errno::EIO), _) if !tenant.is_socket() => Arrival::Ended,
+            (Ok(_) | Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EAGAIN | Errno::EINTR), _) => {
                 return self.go_on_receiving(leg, state, result, events);
             }
-            Err(errno) => Arrival::Failed(errno),
+            (Err(errno), _) => Arrival::Failed(errno),
         };
         self.tell_receiver(leg, Outcome::ReceiveEnded(arrival), events);
     }
@@ -232,7 +234,8 @@ impl Uring {
             }
             _ if result == Err(Errno::ENOBUFS) => self.wait_for_buffer(leg),
             // Of the reserve, one buffer at a time: receiving stays off until it is asked for again.
-            _ if result.is_ok() && self.legs.get(leg).is_some_and(|t| t.group == Group::Reserve) => {}
+            _ if result.is_ok()
+                && self.legs.get(leg).is_some_and(|t| t.group == Group::Reserve) => {}
             _ => {
                 if self.legs.get(leg).is_some_and(|tenant| tenant.multishot) {
                     self.stats.multishot_rearmed.add(1);

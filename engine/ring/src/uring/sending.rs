@@ -26,7 +26,7 @@ const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 
 impl Uring {
     pub(super) fn enqueue(&mut self, leg: Leg, chunk: Chunk) -> Sent {
-        let broken = self.open(leg).map_or(Some(Errno::EPIPE), |tenant| tenant.broken);
+        let broken = self.open(leg).map_or(Some(Errno::EBADF), |tenant| tenant.broken);
         if let Some(errno) = broken {
             release(chunk, &mut self.pool);
             return Sent::Failed(errno);

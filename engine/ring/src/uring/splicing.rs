@@ -11,13 +11,17 @@ use nix::errno::Errno;
 use super::Uring;
 use super::tag::Operation;
 use super::tenant::{Conduit, Tenant};
-use crate::op::{Event, Interest, Leg, NoPipe, Outcome, Splice};
+use crate::op::{Event, Leg, NoPipe, Outcome, Splice};
 use crate::options::SpliceMode;
 use crate::splice;
 
 impl Uring {
     pub(super) fn open_pipe(&mut self, source: Leg) -> Result<(), NoPipe> {
-        let Some(tenant) = self.open(source) else { return Err(NoPipe::Off) };
+        let Some(tenant) = self.open(source) else { return Err(NoPipe::Failed(Errno::EBADF)) };
+        if !tenant.is_socket() {
+            self.stats.pipe_off.add(1);
+            return Err(NoPipe::Off);
+        }
         match &tenant.conduit {
             // The ring still uses the one given back.
             Some(conduit) if conduit.abandoned => return Err(NoPipe::PoolEmpty),
@@ -43,9 +47,9 @@ impl Uring {
 
     pub(super) fn fill_pipe(&mut self, source: Leg, limit: usize) -> Splice {
         let ring = self.options.splice == SpliceMode::Ring;
-        let Some(tenant) = self.open_mut(source) else { return Splice::Failed(Errno::EPIPE) };
+        let Some(tenant) = self.open_mut(source) else { return Splice::Failed(Errno::EBADF) };
         let Some((descriptor, conduit)) = conduit(tenant) else {
-            return Splice::Failed(Errno::EPIPE);
+            return Splice::Failed(Errno::EBADF);
         };
         if conduit.filling {
             return Splice::Later;
@@ -57,22 +61,17 @@ impl Uring {
             return self.start_splice(source, Operation::SpliceIn, from, pipe, limit);
         }
         let step = splice::fill(descriptor, &mut conduit.pipe, limit);
-        let empty = conduit.pipe.level() == 0;
         self.stats.splice_inline.add(1);
-        // With bytes in the pipe the caller empties it and tries again.
-        if step == Splice::Blocked && empty {
-            self.renew_watch(source, Interest::Readable);
-        }
         step
     }
 
     pub(super) fn drain_pipe(&mut self, source: Leg, sink: Leg) -> Splice {
         let ring = self.options.splice == SpliceMode::Ring;
         let Some(to) = self.open(sink).map(|tenant| tenant.descriptor.as_raw_fd()) else {
-            return Splice::Failed(Errno::EPIPE);
+            return Splice::Failed(Errno::EBADF);
         };
         let Some((_, conduit)) = self.open_mut(source).and_then(conduit) else {
-            return Splice::Failed(Errno::EPIPE);
+            return Splice::Failed(Errno::EBADF);
         };
         if conduit.draining.is_some() {
             return Splice::Later;
@@ -83,11 +82,7 @@ impl Uring {
             self.legs.get_mut(sink).expect("found open above").in_flight += 1;
             return self.start_splice(source, Operation::SpliceOut, pipe, Fd(to), limit);
         }
-        let step = self.drain_inline(source, sink);
-        if step == Splice::Blocked {
-            self.renew_watch(sink, Interest::Writable);
-        }
-        step
+        self.drain_inline(source, sink)
     }
 
     fn drain_inline(&mut self, source: Leg, sink: Leg) -> Splice {
@@ -127,13 +122,8 @@ impl Uring {
         };
         conduit.filling = false;
         let step = splice::filled(&mut conduit.pipe, result);
-        let empty = conduit.pipe.level() == 0;
-        if self.destroy_if_abandoned(source) {
-            return;
-        }
-        self.tell(source, Outcome::SplicedIn(step), events);
-        if step == Splice::Blocked && empty {
-            self.renew_watch(source, Interest::Readable);
+        if !self.destroy_if_abandoned(source) {
+            self.tell(source, Outcome::SplicedIn(step), events);
         }
     }
 
@@ -150,9 +140,6 @@ impl Uring {
         let step = splice::drained(&mut conduit.pipe, result);
         if !self.destroy_if_abandoned(source) {
             self.tell(source, Outcome::SplicedOut(step), events);
-            if step == Splice::Blocked {
-                self.renew_watch(sink, Interest::Writable);
-            }
         }
         if let Some(tenant) = self.legs.get_mut(sink) {
             tenant.in_flight -= 1;

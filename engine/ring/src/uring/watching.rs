@@ -1,15 +1,20 @@
 //! Readiness hints by multishot poll, which is edge-triggered; the first hint comes at once if the leg is ready.
 //!
-//! Without multishot a poll is level-triggered and good for one hint. Its successor starts when a splice finds nothing to
-//! do, not before: a level that nobody acts on would be a spin.
+//! Without multishot a poll is level-triggered and good for one hint. Its successor starts a while later: at once, a level
+//! that nobody acts on would be a spin.
+
+use std::time::Duration;
 
 use io_uring::opcode;
 use nix::errno::Errno;
 
 use super::Uring;
-use super::tenant::{Repeat, place, watch_operation};
-use crate::op::{Event, Interest, Leg, Outcome, Readiness};
+use super::tenant::{Repeat, Tenant, place, watch_operation};
+use crate::op::{Event, Interest, Leg, Outcome, Readiness, Time};
 use crate::options::Feature;
+
+/// How long a level is left alone before it is polled for again.
+const RENEWAL: Duration = Duration::from_millis(1);
 
 impl Uring {
     pub(super) fn turn_watch(&mut self, leg: Leg, interest: Interest, on: bool) {
@@ -27,12 +32,23 @@ impl Uring {
         }
     }
 
-    /// A splice found nothing to do: a spent hint is wanted again.
-    pub(super) fn renew_watch(&mut self, leg: Leg, interest: Interest) {
-        let spent = |watches: &[Repeat; 3]| watches[place(interest)] == Repeat::Spent;
-        if self.open(leg).is_some_and(|tenant| spent(&tenant.watches)) {
-            self.arm_watch(leg, interest);
+    /// Starts spent polls anew when their time has come; else says when it will.
+    pub(super) fn renew_watches(&mut self) -> Option<Time> {
+        if self.spent.is_empty() {
+            return None;
         }
+        let renewal = *self.renewal.get_or_insert(self.now + RENEWAL);
+        if self.refresh_clock() < renewal {
+            return Some(renewal);
+        }
+        self.renewal = None;
+        for (leg, interest) in std::mem::take(&mut self.spent) {
+            let is_spent = |tenant: &Tenant| tenant.watches[place(interest)] == Repeat::Spent;
+            if self.open(leg).is_some_and(is_spent) {
+                self.arm_watch(leg, interest);
+            }
+        }
+        None
     }
 
     fn arm_watch(&mut self, leg: Leg, interest: Interest) {
@@ -67,9 +83,13 @@ impl Uring {
         if tenant.closing {
             return;
         }
+        if !more && state == Repeat::On {
+            self.spent.push((leg, interest));
+        }
         match (state, result) {
             (Repeat::Leaving { again: true }, _) if !more => self.arm_watch(leg, interest),
-            (Repeat::On, Err(Errno::ECANCELED)) => self.arm_watch(leg, interest),
+            // A cancellation that was taken back came through all the same.
+            (Repeat::On, Err(Errno::ECANCELED)) => {}
             (Repeat::On, result) => {
                 let readiness = readiness(interest, result);
                 if readiness != Readiness::default() {
