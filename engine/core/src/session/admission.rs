@@ -27,7 +27,7 @@ impl Session {
         self.state = State::AwaitName(opening);
         match (first, literal, name) {
             (Err(cause), ..) => self.refuse(Side::Penstock, cause, None, turn),
-            (Ok(()), Some(address), _) => self.name_resolved(Ok(vec![address]), turn),
+            (Ok(()), Some(address), _) => self.take_addresses(Ok(vec![address]), turn),
             (Ok(()), None, Some(name)) => self.ask_for(name, turn),
             (Ok(()), None, None) => Step::Continue(()),
         }
@@ -42,8 +42,20 @@ impl Session {
         Step::Continue(())
     }
 
-    /// The target's addresses are known: those that the rules allow are dialled.
+    /// The answer of control.
     pub(super) fn name_resolved<K: Kernel>(
+        &mut self,
+        result: Result<Vec<IpAddr>, ResolveError>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        if let State::AwaitName(opening) = &self.state {
+            turn.counters.setup[1].record(turn.now.since(opening.requested_at));
+        }
+        self.take_addresses(result, turn)
+    }
+
+    /// The target's addresses are known: those that the rules allow are dialled.
+    fn take_addresses<K: Kernel>(
         &mut self,
         result: Result<Vec<IpAddr>, ResolveError>,
         turn: &mut Turn<K>,
@@ -52,7 +64,6 @@ impl Session {
         else {
             return Step::Continue(());
         };
-        turn.counters.setup[1].record(turn.now.since(opening.requested_at));
         let mut denied = None;
         let mut allow = |address: &IpAddr| {
             self.judge(&opening, Some(*address), turn)
