@@ -112,7 +112,7 @@ impl Session {
         let wall = if rules.need_time() { turn.outside.wall_time() } else { Default::default() };
         let query = Query {
             client: self.facts.client.map(|client| client.ip()),
-            local: turn.kernel.local(self.client),
+            local: opening.local,
             method: "CONNECT",
             host: name,
             address,

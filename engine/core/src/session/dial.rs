@@ -3,6 +3,7 @@
 //! Meanwhile the client may send ahead: up to 64 KiB are kept for the target, then reading stops, but a hang-up is still
 //! noticed. None of it is ever sent to a target that did not become the tunnel's.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use penstock_ring::{Arrival, Close, Errno, Interest, Kernel, Leg, Outcome, Readiness, Stop};
@@ -32,7 +33,7 @@ impl Session {
             self.facts.connected = Some(candidate);
             match turn.kernel.connect(candidate, owner) {
                 Ok(leg) => {
-                    opening.attempts.push(leg);
+                    opening.attempts.push((leg, candidate));
                     opening.next_attempt = Some(turn.now + ATTEMPT_DELAY);
                     return Step::Continue(());
                 }
@@ -64,12 +65,12 @@ impl Session {
             discard(outcome, turn);
             return Step::Continue(());
         };
-        let Some(index) = opening.attempts.iter().position(|attempt| *attempt == leg) else {
+        let Some(index) = opening.attempts.iter().position(|(attempt, _)| *attempt == leg) else {
             return Step::Continue(());
         };
-        opening.attempts.swap_remove(index);
+        let (_, address) = opening.attempts.swap_remove(index);
         match *result {
-            Ok(()) => self.connected(leg, turn),
+            Ok(()) => self.connected(leg, address, turn),
             Err(errno) => {
                 turn.kernel.close(leg, Close::Normal);
                 self.dial_after(errno, turn)
@@ -77,13 +78,18 @@ impl Session {
         }
     }
 
-    fn connected<K: Kernel>(&mut self, target: Leg, turn: &mut Turn<K>) -> Step {
+    fn connected<K: Kernel>(
+        &mut self,
+        target: Leg,
+        address: SocketAddr,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let State::AwaitConnection(opening) = std::mem::replace(&mut self.state, State::Between)
         else {
             return Step::Continue(());
         };
         opening.close_attempts(turn);
-        self.facts.connected = turn.kernel.peer(target).or(self.facts.connected);
+        self.facts.connected = Some(address);
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
         self.begin_relay(*opening, target, turn)
     }

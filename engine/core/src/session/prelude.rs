@@ -31,6 +31,8 @@ pub(super) struct Prelude {
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) request: Request,
+    /// Our own address on the client's leg.
+    pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
     pub(super) early: Vec<u8>,
     pub(super) receiving: Receiving,
@@ -41,8 +43,8 @@ pub(super) struct Opening {
     pub(super) deadline: Time,
     /// Addresses still to be tried, best first.
     pub(super) candidates: VecDeque<SocketAddr>,
-    /// Connections under way.
-    pub(super) attempts: Vec<Leg>,
+    /// Connections under way, and where to.
+    pub(super) attempts: Vec<(Leg, SocketAddr)>,
     /// When the next candidate is tried although an attempt is under way.
     pub(super) next_attempt: Option<Time>,
 }
@@ -54,7 +56,7 @@ impl Opening {
     }
 
     pub(super) fn close_attempts<K: Kernel>(&self, turn: &mut Turn<K>) {
-        for leg in &self.attempts {
+        for (leg, _) in &self.attempts {
             turn.kernel.close(*leg, Close::Normal);
         }
     }
@@ -184,6 +186,7 @@ impl Session {
         self.admit(
             Box::new(Opening {
                 request,
+                local: turn.kernel.local(self.client),
                 early,
                 receiving: Receiving::On,
                 client_ended: false,

@@ -1,8 +1,10 @@
 //! From the reply on: the tunnel's own states are the relay's, its time-outs are here.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use penstock_proto::http::Host;
 use penstock_proto::http::reply::ESTABLISHED;
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
@@ -26,7 +28,7 @@ impl Session {
         target: Leg,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Opening { request, early, receiving, client_ended, .. } = opening;
+        let Opening { request, local, early, receiving, client_ended, .. } = opening;
         let limit = self.config.engine.per_direction;
         let half_close = self.listener().half_close;
         let mut relay = Relay::new(self.handle, self.client, target, half_close, limit, turn.now);
@@ -39,7 +41,7 @@ impl Session {
         turn.counters.setup[3].record(turn.now.since(self.started));
         turn.counters.tunnels.add(1);
         turn.counters.tunnels_total.add(1);
-        let header = self.proxy_header(&request.target.host.to_string(), turn);
+        let header = self.proxy_header(&request.target.host, local, turn.worker);
         let start = || {
             relay.say(Way::ToClient, Bytes::from_static(ESTABLISHED), turn)?;
             if !header.is_empty() {
@@ -143,18 +145,18 @@ impl Session {
     }
 
     /// The PROXY header for the target; empty if none is wanted.
-    fn proxy_header<K: Kernel>(&self, host: &str, turn: &Turn<K>) -> Vec<u8> {
+    fn proxy_header(&self, host: &Host, local: Option<SocketAddr>, worker: u8) -> Vec<u8> {
         let mut header = Vec::new();
-        let endpoints = self.facts.client.zip(turn.kernel.local(self.client));
+        let endpoints = self.facts.client.zip(local);
         let endpoints = endpoints.map(|(source, destination)| Endpoints { source, destination });
         match self.listener().send_proxy {
             SendProxy::Off => {}
             SendProxy::V1 => encode_v1(endpoints, &mut header),
             SendProxy::V2 => {
-                let id = self.handle.id(turn.worker).to_string();
+                let (host, id) = (host.to_string(), self.handle.id(worker).to_string());
                 let full = HeaderV2 {
                     endpoints,
-                    authority: Some(host),
+                    authority: Some(&host),
                     unique_id: Some(id.as_bytes()),
                     checksum: true,
                 };
