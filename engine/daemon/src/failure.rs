@@ -5,10 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::driver::ProbeError;
 use penstock_config::limits::TooMany;
 use penstock_core::engine::StartError;
 use penstock_core::ring::Feature;
+use penstock_core::ring::probe::ProbeError;
 
 #[derive(Debug)]
 pub(crate) enum Failure {

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 mod banner;
-mod driver;
 mod failure;
 mod limits;
 mod serve;

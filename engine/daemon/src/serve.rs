@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::driver::{Facts, probe};
 use penstock_config::limits::Descriptors;
 use penstock_config::{AccessFormat, AccessLog, Level, Settings};
 use penstock_control::messages::LevelFilter;
 use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, messages};
 use penstock_core::config::Config;
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
-use penstock_core::ring::{Feature, Mask};
+use penstock_core::ring::probe::{Facts, probe};
+use penstock_core::ring::{Driver, Mask};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -52,7 +52,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
     let parts = Parts {
         config: config.clone(),
         workers: workers(&engine),
-        driver: driver_facts(&facts, mask),
+        driver: driver_facts(&facts),
         max_tunnels,
         messages_dropped,
     };
@@ -135,12 +135,15 @@ fn workers(engine: &Engine) -> Vec<Worker> {
     .collect()
 }
 
-fn driver_facts(facts: &Facts, mask: Mask) -> DriverFacts {
-    let hidden = Feature::ALL.iter().filter(|feature| mask.hides(**feature));
-    let masked: Vec<&str> = hidden.map(|feature| feature.name()).collect();
+fn driver_facts(facts: &Facts) -> DriverFacts {
+    let driver = match facts.driver {
+        Driver::Uring => "uring",
+        Driver::Epoll => "epoll",
+    };
+    let masked: Vec<&str> = facts.hidden.iter().map(|feature| feature.name()).collect();
     DriverFacts {
-        driver: format!("{:?}", facts.driver).to_lowercase(),
-        kernel: facts.kernel.to_string(),
+        driver: driver.to_owned(),
+        kernel: facts.kernel.clone(),
         masked: masked.join(","),
     }
 }
