@@ -24,7 +24,10 @@ impl Uring {
         }
         match &tenant.conduit {
             // The ring still uses the one given back.
-            Some(conduit) if conduit.abandoned => return Err(NoPipe::PoolEmpty),
+            Some(conduit) if conduit.abandoned => {
+                self.stats.pipe_pool_empty.add(1);
+                return Err(NoPipe::PoolEmpty);
+            }
             Some(_) => return Ok(()),
             None => {}
         }
