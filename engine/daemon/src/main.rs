@@ -9,6 +9,7 @@ mod limits;
 mod serve;
 mod supervise;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -69,7 +70,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("penstock: {failure}");
+            // Nobody may be reading.
+            let _ = writeln!(io::stderr(), "penstock: {failure}");
             failure.exit_code()
         }
     }
@@ -77,7 +79,8 @@ fn main() -> ExitCode {
 
 fn check(file: &Path) -> Result<(), Failure> {
     let settings = penstock_config::load(file)?;
-    print!("{}", penstock_config::explain(&settings));
+    // A reader such as `head` may have seen enough.
+    let _ = io::stdout().write_all(penstock_config::explain(&settings).as_bytes());
     Ok(())
 }
 

@@ -35,6 +35,10 @@ impl Rig {
     }
 
     async fn next(&self) -> (u32, Answer) {
+        timeout(10 * LIMIT, self.taken()).await.expect("an answer in time")
+    }
+
+    async fn taken(&self) -> (u32, Answer) {
         loop {
             match self.mailbox.take() {
                 Some(Command::Resolved { id, result }) => return (id.slot, result),
