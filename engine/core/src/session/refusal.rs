@@ -106,84 +106,77 @@ fn http_date(unix: u64) -> String {
 }
 
 fn row(cause: Cause) -> Row {
-    let (status, error, expected, came, advice) = match cause {
-        Cause::AccessDenied => (
-            403,
-            "ERR_ACCESS_DENIED",
-            "a target that the access rules allow",
-            "one that they deny",
-            "ask the operator to allow it in `access`",
-        ),
+    match cause {
+        Cause::AccessDenied | Cause::LocalTarget | Cause::Loop => denied(cause),
+        Cause::NameNotFound | Cause::NameLookupFailed => unnamed(cause),
+        Cause::Overloaded | Cause::Exhausted => no_room(cause),
+        Cause::HandshakeTimeout => Row {
+            status: 408,
+            error: "ERR_READ_TIMEOUT",
+            expected: "a whole request head in time",
+            came: "a part of one",
+            advice: "send the request at once",
+        },
+        _ => unconnected(cause),
+    }
+}
+
+fn denied(cause: Cause) -> Row {
+    let (expected, came, advice) = match cause {
         Cause::LocalTarget => (
-            403,
-            "ERR_ACCESS_DENIED",
             "a target that is not the proxy's own host",
             "a loopback, link-local or unspecified address",
             "the operator can name it in a `dst` list of an allow rule",
         ),
         Cause::Loop => (
-            403,
-            "ERR_ACCESS_DENIED",
             "a target behind the proxy",
             "the proxy itself",
             "check the target: it leads back here",
         ),
-        Cause::NameNotFound => (
-            503,
-            "ERR_DNS_FAIL",
-            "a name with an address",
-            "no such name",
-            "check the target's name, and the name service of the proxy's host",
+        _ => (
+            "a target that the access rules allow",
+            "one that they deny",
+            "ask the operator to allow it in `access`",
         ),
-        Cause::NameLookupFailed => (
-            503,
-            "ERR_DNS_FAIL",
-            "an answer of the name service",
-            "none in time",
-            "check the name service of the proxy's host",
-        ),
+    };
+    Row { status: 403, error: "ERR_ACCESS_DENIED", expected, came, advice }
+}
+
+fn unnamed(cause: Cause) -> Row {
+    let (expected, came) = match cause {
+        Cause::NameNotFound => ("a name with an address", "no such name"),
+        _ => ("an answer of the name service", "none in time"),
+    };
+    let advice = "check the target's name, and the name service of the proxy's host";
+    Row { status: 503, error: "ERR_DNS_FAIL", expected, came, advice }
+}
+
+fn unconnected(cause: Cause) -> Row {
+    let routes = "check routes and firewalls between the proxy and the target";
+    let (expected, came, advice) = match cause {
         Cause::ConnectRefused => (
-            503,
-            "ERR_CONNECT_FAIL",
             "a listening target",
             "connection refused",
             "check that the console's server listens on this port",
         ),
-        Cause::ConnectTimeout => (
-            503,
-            "ERR_CONNECT_FAIL",
-            "a connection to the target",
-            "none in time",
-            "check routes and firewalls between the proxy and the target",
-        ),
+        Cause::ConnectTimeout => ("a connection to the target", "none in time", routes),
+        _ => ("a route to the target", "none", routes),
+    };
+    Row { status: 503, error: "ERR_CONNECT_FAIL", expected, came, advice }
+}
+
+fn no_room(cause: Cause) -> Row {
+    let (expected, came, advice) = match cause {
         Cause::Overloaded => (
-            503,
-            "ERR_CANNOT_FORWARD",
             "room for one more connection",
             "the limit is reached",
             "try again later; the operator can raise `max_tunnels`",
         ),
-        Cause::Exhausted => (
-            503,
-            "ERR_CANNOT_FORWARD",
+        _ => (
             "descriptors and memory for one more connection",
             "none left",
             "try again later; the operator can raise the descriptor limit",
         ),
-        Cause::HandshakeTimeout => (
-            408,
-            "ERR_READ_TIMEOUT",
-            "a whole request head in time",
-            "a part of one",
-            "send the request at once",
-        ),
-        _ => (
-            503,
-            "ERR_CONNECT_FAIL",
-            "a route to the target",
-            "none",
-            "check routes and firewalls between the proxy and the target",
-        ),
     };
-    Row { status, error, expected, came, advice }
+    Row { status: 503, error: "ERR_CANNOT_FORWARD", expected, came, advice }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_ring::{Close, Errno, Kernel, Leg, Outcome, Time};
+use penstock_ring::{Close, Kernel, Leg, Outcome, Time};
 
 use super::Worker;
 use crate::session::{Session, discard};
@@ -14,6 +14,11 @@ use crate::sessions::{Recipient, Role};
 
 /// How long accepting pauses after it failed.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a listener that is to be closed still takes in who is in its queue.
+const EMPTY: Duration = Duration::from_millis(20);
+/// How long it waits then for what was accepted already.
+const SETTLE: Duration = Duration::from_millis(10);
 
 /// Connections that may be told at the same time that there is no room; further ones are closed at once. Their
 /// descriptors come out of the reserve that `max_tunnels` leaves.
@@ -25,13 +30,24 @@ pub(super) struct Listening {
     leg: Leg,
     /// Index into the configuration's listeners.
     config: u16,
-    /// Accepting pauses until then.
-    paused_until: Option<Time>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Accepting,
+    /// Accepting failed and is tried again at this time.
+    Paused(Time),
+    /// A stop was asked for: who is in the queue is still taken in, until this time.
+    Emptying(Time),
+    /// Accepting is off; what it told before is taken in by this time, then the socket is closed.
+    Closing(Time),
+    Closed,
 }
 
 impl Listening {
     pub(super) fn new(leg: Leg, config: u16) -> Listening {
-        Listening { leg, config, paused_until: None }
+        Listening { leg, config, state: State::Accepting }
     }
 }
 
@@ -40,32 +56,73 @@ impl<K: Kernel> Worker<K> {
         match outcome {
             Outcome::Accepted(leg) => {
                 match self.listening.get(index).map(|listening| listening.config) {
-                    Some(config) if self.drain_until.is_none() => self.accepted(leg, config),
-                    _ => self.turn.kernel.close(leg, Close::Normal),
+                    Some(config) => self.accepted(leg, config),
+                    None => self.turn.kernel.close(leg, Close::Normal),
                 }
             }
-            Outcome::AcceptFailed(errno) => self.accept_failed(index, errno),
+            Outcome::AcceptFailed(_) => {
+                self.turn.counters.accept_pauses.add(1);
+                let again = self.turn.now + PAUSE;
+                if let Some(listening) = self.listening.get_mut(index)
+                    && listening.state == State::Accepting
+                {
+                    listening.state = State::Paused(again);
+                }
+            }
             other => discard(other, &mut self.turn),
         }
     }
 
-    pub(super) fn accept_again_at(&self) -> Option<Time> {
-        self.listening.iter().filter_map(|listening| listening.paused_until).min()
+    /// When some listener has something to do.
+    pub(super) fn listening_at(&self) -> Option<Time> {
+        let at = |listening: &Listening| match listening.state {
+            State::Paused(at) | State::Emptying(at) | State::Closing(at) => Some(at),
+            State::Accepting | State::Closed => None,
+        };
+        self.listening.iter().filter_map(at).min()
     }
 
-    pub(super) fn resume_accepting(&mut self) {
+    pub(super) fn see_to_listeners(&mut self) {
+        let now = self.turn.now;
         for listening in &mut self.listening {
-            if listening.paused_until.is_some_and(|until| until <= self.turn.now) {
-                listening.paused_until = None;
-                self.turn.kernel.accept(listening.leg, true);
-            }
+            listening.state = match listening.state {
+                State::Paused(until) if until <= now => {
+                    self.turn.kernel.accept(listening.leg, true);
+                    State::Accepting
+                }
+                State::Emptying(until) if until <= now => {
+                    self.turn.kernel.accept(listening.leg, false);
+                    State::Closing(now + SETTLE)
+                }
+                State::Closing(until) if until <= now => {
+                    self.turn.kernel.close(listening.leg, Close::Normal);
+                    State::Closed
+                }
+                state => state,
+            };
         }
     }
 
-    /// Closes all listeners: who connects from now on is refused by the kernel.
-    pub(super) fn stop_listening(&mut self) {
-        for listening in self.listening.drain(..) {
-            self.turn.kernel.close(listening.leg, Close::Normal);
+    /// Whether every listening socket is closed.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.listening.iter().all(|listening| listening.state == State::Closed)
+    }
+
+    /// Closes all listeners. Closing a socket resets whoever is in its queue, so the queue is emptied first, unless there
+    /// is no time for it.
+    pub(super) fn stop_listening(&mut self, at_once: bool) {
+        for listening in &mut self.listening {
+            match listening.state {
+                State::Closed => {}
+                _ if at_once => {
+                    self.turn.kernel.close(listening.leg, Close::Normal);
+                    listening.state = State::Closed;
+                }
+                State::Accepting | State::Paused(_) => {
+                    listening.state = State::Emptying(self.turn.now + EMPTY)
+                }
+                State::Emptying(_) | State::Closing(_) => {}
+            }
         }
     }
 
@@ -91,13 +148,5 @@ impl<K: Kernel> Worker<K> {
             session.turn_away(handle, &mut self.turn)
         };
         self.after(handle, step);
-    }
-
-    fn accept_failed(&mut self, index: usize, _errno: Errno) {
-        self.turn.counters.accept_pauses.add(1);
-        let until = self.turn.now + PAUSE;
-        if let Some(listening) = self.listening.get_mut(index) {
-            listening.paused_until = Some(until);
-        }
     }
 }

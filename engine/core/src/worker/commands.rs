@@ -36,11 +36,11 @@ impl<K: Kernel> Worker<K> {
                 }
             }
             Command::Drain(patience) => {
-                self.stop_listening();
+                self.stop_listening(false);
                 self.drain_until.get_or_insert(self.turn.now + patience);
             }
             Command::Stop => {
-                self.stop_listening();
+                self.stop_listening(true);
                 self.drain_until = Some(self.turn.now);
             }
             Command::List { from, reply } => reply(self.page(from)),

@@ -109,9 +109,9 @@ impl<K: Kernel> Worker<K> {
         self.take_commands();
         self.fire_timers();
         self.splice();
-        self.resume_accepting();
+        self.see_to_listeners();
         self.relieve_starvation();
-        self.drain_until.is_none() || !self.sessions.is_empty()
+        self.drain_until.is_none() || !self.sessions.is_empty() || !self.is_deaf()
     }
 
     /// The kernel, for whoever drives a simulation.
@@ -129,7 +129,7 @@ impl<K: Kernel> Worker<K> {
             return Some(Time(0));
         }
         let others =
-            [self.timers.next(), self.accept_again_at(), self.starvation_at(), self.drain_until];
+            [self.timers.next(), self.listening_at(), self.starvation_at(), self.drain_until];
         others.into_iter().flatten().min()
     }
 
