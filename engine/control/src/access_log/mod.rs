@@ -23,6 +23,9 @@ use writer::Writer;
 
 /// Records that may wait to be written.
 const QUEUE: usize = 8192;
+/// How long further records are waited for once there is one. While it waits, handing over a record wakes nobody, which
+/// would cost a short connection more than its line.
+const GATHER: Duration = Duration::from_millis(10);
 /// Bytes gathered before they are written, if more records wait.
 const BATCH: usize = 64 << 10;
 
@@ -135,6 +138,9 @@ impl fmt::Debug for Sender {
 fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format: &Format) {
     let mut lines = Vec::new();
     while let Ok(first) = records.recv() {
+        if matches!(first, Message::Record(..)) {
+            thread::sleep(GATHER);
+        }
         let mut finished = Vec::new();
         let mut next = Some(first);
         while let Some(message) = next {
