@@ -67,6 +67,8 @@ pub struct Uring {
     renewal: Option<Time>,
     /// Number of the present turn.
     turn: u32,
+    /// Receives that completed in the last turn.
+    received: u32,
     batch: Vec<cqueue::Entry>,
     alarm: Arc<Alarm>,
     options: Options,
@@ -109,6 +111,7 @@ impl Uring {
             spent: Vec::new(),
             renewal: None,
             turn: 1,
+            received: 0,
             batch: Vec::new(),
             options: options.clone(),
             now: Time::default(),
@@ -136,6 +139,7 @@ impl Uring {
     fn call(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
         self.ring.enter(want, limit);
         self.refresh_clock();
+        self.received = 0;
         let mut batch = std::mem::take(&mut self.batch);
         self.ring.reap(&mut batch);
         for completion in batch.drain(..) {

@@ -192,6 +192,7 @@ impl Uring {
         if len == 0 || tenant.closing {
             return self.pool.put(group, index);
         }
+        self.received += 1;
         self.stats.received_bytes.add(len as u64);
         self.tell_receiver(leg, Outcome::Received(Buffer::filled(group, index, len)), events);
     }

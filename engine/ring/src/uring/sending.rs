@@ -1,12 +1,15 @@
 //! Sending: chunks handed over between two waits leave in one operation, one operation per leg at a time.
 //!
+//! In a small turn a lone chunk is sent on the worker instead: its completion would be the only reason for one more turn.
 //! The queue keeps a chunk until the kernel has accepted its last byte, also on a leg that was closed meanwhile. Plain
 //! descriptors are written to on the worker, and polled when they are full.
 
 use std::io::IoSlice;
+use std::os::fd::AsRawFd;
 
 use io_uring::{opcode, squeue};
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
 use nix::sys::uio::writev;
 
 use super::Uring;
@@ -24,6 +27,9 @@ const ONCE_MAX: usize = 256 << 10;
 /// All of it, without an outcome for each part that fits; a broken connection is an errno, not a signal.
 const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 
+/// Up to so many receives in a turn, sending at once is cheaper than a turn for the completions.
+pub(super) const AT_ONCE_MAX: u32 = 8;
+
 impl Uring {
     pub(super) fn enqueue(&mut self, leg: Leg, chunk: Chunk) -> Sent {
         let broken = self.open(leg).map_or(Some(Errno::EBADF), |tenant| tenant.broken);
@@ -35,10 +41,45 @@ impl Uring {
             release(chunk, &mut self.pool);
             return Sent::Done;
         }
+        let early = match self.send_at_once(leg, &chunk) {
+            Ok(n) if n == chunk_len(&chunk) => {
+                release(chunk, &mut self.pool);
+                return Sent::Done;
+            }
+            Ok(n) => n,
+            Err(errno) => {
+                release(chunk, &mut self.pool);
+                return Sent::Failed(errno);
+            }
+        };
         let tenant = self.legs.get_mut(leg).expect("found open above");
         tenant.queue.push(chunk, &mut self.pool);
+        tenant.early += early;
         self.queue_turn(leg);
         Sent::Queued
+    }
+
+    /// Sends on the worker if that is cheaper; the number of bytes accepted.
+    fn send_at_once(&mut self, leg: Leg, chunk: &Chunk) -> Result<usize, Errno> {
+        let small_turn = self.received <= AT_ONCE_MAX;
+        let tenant = self.legs.get_mut(leg).expect("found open by the caller");
+        let bytes = match chunk {
+            // More of the same stream follows a full buffer, and together they cost one operation.
+            Chunk::Pool(buffer) if buffer.len() == buffer.group().capacity() => return Ok(0),
+            Chunk::Pool(buffer) => self.pool.bytes(buffer),
+            Chunk::Bytes(bytes) => bytes,
+        };
+        if !small_turn || !tenant.sends_nothing() {
+            return Ok(0);
+        }
+        match send(tenant.descriptor.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+            Ok(n) => Ok(n),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
+            Err(errno) => {
+                tenant.broken = Some(errno);
+                Err(errno)
+            }
+        }
     }
 
     /// Puts a leg on the list of those to be served before the next sleep.
@@ -57,6 +98,11 @@ impl Uring {
             // A leg closed since then has lost its queue.
             let Some(tenant) = self.open_mut(leg) else { continue };
             tenant.sending = Sending::Idle;
+            let early = std::mem::take(&mut tenant.early);
+            if early > 0 {
+                self.accepted(leg, Ok(early), events);
+            }
+            let Some(tenant) = self.legs.get(leg) else { continue };
             if tenant.is_socket() {
                 self.start_send(leg);
             } else {

@@ -35,6 +35,8 @@ pub(super) struct Tenant {
     pub(super) sending: Sending,
     /// Why nothing can be sent any more.
     pub(super) broken: Option<Errno>,
+    /// Bytes at the front of the queue that were accepted at once, and not yet told of.
+    pub(super) early: usize,
     pub(super) queue: Queue,
     pub(super) watches: [Repeat; 3],
     pub(super) conduit: Option<Box<Conduit>>,
@@ -121,6 +123,7 @@ impl Tenant {
             multishot: false,
             sending: Sending::Idle,
             broken: None,
+            early: 0,
             queue: Queue::default(),
             watches: [Repeat::Off; 3],
             conduit: None,
@@ -137,6 +140,12 @@ impl Tenant {
 
     pub(super) fn is_socket(&self) -> bool {
         self.kind != Kind::Plain
+    }
+
+    /// Whether a socket has nothing to send before what is handed over now.
+    pub(super) fn sends_nothing(&self) -> bool {
+        let idle = self.sending == Sending::Idle && self.queue.is_empty();
+        idle && self.is_socket() && !self.connecting
     }
 
     /// Whether an operation is in flight.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::sending::AT_ONCE_MAX;
 use super::*;
 use crate::buffers::PoolSizes;
 use crate::op::Arrival;
@@ -124,9 +125,13 @@ fn round_trip(options: &Options) -> Rig {
     rig.uring.receive(server, Group::Record);
     for n in 0..20u8 {
         for (from, to) in [(client, server), (server, client)] {
-            let sent = rig.uring.send(from, Chunk::Bytes(Bytes::from(vec![n; 100])));
-            assert_eq!(sent, Sent::Queued);
-            assert_eq!(rig.uring.send(from, Chunk::Bytes(Bytes::from(vec![n; 50]))), Sent::Queued);
+            // Small and large turns in turn.
+            rig.uring.received = u32::from(n % 2) * (AT_ONCE_MAX + 1);
+            let expected = if n % 2 == 0 { Sent::Done } else { Sent::Queued };
+            for len in [100, 50] {
+                let sent = rig.uring.send(from, Chunk::Bytes(Bytes::from(vec![n; len])));
+                assert_eq!(sent, expected);
+            }
             let mut got = 0;
             rig.until(|event| {
                 if let Outcome::Received(buffer) = &event.outcome {
@@ -198,6 +203,7 @@ fn waits_end_in_time_and_not_before() {
 fn a_tiny_submission_queue_is_flushed_early_and_loses_nothing() {
     let mut rig = Rig::new(&small_pool(), Sizes { submission: 8, completion: 64 });
     let mut pairs: Vec<_> = (0..200).map(|_| rig.adopt_pair()).collect();
+    rig.uring.received = AT_ONCE_MAX + 1;
     for (leg, _) in &pairs {
         rig.uring.receive(*leg, Group::Small);
         let sent = rig.uring.send(*leg, Chunk::Bytes(Bytes::from_static(b"hello")));
@@ -471,4 +477,38 @@ fn what_waits_for_a_peer_costs_no_turns() {
         let turns = rig.uring.stats.turns.get() - before;
         assert!(turns <= 3, "{turns} turns in 50 ms without anything to do, mask {mask:?}");
     }
+}
+
+#[test]
+fn a_small_turn_sends_at_once_and_what_follows_keeps_its_order() {
+    let mut rig = Rig::plain();
+    let (leg, mut theirs) = rig.adopt_pair();
+    let chunk = |byte: u8, len: usize| Chunk::Bytes(Bytes::from(vec![byte; len]));
+    assert_eq!(rig.uring.send(leg, chunk(1, 10)), Sent::Done);
+    assert_eq!(rig.uring.stats.in_flight.get(), 0);
+    // More than the socket takes: a part is accepted at once, and told of in the next turn.
+    assert_eq!(rig.uring.send(leg, chunk(2, 4 << 20)), Sent::Queued);
+    assert_eq!(rig.uring.queued(leg).bytes, 4 << 20);
+    assert_eq!(rig.uring.send(leg, chunk(3, 10)), Sent::Queued);
+    let reader = thread::spawn(move || {
+        let mut bytes = vec![0; (4 << 20) + 20];
+        theirs.read_exact(&mut bytes).expect("sent");
+        let mut runs = bytes.chunk_by(|a, b| a == b).map(|run| (run[0], run.len()));
+        assert!(runs.by_ref().eq([(1, 10), (2, 4 << 20), (3, 10)]));
+        theirs
+    });
+    let early = rig.uring.legs.get(leg).expect("open").early;
+    let (mut first, mut told) = (None, 0);
+    rig.until(|event| {
+        if let Outcome::Sent(n) = event.outcome {
+            first.get_or_insert(n);
+            told += n;
+        }
+        (told == (4 << 20) + 10).then_some(())
+    });
+    assert!(early > 0 && first == Some(early), "{first:?}, {early} at once");
+    drop(reader.join().expect("all came in order"));
+    assert!(matches!(rig.uring.send(leg, chunk(4, 1)), Sent::Failed(Errno::EPIPE)));
+    rig.uring.close(leg, Close::Normal);
+    rig.assert_clean();
 }
