@@ -16,7 +16,7 @@ mod starving;
 mod waking;
 mod watching;
 
-use penstock_ring::{Epoll, Errno, Feature, Kernel, Mask, Options, SpliceMode};
+use penstock_ring::{Epoll, Errno, Feature, Kernel, Mask, Options, SpliceMode, Uring};
 
 /// A driver under test, with what is hidden from it.
 pub struct Driver {
@@ -128,3 +128,12 @@ macro_rules! suite {
 }
 
 suite!(epoll, Epoll::new, hides [], SpliceMode::Inline);
+suite!(epoll_copy, Epoll::new, hides[Feature::Splice], SpliceMode::Inline);
+suite!(uring, Uring::new, hides [], SpliceMode::Inline);
+suite!(uring_splices_by_ring, Uring::new, hides [], SpliceMode::Ring);
+suite!(uring_one_shot, Uring::new, hides [
+    Feature::MultishotReceive, Feature::MultishotAccept, Feature::MultishotPoll,
+], SpliceMode::Inline);
+suite!(uring_bare, Uring::new, hides [
+    Feature::CoopTaskrun, Feature::RegisteredRing, Feature::RingMessage, Feature::Splice,
+], SpliceMode::Inline);

@@ -204,6 +204,8 @@ impl Rig {
         for name in ["legs", "pipes_in_use", "receivers_waiting"] {
             self.until(name, |rig| {
                 rig.give_back();
+                // Legs that were accepted meanwhile, and that nobody wanted.
+                rig.close_all();
                 rig.count(name) == 0
             });
         }
@@ -220,14 +222,13 @@ impl Rig {
         }
     }
 
-    /// Does with the outcomes that nobody took what a caller must: gives buffers back and closes unwanted legs.
-    fn give_back(&mut self) {
+    /// Gives back the buffers of outcomes that nobody took.
+    pub fn give_back(&mut self) {
         for event in std::mem::take(&mut self.backlog) {
             if let Outcome::Received(buffer) = event.outcome {
                 self.kernel.release(buffer);
             }
         }
-        self.close_all();
     }
 }
 
