@@ -141,16 +141,20 @@ impl CloseReason {
 }
 
 impl Cause {
-    /// What a broken leg's errno means.
-    pub fn of_errno(errno: Errno) -> Cause {
+    /// What an errno means while connecting.
+    pub fn of_connecting(errno: Errno) -> Cause {
         match errno {
-            Errno::ECONNRESET | Errno::EPIPE => Cause::Reset,
-            Errno::ECONNREFUSED => Cause::ConnectRefused,
-            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::ENETDOWN => {
-                Cause::Unreachable
-            }
+            Errno::ECONNREFUSED | Errno::ECONNRESET => Cause::ConnectRefused,
             Errno::ETIMEDOUT => Cause::ConnectTimeout,
             Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS => Cause::Exhausted,
+            _ => Cause::Unreachable,
+        }
+    }
+
+    /// What an errno means on a connection that stood.
+    pub fn of_broken_leg(errno: Errno) -> Cause {
+        match errno {
+            Errno::ECONNRESET | Errno::EPIPE => Cause::Reset,
             _ => Cause::Broken,
         }
     }

@@ -200,6 +200,11 @@ impl Mailbox {
         posted
     }
 
+    /// Whether no command waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The next command; for the worker.
     pub fn take(&self) -> Option<Command> {
         self.queue.pop()

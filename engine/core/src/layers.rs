@@ -7,7 +7,7 @@ use penstock_ring::{Buffer, Chunk};
 
 /// The layers of one leg, from the descriptor outwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Layers {
+pub(crate) enum Layers {
     /// None: the descriptor carries the bytes as they are.
     #[default]
     Plain,
@@ -15,19 +15,19 @@ pub enum Layers {
 
 impl Layers {
     /// Whether bytes may pass without being looked at.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Layers::Plain)
     }
 
     /// Turns what was received into plain bytes.
-    pub fn decode(&mut self, buffer: Buffer) -> Buffer {
+    pub(crate) fn decode(&mut self, buffer: Buffer) -> Buffer {
         match self {
             Layers::Plain => buffer,
         }
     }
 
     /// Turns plain bytes into what is sent.
-    pub fn encode(&mut self, buffer: Buffer) -> Chunk {
+    pub(crate) fn encode(&mut self, buffer: Buffer) -> Chunk {
         match self {
             Layers::Plain => Chunk::Pool(buffer),
         }

@@ -9,16 +9,16 @@ pub mod close;
 pub mod config;
 pub mod control;
 pub mod engine;
-pub mod layers;
+mod layers;
 pub mod metrics;
 pub mod policy;
-pub mod relay;
-pub mod session;
-pub mod sessions;
-pub mod shared;
-pub mod siblings;
-pub mod timers;
-pub mod turn;
+mod relay;
+mod session;
+mod sessions;
+mod shared;
+mod siblings;
+mod timers;
+mod turn;
 pub mod worker;
 
 /// What values of this crate are made of, for crates that stand on it.

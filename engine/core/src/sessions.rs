@@ -10,7 +10,7 @@ use crate::control::SessionId;
 
 /// Which of a session's legs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Role {
+pub(crate) enum Role {
     /// The one that connected to us.
     Client,
     /// One that we connected, or are connecting.
@@ -19,7 +19,7 @@ pub enum Role {
 
 /// Who gets the outcomes of a leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Recipient {
+pub(crate) enum Recipient {
     /// A listening leg of the worker, by index.
     Listener(u32),
     /// A session's leg.
@@ -28,7 +28,7 @@ pub enum Recipient {
 
 /// A session of this worker: slot and generation.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     /// Index into the table.
     pub slot: u32,
     /// 24 bits.
@@ -37,12 +37,12 @@ pub struct Handle {
 
 impl Handle {
     /// As the rest of the process knows it.
-    pub fn id(self, worker: u8) -> SessionId {
+    pub(crate) fn id(self, worker: u8) -> SessionId {
         SessionId { worker, slot: self.slot, generation: self.generation }
     }
 
     /// The handle within an id.
-    pub fn of(id: SessionId) -> Handle {
+    pub(crate) fn of(id: SessionId) -> Handle {
         Handle { slot: id.slot, generation: id.generation }
     }
 }
@@ -53,7 +53,7 @@ const TARGET: u64 = 3;
 
 impl Recipient {
     /// `kind 8 | generation 24 | slot 32`.
-    pub fn owner(self) -> Owner {
+    pub(crate) fn owner(self) -> Owner {
         let (kind, generation, slot) = match self {
             Recipient::Listener(index) => (LISTENER, 0, index),
             Recipient::Session(handle, Role::Client) => (CLIENT, handle.generation, handle.slot),
@@ -63,7 +63,7 @@ impl Recipient {
     }
 
     /// Reads an owner back; none if nobody of ours made it.
-    pub fn of(owner: Owner) -> Option<Recipient> {
+    pub(crate) fn of(owner: Owner) -> Option<Recipient> {
         let slot = owner.0 as u32;
         let handle = Handle { slot, generation: (owner.0 >> 32) as u32 & 0xff_ffff };
         match owner.0 >> 56 {
@@ -77,42 +77,42 @@ impl Recipient {
 
 /// Slots of sessions.
 #[derive(Debug)]
-pub struct Sessions<S>(Table<S>);
+pub(crate) struct Sessions<S>(Table<S>);
 
 impl<S> Sessions<S> {
     /// An empty table.
-    pub fn new() -> Sessions<S> {
+    pub(crate) fn new() -> Sessions<S> {
         Sessions(Table::new())
     }
 
     /// Takes a session in.
-    pub fn insert(&mut self, session: S) -> Handle {
+    pub(crate) fn insert(&mut self, session: S) -> Handle {
         let Leg { slot, generation } = self.0.insert(session);
         Handle { slot, generation }
     }
 
     /// The session, unless the handle is stale.
-    pub fn get_mut(&mut self, handle: Handle) -> Option<&mut S> {
+    pub(crate) fn get_mut(&mut self, handle: Handle) -> Option<&mut S> {
         self.0.get_mut(key(handle))
     }
 
     /// Takes a session out.
-    pub fn remove(&mut self, handle: Handle) -> Option<S> {
+    pub(crate) fn remove(&mut self, handle: Handle) -> Option<S> {
         self.0.remove(key(handle))
     }
 
     /// Sessions alive.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether none is alive.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The sessions in at most `count` slots from `from` on, and where to go on.
-    pub fn slice(
+    pub(crate) fn slice(
         &self,
         from: u32,
         count: u32,
@@ -126,7 +126,7 @@ impl<S> Sessions<S> {
     }
 
     /// The present tenant of a slot.
-    pub fn handle_of(&self, slot: u32) -> Option<Handle> {
+    pub(crate) fn handle_of(&self, slot: u32) -> Option<Handle> {
         self.0.tenant(slot).map(|Leg { slot, generation }| Handle { slot, generation })
     }
 }

@@ -11,18 +11,18 @@ use std::time::Duration;
 use penstock_ring::Time;
 
 /// Length of one tick.
-pub const TICK: Duration = Duration::from_millis(8);
+pub(crate) const TICK: Duration = Duration::from_millis(8);
 
 const LEVELS: usize = 4;
 const BITS: u32 = 6;
 const BUCKETS: usize = 1 << BITS;
 const NONE: u32 = u32::MAX;
-/// What lies further ahead is looked at again after this long (about 37 hours).
+/// What lies further ahead is placed anew after this long (about 37 hours).
 const SPAN: u64 = (1 << (BITS * LEVELS as u32)) - 1;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Wheel {
+pub(crate) struct Wheel {
     /// All ticks up to this one have been told of.
     tick: u64,
     levels: [Level; LEVELS],
@@ -57,7 +57,7 @@ impl Default for Wheel {
 
 impl Wheel {
     /// Sets the one entry of `slot`, whatever it was before.
-    pub fn set(&mut self, slot: u32, at: Time) {
+    pub(crate) fn set(&mut self, slot: u32, at: Time) {
         self.clear(slot);
         if self.entries.len() <= slot as usize {
             self.entries.resize(
@@ -71,26 +71,28 @@ impl Wheel {
     }
 
     /// Takes the entry of `slot` out, if there is one.
-    pub fn clear(&mut self, slot: u32) {
+    pub(crate) fn clear(&mut self, slot: u32) {
         if self.entries.get(slot as usize).is_some_and(|entry| entry.place != UNSET) {
             self.unlink(slot);
             self.len -= 1;
         }
     }
 
-    /// The time that the entry of `slot` was set to, rounded up to a tick.
-    pub fn get(&self, slot: u32) -> Option<Time> {
-        let entry = self.entries.get(slot as usize).filter(|entry| entry.place != UNSET)?;
-        Some(Time(entry.at * TICK.as_nanos() as u64))
+    /// Sets the entry of `slot` unless it is set to this tick or an earlier one.
+    pub(crate) fn advance(&mut self, slot: u32, at: Time) {
+        let set = self.entries.get(slot as usize).filter(|entry| entry.place != UNSET);
+        if set.is_none_or(|entry| tick_after(at).max(self.tick + 1) < entry.at) {
+            self.set(slot, at);
+        }
     }
 
     /// When to call [`expire`](Self::expire) next; it may be that nothing is due then.
-    pub fn next(&self) -> Option<Time> {
+    pub(crate) fn next(&self) -> Option<Time> {
         self.next_tick().map(|tick| Time(tick * TICK.as_nanos() as u64))
     }
 
     /// Appends the slots whose time has come by `now` to `due`, and forgets their entries.
-    pub fn expire(&mut self, now: Time, due: &mut Vec<u32>) {
+    pub(crate) fn expire(&mut self, now: Time, due: &mut Vec<u32>) {
         let target = now.0 / TICK.as_nanos() as u64;
         // Each turn empties a bucket or moves it down a level; an entry goes through at most four.
         while let Some(tick) = self.next_tick().filter(|tick| *tick <= target) {
@@ -106,13 +108,8 @@ impl Wheel {
     }
 
     /// Number of entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     fn fire(&mut self, due: &mut Vec<u32>) {
@@ -222,15 +219,14 @@ mod tests {
             wheel.expire(at(now), &mut due);
             for slot in due.drain(..) {
                 let tick = expected.remove(&slot).expect("fired once");
-                // An entry further away than the wheel's span is told of early, to be set again.
-                assert!(tick <= now || tick > SPAN, "slot {slot} of tick {tick} at {now}");
+                assert!(tick <= now, "slot {slot} of tick {tick} at {now}");
             }
             assert!(expected.values().all(|tick| *tick > now), "an entry is late at {now}");
             if expected.is_empty() {
                 break;
             }
         }
-        assert!(wheel.is_empty() && wheel.next().is_none());
+        assert!(wheel.len() == 0 && wheel.next().is_none());
     }
 
     #[test]

@@ -13,13 +13,13 @@ use crate::sessions::Handle;
 use crate::shared::Shared;
 
 /// Whether a session goes on, or why it ends.
-pub type Step = ControlFlow<CloseReason>;
+pub(crate) type Step = ControlFlow<CloseReason>;
 
 /// A direction that has splicing to do in the next turn.
-pub type Runnable = (Handle, Way);
+pub(crate) type Runnable = (Handle, Way);
 
 /// The worker, as a session sees it during one step.
-pub struct Turn<K: Kernel> {
+pub(crate) struct Turn<K: Kernel> {
     /// The operating system.
     pub kernel: K,
     /// The worker's counters.

@@ -1,5 +1,6 @@
 //! One direction of a tunnel: where it stands, and what it has carried.
 
+use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
 use penstock_ring::{Group, Time};
@@ -7,11 +8,11 @@ use penstock_ring::{Group, Time};
 use super::pace::Pace;
 
 /// Without a byte for so long, a spliced direction gives its pipe back.
-pub const QUIET: Duration = Duration::from_millis(250);
+pub(super) const QUIET: Duration = Duration::from_millis(250);
 
 /// A direction of a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Way {
+pub(crate) enum Way {
     /// What the client sends.
     ToTarget,
     /// What the target sends.
@@ -20,14 +21,42 @@ pub enum Way {
 
 impl Way {
     /// Both.
-    pub const BOTH: [Way; 2] = [Way::ToTarget, Way::ToClient];
+    pub(crate) const BOTH: [Way; 2] = [Way::ToTarget, Way::ToClient];
 
     /// The other one.
-    pub fn back(self) -> Way {
+    pub(crate) fn back(self) -> Way {
         match self {
             Way::ToTarget => Way::ToClient,
             Way::ToClient => Way::ToTarget,
         }
+    }
+}
+
+/// One of something for each direction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerWay<T>(pub(super) [T; 2]);
+
+impl<T> PerWay<T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
+    pub(super) fn map<U>(&self, of: impl FnMut(&T) -> U) -> [U; 2] {
+        self.0.each_ref().map(of)
+    }
+}
+
+impl<T> Index<Way> for PerWay<T> {
+    type Output = T;
+
+    fn index(&self, way: Way) -> &T {
+        &self.0[way as usize]
+    }
+}
+
+impl<T> IndexMut<Way> for PerWay<T> {
+    fn index_mut(&mut self, way: Way) -> &mut T {
+        &mut self.0[way as usize]
     }
 }
 
@@ -40,7 +69,7 @@ impl Way {
 ///    └───────────── pipe empty ──── Quiesce(Copy) ◀──── quiet or thin ──────┘
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mover {
+pub(super) enum Mover {
     /// Through pool buffers and the layers.
     Copy,
     /// Through a pipe, unseen.
@@ -51,7 +80,7 @@ pub enum Mover {
 
 /// What follows when a direction has become quiet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Goal {
+pub(super) enum Goal {
     /// Splicing; the pipe is there already.
     Splice,
     /// Copying.
@@ -60,7 +89,7 @@ pub enum Goal {
 
 impl Mover {
     /// The word for it in listings.
-    pub fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Mover::Copy => "copy",
             Mover::Splice => "splice",
@@ -71,7 +100,7 @@ impl Mover {
 
 /// Whether the kernel was asked for the source's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Receiving {
+pub(crate) enum Receiving {
     /// It was not, or it has said its last word.
     Off,
     /// It was.
@@ -82,7 +111,7 @@ pub enum Receiving {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Direction {
+pub(super) struct Direction {
     pub(super) mover: Mover,
     pub(super) receiving: Receiving,
     /// Buffers to receive into.
@@ -91,10 +120,14 @@ pub struct Direction {
     pub(super) paused: bool,
     /// The source sends no more, or nobody listens to it any more.
     pub(super) ended: bool,
+    /// What the source still sends is read and dropped.
+    pub(super) silenced: bool,
     /// All was delivered, or given up.
     pub(super) done: bool,
     /// Ring splices in flight: into the pipe, out of it.
     pub(super) in_flight: [bool; 2],
+    /// A readiness hint came while one was in flight.
+    pub(super) hinted: bool,
     /// Bytes queued at the sink, before all others, that are no payload: our replies.
     pub(super) overhead: u32,
     /// Changes of mover.
@@ -120,8 +153,10 @@ impl Direction {
             group: Group::Small,
             paused: false,
             ended: false,
+            silenced: false,
             done: false,
             in_flight: [false; 2],
+            hinted: false,
             overhead: 0,
             switches: 0,
             bytes: 0,

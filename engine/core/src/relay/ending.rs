@@ -1,28 +1,38 @@
 //! How a tunnel ends: what the end of one direction means for the other, and when all is said.
 //!
-//! With `close`, the first end ends the tunnel, after what was read is flushed both ways. With `forward`, it is passed
-//! on as a half-close, and the other direction lives. A broken leg ends both: what it sent is still delivered, what was
-//! meant for it is dropped.
+//! An end is passed on once everything before it was delivered. With `forward` the other direction lives on. With `close`
+//! it is silenced: what was read is flushed, what still comes is read and dropped, since closing a socket that holds
+//! unread bytes resets the connection and the tail of what we sent with it. A broken leg ends both directions: what it
+//! sent is still delivered, what was meant for it is dropped.
 
-use penstock_ring::{Arrival, Kernel};
+use std::time::Duration;
 
-use super::{FLUSH, Receiving, Relay, Way, source_side};
+use penstock_ring::{Arrival, Errno, Interest, Kernel};
+
+use super::{Goal, Mover, Receiving, Relay, Way, source_side};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
 use crate::turn::{Step, Turn};
 
+/// How long a sink may accept nothing of what is left to flush.
+const FLUSH: Duration = Duration::from_secs(30);
+/// How long a silenced peer may take to end, once all is flushed.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much it may still send meanwhile, in bytes.
+const DROPPED: usize = 1 << 20;
+
 impl Relay {
     /// No more bytes arrive from the source of a copied direction.
-    pub fn receive_ended<K: Kernel>(
+    pub(crate) fn receive_ended<K: Kernel>(
         &mut self,
         way: Way,
         arrival: Arrival,
         turn: &mut Turn<K>,
     ) -> Step {
-        self.ways[way as usize].receiving = Receiving::Off;
+        self.ways[way].receiving = Receiving::Off;
         match arrival {
             Arrival::Ended => self.source_ended(way, turn),
-            Arrival::Failed(errno) => self.source_failed(way, Cause::of_errno(errno), turn),
+            Arrival::Failed(errno) => self.source_failed(way, errno, turn),
             Arrival::Stopped => {
                 // The sink may have drained while the stop was under way.
                 self.listen(way, turn);
@@ -33,7 +43,7 @@ impl Relay {
 
     /// The source has finished sending.
     pub(super) fn source_ended<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        self.ways[way as usize].ended = true;
+        self.ways[way].ended = true;
         self.note_ending(source_side(way), Cause::Finished, turn);
         if self.half_close == HalfClose::Close {
             self.silence(way.back(), turn)?;
@@ -45,41 +55,100 @@ impl Relay {
     pub(super) fn source_failed<K: Kernel>(
         &mut self,
         way: Way,
-        cause: Cause,
+        errno: Errno,
         turn: &mut Turn<K>,
     ) -> Step {
-        self.ways[way as usize].ended = true;
-        self.note_ending(source_side(way), cause, turn);
+        self.ways[way].ended = true;
+        self.failure.get_or_insert(errno);
+        self.note_ending(source_side(way), Cause::of_broken_leg(errno), turn);
         self.give_up(way.back(), turn);
         self.settle(way, turn)?;
         self.verdict()
     }
 
-    /// All of an ended direction was delivered.
-    pub(super) fn delivered<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        if !self.ways[way as usize].done {
-            self.ways[way as usize].done = true;
-            self.drop_pipe(way, turn);
-            if self.half_close == HalfClose::Forward {
-                turn.kernel.shutdown(self.sink(way));
-            }
-        }
+    /// The sink can't take any more: what it still sends is delivered, the rest is over.
+    pub(crate) fn sink_failed<K: Kernel>(
+        &mut self,
+        way: Way,
+        errno: Errno,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        self.failure.get_or_insert(errno);
+        self.note_ending(source_side(way.back()), Cause::of_broken_leg(errno), turn);
+        self.give_up(way, turn);
         self.verdict()
+    }
+
+    /// All of an ended direction was delivered: its end is passed on.
+    pub(super) fn delivered<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
+        if self.ways[way].done {
+            return self.verdict();
+        }
+        self.ways[way].done = true;
+        self.drop_pipe(way, turn);
+        self.verdict()?;
+        turn.kernel.shutdown(self.sink(way));
+        // Nobody reads from this leg any more; that it is gone would not be noticed.
+        turn.kernel.watch(self.source(way), Interest::HangUp, true);
+        Step::Continue(())
+    }
+
+    /// A leg is gone both ways. Who reads from it finds out by reading; otherwise what is meant for it is over.
+    pub(super) fn hung_up<K: Kernel>(&mut self, fed: Way, turn: &mut Turn<K>) -> Step {
+        if self.ways[fed].done && !self.ways[fed.back()].done {
+            return self.sink_failed(fed.back(), Errno::ECONNRESET, turn);
+        }
+        Step::Continue(())
     }
 
     /// Drops what is left of a direction.
     pub(super) fn give_up<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
         self.stop_listening(way, turn);
         self.drop_pipe(way, turn);
-        let direction = &mut self.ways[way as usize];
+        let direction = &mut self.ways[way];
         (direction.ended, direction.done) = (true, true);
     }
 
-    /// Remembers why the tunnel will end, and sets a limit to the flushing unless ends are passed on.
-    pub(super) fn note_ending<K: Kernel>(&mut self, side: Side, cause: Cause, turn: &Turn<K>) {
-        self.ending.get_or_insert(CloseReason::new(side, Phase::Relay, cause));
-        if self.half_close == HalfClose::Close || cause != Cause::Finished {
-            self.flush_until.get_or_insert(turn.now + FLUSH);
+    /// So many bytes came that nobody wants any more. Who goes on sending after all was flushed is not waited for.
+    pub(super) fn dropped<K: Kernel>(&mut self, bytes: usize, turn: &Turn<K>) -> Step {
+        if self.is_flushed(turn) {
+            self.dropped += bytes;
+        }
+        match self.ending {
+            Some(reason) if self.dropped > DROPPED => Step::Break(reason),
+            _ => Step::Continue(()),
+        }
+    }
+
+    /// Once nothing is left to flush, a silenced peer has a short time of its own.
+    pub(super) fn linger_if_flushed<K: Kernel>(&mut self, turn: &Turn<K>) {
+        let silenced = self.ways.iter().any(|direction| direction.silenced && !direction.ended);
+        if silenced && !self.lingering && self.is_flushed(turn) {
+            self.lingering = true;
+            self.flush_until = Some(turn.now + LINGER);
+        }
+    }
+
+    /// Some of what is left was accepted: the rest has time again.
+    pub(super) fn flush_goes_on<K: Kernel>(&mut self, turn: &Turn<K>) {
+        if let Some(until) = self.flush_until.as_mut().filter(|_| !self.lingering) {
+            *until = turn.now + FLUSH;
+        }
+    }
+
+    /// The time to flush, or to linger, is over.
+    pub(super) fn flush_expired<K: Kernel>(&self, turn: &Turn<K>) -> Step {
+        let left =
+            Way::BOTH.into_iter().find(|way| !self.ways[*way].done && !self.is_empty(*way, turn));
+        match (left, self.ending) {
+            (None, Some(reason)) => Step::Break(reason),
+            // The sink is the one that does not read.
+            (Some(way), _) => Step::Break(CloseReason::new(
+                source_side(way.back()),
+                Phase::Relay,
+                Cause::FlushTimeout,
+            )),
+            (None, None) => Step::Continue(()),
         }
     }
 
@@ -91,22 +160,24 @@ impl Relay {
         }
     }
 
-    pub(super) fn flush_expired(&self) -> Step {
-        let side =
-            self.ways.iter().position(|direction| !direction.done).map_or(Side::Client, |index| {
-                // The sink is the one that does not read.
-                source_side(Way::BOTH[index].back())
-            });
-        Step::Break(CloseReason::new(side, Phase::Relay, Cause::FlushTimeout))
+    /// Remembers why the tunnel will end, and sets a limit to the flushing unless ends are passed on.
+    fn note_ending<K: Kernel>(&mut self, side: Side, cause: Cause, turn: &Turn<K>) {
+        self.ending.get_or_insert(CloseReason::new(side, Phase::Relay, cause));
+        if self.half_close == HalfClose::Close || cause != Cause::Finished {
+            self.flush_until.get_or_insert(turn.now + FLUSH);
+        }
     }
 
-    /// Reads no more of a direction; what was read is delivered.
+    /// What still comes this way is dropped. Dropping needs copying: a pipe would have to be emptied somewhere.
     fn silence<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        if !self.ways[way as usize].ended {
-            self.ways[way as usize].ended = true;
-            self.stop_listening(way, turn);
-            return self.settle(way, turn);
+        self.ways[way].silenced = true;
+        match self.ways[way].mover {
+            Mover::Splice => self.quiesce(way, Goal::Copy, turn),
+            Mover::Copy | Mover::Quiesce(_) => Step::Continue(()),
         }
-        Step::Continue(())
+    }
+
+    fn is_flushed<K: Kernel>(&self, turn: &Turn<K>) -> bool {
+        Way::BOTH.into_iter().all(|way| self.ways[way].done || self.is_empty(way, turn))
     }
 }

@@ -20,7 +20,7 @@ impl Relay {
         if goal == Goal::Splice && !self.take_pipe(way, turn) {
             return Step::Continue(());
         }
-        self.ways[way as usize].mover = Mover::Quiesce(goal);
+        self.ways[way].mover = Mover::Quiesce(goal);
         turn.counters.quiesce[0].add(1);
         match goal {
             Goal::Splice => self.stop_listening(way, turn),
@@ -32,39 +32,45 @@ impl Relay {
 
     /// Looks whether something that was waited for has come about: quiet, or the end.
     pub(super) fn settle<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        let direction = &self.ways[way as usize];
+        let direction = &self.ways[way];
         let awaits_something = direction.ended || matches!(direction.mover, Mover::Quiesce(_));
         if awaits_something && self.is_quiet(way, turn) {
-            if let Mover::Quiesce(goal) = self.ways[way as usize].mover {
+            if let Mover::Quiesce(goal) = self.ways[way].mover {
                 turn.counters.quiesce[1].add(1);
                 self.arrive(way, goal, turn);
             }
-            if self.ways[way as usize].ended {
+            if self.ways[way].ended {
                 return self.delivered(way, turn);
             }
         }
+        self.linger_if_flushed(turn);
         Step::Continue(())
     }
 
     /// Nothing of this direction is under way: not in the kernel's hands, not queued, not in the pipe.
     fn is_quiet<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
-        let direction = &self.ways[way as usize];
+        let direction = &self.ways[way];
         let settled = match direction.mover {
             Mover::Copy | Mover::Quiesce(Goal::Splice) => direction.receiving == Receiving::Off,
             Mover::Splice | Mover::Quiesce(Goal::Copy) => direction.in_flight == [false; 2],
         };
-        settled
-            && turn.kernel.queued(self.sink(way)).bytes == 0
-            && (!direction.has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0)
+        settled && self.is_empty(way, turn)
+    }
+
+    /// Neither queue nor pipe holds a byte.
+    pub(super) fn is_empty<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
+        turn.kernel.queued(self.sink(way)).bytes == 0
+            && (!self.ways[way].has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0)
     }
 
     fn arrive<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) {
         let source = self.source(way);
-        let direction = &mut self.ways[way as usize];
+        let direction = &mut self.ways[way];
         direction.pace.reset();
         direction.paused = false;
         direction.checked_at = turn.now;
-        let goal = if direction.ended { Goal::Copy } else { goal };
+        let was_spliced = goal == Goal::Copy;
+        let goal = if direction.ended || direction.silenced { Goal::Copy } else { goal };
         if goal == Goal::Splice {
             direction.mover = Mover::Splice;
             turn.kernel.watch(source, Interest::Readable, true);
@@ -73,8 +79,10 @@ impl Relay {
             self.drop_pipe(way, turn);
             self.listen(way, turn);
         }
-        self.ways[way as usize].switches += 1;
-        turn.counters.switches[usize::from(goal == Goal::Splice)].add(1);
+        if was_spliced || goal == Goal::Splice {
+            self.ways[way].switches += 1;
+            turn.counters.switches[usize::from(goal == Goal::Splice)].add(1);
+        }
     }
 
     fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {
@@ -84,14 +92,14 @@ impl Relay {
         if cause != NoPipe::Off {
             turn.counters.splice_refused.add(1);
         }
-        self.ways[way as usize].splice_after = turn.now + RETRY;
+        self.ways[way].splice_after = turn.now + RETRY;
         false
     }
 
     /// Gives the pipe back, with whatever is in it, and splices no more.
     pub(super) fn drop_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
-        if self.ways[way as usize].has_pipe() {
-            self.ways[way as usize].mover = Mover::Copy;
+        if self.ways[way].has_pipe() {
+            self.ways[way].mover = Mover::Copy;
             turn.kernel.watch(self.source(way), Interest::Readable, false);
             turn.kernel.watch(self.sink(way), Interest::Writable, false);
             turn.kernel.pipe_close(self.source(way));

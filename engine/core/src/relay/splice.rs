@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use penstock_ring::{Errno, Kernel, Splice, Time};
 
 use super::{Goal, Mover, Relay, Way};
-use crate::close::{Cause, CloseReason};
+use crate::close::CloseReason;
 use crate::turn::{Step, Turn};
 
 /// Bytes that one direction may move in one turn, so that a flood does not starve its neighbours.
@@ -19,15 +19,18 @@ const OUT: usize = 1;
 
 impl Relay {
     /// Splices as much as is possible and fair now.
-    pub fn run<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        if !self.ways[way as usize].has_pipe()
-            || self.ways[way as usize].mover == Mover::Quiesce(Goal::Splice)
-        {
+    pub(crate) fn run<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
+        if !self.ways[way].has_pipe() || self.ways[way].mover == Mover::Quiesce(Goal::Splice) {
+            return Step::Continue(());
+        }
+        if self.ways[way].in_flight != [false; 2] {
+            // The hint may be newer than the result that is awaited.
+            self.ways[way].hinted = true;
             return Step::Continue(());
         }
         let mut moved = 0;
         // Each turn of the loop moves bytes into or out of the pipe, at most BUDGET plus a pipe's content in all.
-        while self.ways[way as usize].in_flight == [false; 2] && !self.ways[way as usize].done {
+        while self.ways[way].in_flight == [false; 2] && !self.ways[way].done {
             let out = turn.kernel.pipe_level(self.source(way)) > 0;
             if !out && (self.is_draining(way) || moved >= BUDGET) {
                 if moved >= BUDGET {
@@ -49,9 +52,14 @@ impl Relay {
     }
 
     /// A ring splice into the pipe has ended.
-    pub fn spliced_in<K: Kernel>(&mut self, way: Way, result: Splice, turn: &mut Turn<K>) -> Step {
-        self.ways[way as usize].in_flight[IN] = false;
-        if self.ways[way as usize].done {
+    pub(crate) fn spliced_in<K: Kernel>(
+        &mut self,
+        way: Way,
+        result: Splice,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        self.ways[way].in_flight[IN] = false;
+        if self.ways[way].done {
             return Step::Continue(());
         }
         self.took(way, false, result, turn)?;
@@ -59,18 +67,27 @@ impl Relay {
     }
 
     /// A ring splice out of the pipe has ended.
-    pub fn spliced_out<K: Kernel>(&mut self, way: Way, result: Splice, turn: &mut Turn<K>) -> Step {
-        self.ways[way as usize].in_flight[OUT] = false;
-        if self.ways[way as usize].done {
+    pub(crate) fn spliced_out<K: Kernel>(
+        &mut self,
+        way: Way,
+        result: Splice,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        self.ways[way].in_flight[OUT] = false;
+        if self.ways[way].done {
             return Step::Continue(());
         }
-        self.took(way, true, result, turn)?;
+        if let Some(bytes) = self.took(way, true, result, turn)? {
+            self.ways[way].pace.spliced(bytes);
+        }
         self.continue_run(way, result, turn)
     }
 
     fn continue_run<K: Kernel>(&mut self, way: Way, result: Splice, turn: &mut Turn<K>) -> Step {
         match result {
-            Splice::Blocked => self.settle(way, turn),
+            Splice::Blocked if !std::mem::take(&mut self.ways[way].hinted) => {
+                self.settle(way, turn)
+            }
             _ => self.run(way, turn),
         }
     }
@@ -85,25 +102,25 @@ impl Relay {
     ) -> ControlFlow<CloseReason, Option<usize>> {
         match result {
             Splice::Moved(bytes) => {
-                self.ways[way as usize].moved_at = turn.now;
+                self.ways[way].moved_at = turn.now;
                 if out {
                     self.account(way, bytes, turn);
                 }
                 return ControlFlow::Continue(Some(bytes));
             }
             Splice::Blocked => {}
-            Splice::Later => self.ways[way as usize].in_flight[usize::from(out)] = true,
+            Splice::Later => self.ways[way].in_flight[usize::from(out)] = true,
             Splice::Ended => self.source_ended(way, turn)?,
             Splice::Failed(errno) if out => self.sink_failed(way, errno, turn)?,
             Splice::Failed(Errno::EINVAL) => self.cannot_splice(way, turn)?,
-            Splice::Failed(errno) => self.source_failed(way, Cause::of_errno(errno), turn)?,
+            Splice::Failed(errno) => self.source_failed(way, errno, turn)?,
         }
         ControlFlow::Continue(None)
     }
 
     fn after_run<K: Kernel>(&mut self, way: Way, moved: usize, turn: &mut Turn<K>) -> Step {
-        self.ways[way as usize].pace.spliced(moved);
-        let direction = &self.ways[way as usize];
+        self.ways[way].pace.spliced(moved);
+        let direction = &self.ways[way];
         if direction.mover == Mover::Splice && !direction.ended && direction.pace.is_thin() {
             return self.quiesce(way, Goal::Copy, turn);
         }
@@ -112,13 +129,13 @@ impl Relay {
 
     /// Nothing new is read: the source has ended, or the direction is on its way to another mover.
     fn is_draining(&self, way: Way) -> bool {
-        self.ways[way as usize].ended || self.ways[way as usize].mover != Mover::Splice
+        self.ways[way].ended || self.ways[way].mover != Mover::Splice
     }
 
     /// This source can't be spliced from after all; nothing has left it, so copying goes on where it stands.
     fn cannot_splice<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         turn.counters.splice_refused.add(1);
-        self.ways[way as usize].splice_after = Time(u64::MAX);
+        self.ways[way].splice_after = Time(u64::MAX);
         self.quiesce(way, Goal::Copy, turn)
     }
 }

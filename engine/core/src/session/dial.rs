@@ -42,11 +42,7 @@ impl Session {
         }
         opening.next_attempt = None;
         if opening.attempts.is_empty() {
-            let cause = match Cause::of_errno(failure) {
-                Cause::Reset => Cause::ConnectRefused,
-                Cause::Broken => Cause::Unreachable,
-                cause => cause,
-            };
+            let cause = Cause::of_connecting(failure);
             let side = if cause == Cause::Exhausted { Side::Penstock } else { Side::Target };
             return self.refuse(side, cause, Some(failure), turn);
         }

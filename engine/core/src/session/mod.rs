@@ -35,7 +35,7 @@ use prelude::{Opening, Prelude};
 
 /// A connection in any of its states.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     handle: Handle,
     config: Arc<Config>,
     client: Leg,
@@ -45,6 +45,10 @@ pub struct Session {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all sessions relay: a box would be one allocation more for each"
+)]
 enum State {
     AwaitProxyHeader(Box<Prelude>),
     AwaitRequest(Box<Prelude>),
@@ -58,7 +62,7 @@ enum State {
 
 impl Session {
     /// A connection that was just accepted.
-    pub fn new<K: Kernel>(
+    pub(crate) fn new<K: Kernel>(
         config: Arc<Config>,
         listener: u16,
         client: Leg,
@@ -71,19 +75,19 @@ impl Session {
     }
 
     /// Begins, once the session has its place in the table.
-    pub fn begin<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn begin<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
         self.handle = handle;
         self.await_prelude(turn)
     }
 
     /// Begins only to say that there is no room.
-    pub fn turn_away<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn turn_away<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
         self.handle = handle;
         self.refuse(Side::Penstock, Cause::Overloaded, None, turn)
     }
 
     /// Takes one outcome of one of its legs.
-    pub fn step<K: Kernel>(&mut self, role: Role, event: Event, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn step<K: Kernel>(&mut self, role: Role, event: Event, turn: &mut Turn<K>) -> Step {
         let Event { leg, outcome, .. } = event;
         match self.state {
             State::Relay(_) => self.step_relay(leg, outcome, turn),
@@ -101,7 +105,7 @@ impl Session {
     }
 
     /// Takes the addresses of the name it asked for. An answer that nobody waits for is counted and dropped.
-    pub fn resolved<K: Kernel>(
+    pub(crate) fn resolved<K: Kernel>(
         &mut self,
         result: Result<Vec<std::net::IpAddr>, ResolveError>,
         turn: &mut Turn<K>,
@@ -116,7 +120,7 @@ impl Session {
     }
 
     /// The earliest time at which [`expired`](Self::expired) has something to do.
-    pub fn deadline(&self) -> Option<Time> {
+    pub(crate) fn deadline(&self) -> Option<Time> {
         let timeouts = &self.listener().timeouts;
         let own = match &self.state {
             State::AwaitProxyHeader(_) | State::AwaitRequest(_) => {
@@ -126,14 +130,15 @@ impl Session {
             State::Relay(relay) => {
                 [relay.deadline(), self.idle_deadline(relay)].into_iter().flatten().min()
             }
-            State::AwaitGoodbye(goodbye) => Some(goodbye.until),
+            // The lifetime, which may be over, plays no part any more.
+            State::AwaitGoodbye(goodbye) => return Some(goodbye.until),
             State::Between => None,
         };
         own.into_iter().chain(self.lifetime_end()).min()
     }
 
     /// Does what is due by now.
-    pub fn expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         if !matches!(self.state, State::AwaitGoodbye(_))
             && self.lifetime_end().is_some_and(|end| end <= turn.now)
         {
@@ -151,7 +156,7 @@ impl Session {
     }
 
     /// Splices for one direction.
-    pub fn run<K: Kernel>(&mut self, way: crate::relay::Way, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn run<K: Kernel>(&mut self, way: crate::relay::Way, turn: &mut Turn<K>) -> Step {
         let State::Relay(relay) = &mut self.state else { return Step::Continue(()) };
         let step = relay.run(way, turn);
         self.tell_siblings(turn.now);
@@ -159,7 +164,7 @@ impl Session {
     }
 
     /// Pool memory that its legs' queues hold, in bytes.
-    pub fn memory<K: Kernel>(&self, kernel: &K) -> usize {
+    pub(crate) fn memory<K: Kernel>(&self, kernel: &K) -> usize {
         match &self.state {
             State::Relay(relay) => relay.legs().iter().map(|leg| kernel.queued(*leg).memory).sum(),
             _ => kernel.queued(self.client).memory,
@@ -167,7 +172,7 @@ impl Session {
     }
 
     /// How far it has come.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match &self.state {
             State::AwaitProxyHeader(_) => Phase::ProxyHeader,
             State::AwaitRequest(_) | State::Between => Phase::Request,
@@ -179,7 +184,7 @@ impl Session {
     }
 
     /// Closes every leg, and tells what it was.
-    pub fn end<K: Kernel>(self, reason: CloseReason, turn: &mut Turn<K>) -> Record {
+    pub(crate) fn end<K: Kernel>(mut self, reason: CloseReason, turn: &mut Turn<K>) -> Record {
         let elapsed = turn.now.since(self.started);
         turn.kernel.close(self.client, Close::Normal);
         let (mut bytes, mut spliced) = ([0; 2], 0);
@@ -187,6 +192,7 @@ impl Session {
             State::Relay(relay) => {
                 (bytes, spliced) = (relay.bytes(), relay.spliced());
                 turn.counters.tunnels.sub(1);
+                self.facts.detail = relay.failure().map(|errno| errno.desc().into());
                 turn.kernel.close(relay.legs()[1], Close::Normal);
             }
             State::AwaitName(opening) | State::AwaitConnection(opening) => {
@@ -198,7 +204,7 @@ impl Session {
     }
 
     /// As `/tunnels` shows it.
-    pub fn info(&self, worker: u8, now: Time) -> TunnelInfo {
+    pub(crate) fn info(&self, worker: u8, now: Time) -> TunnelInfo {
         let mut info = self.facts.info(self.handle.id(worker), self.phase());
         info.age = now.since(self.started);
         info.idle = info.age;
@@ -212,7 +218,7 @@ impl Session {
     }
 
     /// Whether it counts against the limit of tunnels.
-    pub fn has_place(&self) -> bool {
+    pub(crate) fn has_place(&self) -> bool {
         self.facts.has_place
     }
 
@@ -226,7 +232,7 @@ impl Session {
 }
 
 /// Puts back what an outcome carries, when nobody wants it.
-pub fn discard<K: Kernel>(outcome: Outcome, turn: &mut Turn<K>) {
+pub(crate) fn discard<K: Kernel>(outcome: Outcome, turn: &mut Turn<K>) {
     match outcome {
         Outcome::Received(buffer) => turn.kernel.release(buffer),
         Outcome::Accepted(leg) => turn.kernel.close(leg, Close::Normal),

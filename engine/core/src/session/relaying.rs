@@ -82,10 +82,7 @@ impl Session {
             Outcome::SendFailed(errno) => relay.sink_failed(fed.back(), errno, turn),
             Outcome::SplicedIn(result) => relay.spliced_in(fed, result, turn),
             Outcome::SplicedOut(result) => relay.spliced_out(fed, result, turn),
-            Outcome::Ready(readiness) => {
-                relay.ready(side, readiness, turn);
-                Step::Continue(())
-            }
+            Outcome::Ready(readiness) => relay.ready(side, readiness, turn),
             other => {
                 discard(other, turn);
                 Step::Continue(())

@@ -17,8 +17,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a listener that is to be closed still takes in who is in its queue.
 const EMPTY: Duration = Duration::from_millis(20);
-/// How long it waits then for what was accepted already.
-const SETTLE: Duration = Duration::from_millis(10);
 
 /// Connections that may be told at the same time that there is no room; further ones are closed at once. Their
 /// descriptors come out of the reserve that `max_tunnels` leaves.
@@ -40,7 +38,7 @@ enum State {
     Paused(Time),
     /// A stop was asked for: who is in the queue is still taken in, until this time.
     Emptying(Time),
-    /// Accepting is off; what it told before is taken in by this time, then the socket is closed.
+    /// Accepting is off; what was accepted before comes in the next turn, then the socket is closed.
     Closing(Time),
     Closed,
 }
@@ -92,7 +90,7 @@ impl<K: Kernel> Worker<K> {
                 }
                 State::Emptying(until) if until <= now => {
                     self.turn.kernel.accept(listening.leg, false);
-                    State::Closing(now + SETTLE)
+                    State::Closing(now)
                 }
                 State::Closing(until) if until <= now => {
                     self.turn.kernel.close(listening.leg, Close::Normal);

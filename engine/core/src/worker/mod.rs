@@ -125,11 +125,12 @@ impl<K: Kernel> Worker<K> {
     }
 
     fn wait_until(&self) -> Option<Time> {
-        if !self.turn.runnable.is_empty() {
+        // A wake-up stands for any number of commands, of which a turn takes only so many.
+        if !self.turn.runnable.is_empty() || !self.mailbox.is_empty() {
             return Some(Time(0));
         }
-        let others =
-            [self.timers.next(), self.listening_at(), self.starvation_at(), self.drain_until];
+        let drained = self.drain_until.filter(|_| !self.sessions.is_empty());
+        let others = [self.timers.next(), self.listening_at(), self.starvation_at(), drained];
         others.into_iter().flatten().min()
     }
 
@@ -202,10 +203,8 @@ impl<K: Kernel> Worker<K> {
             Step::Continue(()) => {
                 let deadline = self.sessions.get_mut(handle).and_then(|session| session.deadline());
                 // An entry that is too early costs one look; one that is too late would be a fault.
-                let armed = self.timers.get(handle.slot);
-                if let Some(deadline) = deadline.filter(|at| armed.is_none_or(|armed| *at < armed))
-                {
-                    self.timers.set(handle.slot, deadline);
+                if let Some(deadline) = deadline {
+                    self.timers.advance(handle.slot, deadline);
                 }
             }
         }
