@@ -268,7 +268,8 @@ pub trait Kernel {
     /// can go on in another group with nothing to cancel.
     fn receive(&mut self, leg: Leg, group: Group);
 
-    /// Stops receiving.
+    /// Stops receiving. After [`Stop::Later`] one end follows, and what was asked by [`receive`](Self::receive) meanwhile
+    /// goes on after [`Arrival::Stopped`].
     fn receive_stop(&mut self, leg: Leg) -> Stop;
 
     /// The bytes in a buffer.

@@ -9,6 +9,7 @@
 //! ```
 
 mod closing;
+mod filing;
 mod opening;
 mod provided;
 mod receiving;
@@ -26,11 +27,10 @@ mod watching;
 
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use io_uring::{cqueue, opcode, squeue, types};
+use io_uring::{cqueue, opcode, squeue};
 use nix::errno::Errno;
 
 use self::provided::Provided;
@@ -135,19 +135,6 @@ impl Uring {
         self.now
     }
 
-    /// One system call, and what came of it.
-    fn call(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
-        self.ring.enter(want, limit);
-        self.refresh_clock();
-        self.received = 0;
-        let mut batch = std::mem::take(&mut self.batch);
-        self.ring.reap(&mut batch);
-        for completion in batch.drain(..) {
-            self.file(&completion, events);
-        }
-        self.batch = batch;
-    }
-
     /// Hands an operation of a leg to the ring. Every one of them ends in a completion without `MORE`.
     fn start(&mut self, leg: Leg, operation: Operation, entry: squeue::Entry) {
         let tenant =
@@ -178,75 +165,6 @@ impl Uring {
     fn tell(&self, leg: Leg, outcome: Outcome, events: &mut Vec<Event>) {
         if let Some(tenant) = self.open(leg) {
             events.push(Event { owner: tenant.owner, leg, outcome });
-        }
-    }
-
-    fn listen_for_alarm(&mut self) {
-        if let Some(event) = self.alarm.descriptor() {
-            let events = libc::POLLIN as u32;
-            let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events);
-            let multi = !self.options.mask.hides(Feature::MultishotPoll);
-            self.stats.in_flight.add(1);
-            self.ring.push(poll.multi(multi).build(), Tag::WAKE);
-        }
-    }
-
-    /// Files one completion.
-    fn file(&mut self, completion: &cqueue::Entry, events: &mut Vec<Event>) {
-        let tag = Tag::decode(completion.user_data()).expect("all tags are ours");
-        let (result, more) = (completion.result(), cqueue::more(completion.flags()));
-        let result = usize::try_from(result).map_err(|_| Errno::from_raw(-result));
-        if tag.cancel {
-            return self.file_cancel(tag, result);
-        }
-        if tag.operation == Operation::Wake {
-            return self.file_wake(result, more);
-        }
-        let buffer = cqueue::buffer_select(completion.flags());
-        let Some(tenant) = self.legs.get_mut(tag.leg) else {
-            debug_assert!(false, "a leg outlives its operations: {tag:?}");
-            self.stats.stale.add(1);
-            return;
-        };
-        if !more {
-            tenant.in_flight -= 1;
-            self.stats.in_flight.sub(1);
-        }
-        let leg = tag.leg;
-        match tag.operation {
-            Operation::Accept => self.file_accept(leg, result, more, events),
-            Operation::Connect => self.file_connect(leg, result.map(drop), events),
-            Operation::Receive => self.file_receive(leg, result, buffer, more, events),
-            Operation::Arrival => self.file_arrival(leg, result, events),
-            Operation::Send => self.file_send(leg, result, events),
-            Operation::WatchReadable => {
-                self.file_watch(leg, Interest::Readable, result, more, events)
-            }
-            Operation::WatchWritable => {
-                self.file_watch(leg, Interest::Writable, result, more, events)
-            }
-            Operation::WatchHangUp => self.file_watch(leg, Interest::HangUp, result, more, events),
-            Operation::SpliceIn => self.file_splice_in(leg, result, events),
-            Operation::SpliceOut => self.file_splice_out(leg, result, events),
-            Operation::Wake => unreachable!("filed above"),
-        }
-        self.free_if_done(leg);
-    }
-
-    fn file_wake(&mut self, result: Result<usize, Errno>, more: bool) {
-        let polled = self.alarm.descriptor().is_some();
-        if polled && !more {
-            self.stats.in_flight.sub(1);
-        }
-        if result == Err(Errno::ECANCELED) {
-            return;
-        }
-        self.alarm.heard();
-        self.stats.wakes.add(1);
-        if !polled {
-            self.stats.wakes_by_message.add(1);
-        } else if !more {
-            self.listen_for_alarm();
         }
     }
 
