@@ -52,7 +52,7 @@ impl Default for Engine {
             max_tunnels: Auto(None),
             drain_timeout: Span(half_minute),
             keepalive: nowhere(SpanOrOff(Some(half_minute))),
-            user_timeout: SpanOrOff(Some(half_minute)),
+            user_timeout: SpanOrOff(None),
         }
     }
 }

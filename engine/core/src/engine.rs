@@ -153,7 +153,14 @@ impl Bound {
         let mut waiting = Vec::new();
         for (index, own) in listeners.into_iter().enumerate() {
             let core = cores.get(index % cores.len().max(1)).copied();
-            let rest = engine.spawn(index, &plan, own, core)?;
+            let rest = match engine.spawn(index, &plan, own, core) {
+                Ok(rest) => rest,
+                Err(error) => {
+                    drop(waiting);
+                    engine.join();
+                    return Err(error);
+                }
+            };
             let mailbox = engine.mailboxes[index].clone();
             waiting.push((rest, mailbox.clone(), outside(index, mailbox)));
         }
@@ -296,9 +303,9 @@ fn pin_to(core: Option<usize>) {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let StartError::Bind { listener, address, error } = self else {
-            let StartError::Worker(error) = self else { return Ok(()) };
-            return write!(f, "a worker could not start: {error}");
+        let (listener, address, error) = match self {
+            StartError::Worker(error) => return write!(f, "a worker could not start: {error}"),
+            StartError::Bind { listener, address, error } => (listener, address, error),
         };
         write!(f, "listener \"{listener}\" can't listen on {address}: {error}; ")?;
         match error.raw_os_error().map(Errno::from_raw) {

@@ -1,6 +1,6 @@
 //! What all workers of an engine share: touched when a connection begins and ends, never while it carries bytes.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -56,10 +56,21 @@ impl Shared {
         let canonical = target.ip().to_canonical();
         self.listening.iter().any(|own| {
             let same_host = own.ip() == canonical || own.ip() == target.ip();
-            own.port() == target.port()
-                && (same_host || own.ip().is_unspecified() && canonical.is_loopback())
+            let same_port = own.port() == target.port();
+            same_port && (same_host || canonical.is_loopback() && is_any_of(own, canonical))
         })
     }
+
+    /// Whether `target` belongs to a listener on all addresses. If so, a connection whose two ends have one address has
+    /// come back to ourselves.
+    pub fn listens_everywhere(&self, target: SocketAddr) -> bool {
+        let canonical = target.ip().to_canonical();
+        self.listening.iter().any(|own| own.port() == target.port() && is_any_of(own, canonical))
+    }
+}
+
+fn is_any_of(own: &SocketAddr, address: IpAddr) -> bool {
+    own.ip().is_unspecified() && own.is_ipv4() == address.is_ipv4()
 }
 
 #[cfg(test)]
@@ -81,6 +92,9 @@ mod tests {
                 && is_own("[::ffff:127.0.0.1]:3128")
                 && is_own("127.0.0.9:3129")
         );
-        assert!(!is_own("127.0.0.1:3130") && !is_own("127.0.0.2:3128"));
+        assert!(!is_own("127.0.0.1:3130") && !is_own("127.0.0.2:3128") && !is_own("[::1]:3129"));
+        let everywhere = |text: &str| shared.listens_everywhere(text.parse().expect("an address"));
+        assert!(everywhere("10.0.0.1:3129"));
+        assert!(!everywhere("10.0.0.1:3128") && !everywhere("[fc00::1]:3129"));
     }
 }

@@ -311,6 +311,8 @@ impl Kernel for Epoll {
         match result {
             // An empty pipe can't be full, so it is the leg that has no bytes.
             Splice::Blocked if pipe.level() == 0 => held.bits &= !Bits::READABLE,
+            // A descriptor that can't be spliced from isn't broken.
+            Splice::Failed(Errno::EINVAL) => {}
             Splice::Failed(errno) => held.broken = Some(errno),
             _ => {}
         }

@@ -29,16 +29,14 @@ pub enum SpliceMode {
 pub struct SocketOptions {
     /// Idle time before the first keepalive probe, and between probes; none: no keepalive.
     pub keepalive: Option<Duration>,
-    /// `TCP_USER_TIMEOUT`: how long sent bytes may stay unacknowledged; none: the system's default.
+    /// `TCP_USER_TIMEOUT`: how long sent bytes may stay unacknowledged; none: the system's limit. Linux counts the time
+    /// that a living peer's window stays closed as well, so a short one cuts off slow readers.
     pub user_timeout: Option<Duration>,
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        SocketOptions {
-            keepalive: Some(Duration::from_secs(30)),
-            user_timeout: Some(Duration::from_secs(30)),
-        }
+        SocketOptions { keepalive: Some(Duration::from_secs(30)), user_timeout: None }
     }
 }
 

@@ -40,7 +40,7 @@ impl Relay {
                 self.arrive(way, goal, turn);
             }
             if self.ways[way].ended {
-                return self.delivered(way, turn);
+                self.delivered(way, turn)?;
             }
         }
         self.linger_if_flushed(turn);

@@ -17,19 +17,14 @@ use crate::turn::{Step, Turn};
 
 impl Session {
     pub(super) fn admit<K: Kernel>(&mut self, opening: Box<Opening>, turn: &mut Turn<K>) -> Step {
-        let host = &opening.request.target.host;
-        let first = self.judge(&opening, host.address(), turn);
-        let literal = host.address();
-        let name = match host {
-            Host::Name(name) => Some(name.as_str().into()),
-            _ => None,
-        };
+        let host = opening.request.target.host.clone();
+        let verdict = self.judge(&opening, host.address(), turn);
         self.state = State::AwaitName(opening);
-        match (first, literal, name) {
-            (Err(cause), ..) => self.refuse(Side::Penstock, cause, None, turn),
-            (Ok(()), Some(address), _) => self.take_addresses(Ok(vec![address]), turn),
-            (Ok(()), None, Some(name)) => self.ask_for(name, turn),
-            (Ok(()), None, None) => Step::Continue(()),
+        match (verdict, host) {
+            (Err(cause), _) => self.refuse(Side::Penstock, cause, None, turn),
+            (Ok(()), Host::Name(name)) => self.ask_for(name.into(), turn),
+            (Ok(()), Host::V4(address)) => self.take_addresses(Ok(vec![address.into()]), turn),
+            (Ok(()), Host::V6(address)) => self.take_addresses(Ok(vec![address.into()]), turn),
         }
     }
 

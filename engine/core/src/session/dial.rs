@@ -80,12 +80,18 @@ impl Session {
         address: SocketAddr,
         turn: &mut Turn<K>,
     ) -> Step {
+        self.facts.connected = Some(address);
+        if turn.shared.listens_everywhere(address)
+            && turn.kernel.local(target).is_some_and(|local| local.ip() == address.ip())
+        {
+            turn.kernel.close(target, Close::Normal);
+            return self.refuse(Side::Penstock, Cause::Loop, None, turn);
+        }
         let State::AwaitConnection(opening) = std::mem::replace(&mut self.state, State::Between)
         else {
             return Step::Continue(());
         };
         opening.close_attempts(turn);
-        self.facts.connected = Some(address);
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
         self.begin_relay(*opening, target, turn)
     }
