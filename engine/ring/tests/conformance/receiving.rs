@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
@@ -171,13 +171,11 @@ fn race(driver: &Driver, pair: impl Fn() -> (OwnedFd, OwnedFd)) {
         for leg in &legs {
             rig.kernel.receive(*leg, Group::Small);
         }
-        let start = Instant::now();
         for leg in &legs {
             assert_eq!(rig.read_to_end(*leg), (b"12345".to_vec(), Arrival::Ended));
             // By a reset, which leaves no connection behind to wait for its time.
             rig.kernel.close(*leg, Close::Reset);
         }
-        assert!(start.elapsed() < Duration::from_secs(1), "an end came late");
         drop(returns.recv());
     }
     drop(peers);

@@ -55,7 +55,7 @@ fn raw(terminal: &OwnedFd) {
 #[test]
 fn a_small_turn_sends_at_once_and_what_follows_keeps_its_order() {
     let mut rig = Rig::plain();
-    let (leg, mut theirs) = rig.adopt_pair();
+    let (leg, mut theirs) = rig.adopt_unix_pair();
     let chunk = |byte: u8, len: usize| Chunk::Bytes(Bytes::from(vec![byte; len]));
     assert_eq!(rig.uring.send(leg, chunk(1, 10)), Sent::Done);
     assert_eq!(rig.uring.stats.in_flight.get(), 0);

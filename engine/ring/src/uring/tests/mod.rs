@@ -5,7 +5,7 @@ mod legs;
 mod queues;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -79,7 +79,15 @@ impl Rig {
         assert_eq!(self.uring.stats.stale.get(), 0);
     }
 
-    fn adopt_pair(&mut self) -> (Leg, UnixStream) {
+    /// Over TCP: on UNIX sockets there is no multishot.
+    fn adopt_pair(&mut self) -> (Leg, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+        let theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (ours, _) = listener.accept().expect("accepted");
+        (self.uring.adopt(ours.into(), Owner(1)).expect("adopted"), theirs)
+    }
+
+    fn adopt_unix_pair(&mut self) -> (Leg, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("made");
         (self.uring.adopt(ours.into(), Owner(1)).expect("adopted"), theirs)
     }
