@@ -15,7 +15,7 @@ pub mod policy;
 mod relay;
 mod session;
 mod sessions;
-mod shared;
+pub mod shared;
 mod siblings;
 mod timers;
 mod turn;

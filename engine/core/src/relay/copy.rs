@@ -28,7 +28,10 @@ impl Relay {
         let chunk = self.layers[way.back() as usize].encode(plain);
         match turn.kernel.send(self.sink(way), chunk) {
             Sent::Done => self.account(way, length, turn),
-            Sent::Queued => self.pause_if_full(way, turn),
+            Sent::Queued => {
+                self.ways[way].owed += length as u32;
+                self.pause_if_full(way, turn);
+            }
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
         self.promote_if_bulk(way, turn)
@@ -37,8 +40,9 @@ impl Relay {
     /// The sink has accepted so many more of the queued bytes.
     pub(crate) fn sent<K: Kernel>(&mut self, way: Way, bytes: usize, turn: &mut Turn<K>) -> Step {
         let direction = &mut self.ways[way];
-        let overhead = bytes.min(direction.overhead as usize);
-        direction.overhead -= overhead as u32;
+        let overhead = bytes.min(usize::from(direction.overhead));
+        direction.overhead -= overhead as u16;
+        direction.owed -= bytes as u32;
         self.account(way, bytes - overhead, turn);
         let memory = turn.kernel.queued(self.sink(way)).memory;
         let direction = &mut self.ways[way];

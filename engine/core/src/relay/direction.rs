@@ -128,8 +128,11 @@ pub(super) struct Direction {
     pub(super) in_flight: [bool; 2],
     /// A readiness hint came while one was in flight.
     pub(super) hinted: bool,
-    /// Bytes queued at the sink, before all others, that are no payload: our replies.
-    pub(super) overhead: u32,
+    /// Bytes queued at the sink whose acceptance was not taken up yet. The kernel may know better already, and may know
+    /// worse: what it says counts when it is heard.
+    pub(super) owed: u32,
+    /// Of these, before all others, what is no payload: a reply or a PROXY header of ours.
+    pub(super) overhead: u16,
     /// Changes of mover.
     pub(super) switches: u32,
     /// Payload that the sink has accepted, in bytes.
@@ -157,6 +160,7 @@ impl Direction {
             done: false,
             in_flight: [false; 2],
             hinted: false,
+            owed: 0,
             overhead: 0,
             switches: 0,
             bytes: 0,

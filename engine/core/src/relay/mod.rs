@@ -73,10 +73,13 @@ impl Relay {
 
     /// Sends bytes of our own before all payload of this direction.
     pub(crate) fn say<K: Kernel>(&mut self, way: Way, bytes: Bytes, turn: &mut Turn<K>) -> Step {
-        let length = bytes.len() as u32;
+        let length = bytes.len();
         match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
             Sent::Done => {}
-            Sent::Queued => self.ways[way].overhead += length,
+            Sent::Queued => {
+                self.ways[way].overhead += length as u16;
+                self.ways[way].owed += length as u32;
+            }
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
         Step::Continue(())
@@ -92,7 +95,7 @@ impl Relay {
         let length = bytes.len();
         match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes.into())) {
             Sent::Done => self.account(way, length, turn),
-            Sent::Queued => {}
+            Sent::Queued => self.ways[way].owed += length as u32,
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
         Step::Continue(())

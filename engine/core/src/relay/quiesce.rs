@@ -59,7 +59,7 @@ impl Relay {
 
     /// Neither queue nor pipe holds a byte.
     pub(super) fn is_empty<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
-        turn.kernel.queued(self.sink(way)).bytes == 0
+        self.ways[way].owed == 0
             && (!self.ways[way].has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0)
     }
 
