@@ -1,0 +1,265 @@
+//! A client: connects, asks for a tunnel (or for nonsense, or for nothing), reads the answer, talks, and leaves when and how
+//! it likes.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use penstock_core::close::Cause;
+use penstock_ring::{Close, Errno, Time};
+
+use crate::sim::link::Read;
+use crate::sim::talker::{Plan, Talker};
+use crate::sim::tally::{Fault, count};
+use crate::sim::world::{End, World};
+
+/// How a client leaves before its tunnel stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leave {
+    /// FIN, and then it waits.
+    Finish,
+    /// close(2).
+    Close,
+    /// RST.
+    Reset,
+    /// The net is lost.
+    Vanish,
+}
+
+/// What is decided about a client before it begins.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Which listener it connects to.
+    pub listener: usize,
+    /// Its own address.
+    pub address: SocketAddr,
+    /// When it connects.
+    pub start: Duration,
+    /// PROXY header and head in pieces, each after a gap.
+    pub pieces: VecDeque<(Duration, Vec<u8>)>,
+    /// Its request takes seconds to arrive.
+    pub is_slow: bool,
+    /// Payload sent without waiting for the answer, at most.
+    pub eager: u64,
+    /// When it leaves, after its start, unless the tunnel stands by then.
+    pub leave: Option<(Duration, Leave)>,
+    /// Causes that what it asks for explains; none: it asks for a tunnel as it should.
+    pub explains: &'static [Cause],
+    /// What it does in the tunnel.
+    pub plan: Plan,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Not connected.
+    Before,
+    /// Asks, and reads the answer.
+    Asking,
+    /// The tunnel stands.
+    Talking,
+    /// It was refused, and reads why.
+    Refused,
+    /// It is gone.
+    Gone,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Client {
+    /// Its number as a host.
+    pub host: usize,
+    /// What it wants.
+    pub wish: Wish,
+    /// Of the pattern it writes, and of the one it expects.
+    pub keys: [u64; 2],
+    /// How far it has come.
+    pub stage: Stage,
+    /// Nobody took its connection.
+    pub unheard: bool,
+    /// Its socket, once it has one.
+    pub end: Option<End>,
+    /// The tunnel, from its side.
+    pub talker: Option<Talker>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// It has left on its own account before the tunnel stood.
+    pub left: Option<Leave>,
+    /// All that was answered until the tunnel stood.
+    pub answer: Vec<u8>,
+    /// What broke its connection.
+    pub failed: Option<Errno>,
+    piece_at: Time,
+    started: Time,
+}
+
+impl Client {
+    /// A client that hasn't begun.
+    pub fn new(host: usize, wish: Wish, keys: [u64; 2], world: &mut World) -> Client {
+        world.wake_host(host, wish.start);
+        let piece_at = world.now + wish.start;
+        Client {
+            host,
+            wish,
+            keys,
+            stage: Stage::Before,
+            unheard: false,
+            end: None,
+            talker: None,
+            status: None,
+            left: None,
+            answer: Vec::new(),
+            failed: None,
+            piece_at,
+            started: piece_at,
+        }
+    }
+
+    /// Goes on as far as is possible now.
+    pub fn step(&mut self, world: &mut World) {
+        if self.stage == Stage::Before && world.now >= self.started {
+            self.connect(world);
+        }
+        if self.stage == Stage::Asking {
+            self.ask(world);
+            self.read_answer(world);
+            self.leave_if_due(world);
+        }
+        match self.stage {
+            Stage::Talking | Stage::Asking => {
+                let talker = self.talker.as_mut().expect("it talks");
+                talker.step(world);
+                if talker.closed {
+                    self.stage = Stage::Gone;
+                }
+            }
+            Stage::Refused => self.read_refusal(world),
+            Stage::Before | Stage::Gone => {}
+        }
+    }
+
+    fn connect(&mut self, world: &mut World) {
+        let Some(end) = world.call(self.wish.listener, self.host, self.wish.address) else {
+            (self.stage, self.unheard) = (Stage::Gone, true);
+            return;
+        };
+        let mut talker = Talker::new(end, self.wish.plan.clone(), self.keys, self.host, world);
+        talker.eager = Some(0);
+        (self.stage, self.end, self.talker) = (Stage::Asking, Some(end), Some(talker));
+        if let Some((span, _)) = self.wish.leave {
+            world.wake_host(self.host, span);
+        }
+    }
+
+    fn ask(&mut self, world: &mut World) {
+        let end = self.end.expect("it is connected");
+        while let Some((gap, bytes)) = self.wish.pieces.front_mut() {
+            if world.now < self.piece_at + *gap {
+                let span = (self.piece_at + *gap).since(world.now);
+                return world.wake_host(self.host, span);
+            }
+            match world.write(end, bytes) {
+                Ok(n) if n == bytes.len() => {
+                    self.wish.pieces.pop_front();
+                    self.piece_at = world.now;
+                }
+                Ok(n) => drop(bytes.drain(..n)),
+                Err(Errno::EAGAIN) => return,
+                // The answer may have come before; reading will tell.
+                Err(_) => self.wish.pieces.clear(),
+            }
+        }
+        self.talker.as_mut().expect("it is connected").eager = Some(self.wish.eager);
+    }
+
+    fn read_answer(&mut self, world: &mut World) {
+        let end = self.end.expect("it is connected");
+        loop {
+            match world.read(end, 4096, &mut self.answer) {
+                Read::Bytes(_) => {}
+                Read::Blocked => return,
+                Read::Ended => return self.gone(Close::Normal, world),
+                Read::Failed(errno) => {
+                    self.failed = Some(errno);
+                    return self.gone(Close::Normal, world);
+                }
+            }
+            if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
+                return self.answered(at + 4, world);
+            }
+        }
+    }
+
+    fn answered(&mut self, head: usize, world: &mut World) {
+        let status = std::str::from_utf8(&self.answer[9..12])
+            .expect("a status line")
+            .parse()
+            .expect("a status");
+        self.status = Some(status);
+        if status != 200 {
+            self.stage = Stage::Refused;
+            return;
+        }
+        self.stage = Stage::Talking;
+        let rest = self.answer.split_off(head);
+        let talker = self.talker.as_mut().expect("it is connected");
+        talker.eager = None;
+        talker.take(&rest);
+        world.wake_host(self.host, Duration::ZERO);
+    }
+
+    fn read_refusal(&mut self, world: &mut World) {
+        let end = self.end.expect("it is connected");
+        match world.read(end, 4096, &mut self.answer) {
+            Read::Bytes(_) => world.wake_host(self.host, Duration::ZERO),
+            Read::Blocked => {}
+            Read::Ended => self.gone(Close::Normal, world),
+            Read::Failed(errno) => {
+                self.failed = Some(errno);
+                self.gone(Close::Normal, world);
+            }
+        }
+    }
+
+    /// Whether the refusal it read is as long as it says.
+    pub fn has_whole_refusal(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        length.and_then(|digits| digits.parse().ok()) == Some(body.len())
+    }
+
+    fn leave_if_due(&mut self, world: &mut World) {
+        let Some((span, leave)) = self.wish.leave.filter(|_| self.stage == Stage::Asking) else {
+            return;
+        };
+        if world.now < self.started + span || self.left.is_some() {
+            return;
+        }
+        self.left = Some(leave);
+        let end = self.end.expect("it is connected");
+        match leave {
+            Leave::Finish => {
+                self.wish.pieces.clear();
+                let talker = self.talker.as_mut().expect("it is connected");
+                talker.plan.bursts.clear();
+                talker.finished = true;
+                world.finish(end);
+            }
+            Leave::Close => self.gone(Close::Normal, world),
+            Leave::Reset => {
+                count(Fault::ResetByPeer);
+                self.gone(Close::Reset, world);
+            }
+            Leave::Vanish => {
+                let patience = Duration::from_secs(30) + world.random.span(Duration::from_secs(30));
+                world.lose(end, patience);
+            }
+        }
+    }
+
+    fn gone(&mut self, how: Close, world: &mut World) {
+        self.stage = Stage::Gone;
+        world.close_end(self.end.expect("it is connected"), how);
+    }
+}

@@ -1,0 +1,44 @@
+//! All hosts of a run: clients, what they want to reach, and who knows names.
+
+use crate::sim::client::{Client, Stage};
+use crate::sim::kernel::Hosts;
+use crate::sim::origin::Origin;
+use crate::sim::outside::Resolver;
+use crate::sim::world::World;
+
+/// See the module. Client `i` is host `2i`, what it wants to reach is host `2i + 1`.
+pub struct Population {
+    /// In order of their numbers.
+    pub clients: Vec<Client>,
+    /// In order of their numbers.
+    pub origins: Vec<Origin>,
+    /// The last host.
+    pub resolver: Resolver,
+}
+
+impl Population {
+    /// Whether every client and every origin has ended.
+    pub fn is_gone(&self) -> bool {
+        let talking = |origin: &Origin| {
+            !origin.greeting.is_empty() || origin.talkers.iter().any(|talker| !talker.closed)
+        };
+        self.clients.iter().all(|client| client.stage == Stage::Gone)
+            && !self.origins.iter().any(talking)
+    }
+}
+
+impl Hosts for Population {
+    fn step(&mut self, host: usize, world: &mut World) {
+        if host == self.resolver.host {
+            self.resolver.step(world);
+        } else if host.is_multiple_of(2) {
+            self.clients[host / 2].step(world);
+        } else {
+            self.origins[host / 2].step(world);
+        }
+    }
+
+    fn turn(&mut self, world: &mut World) {
+        self.resolver.turn(world);
+    }
+}

@@ -1,0 +1,142 @@
+//! What a run has met, so that a fault that never happened can't pass for one that was survived.
+//!
+//! Counts belong to the thread that runs a seed; [`take`] hands them over at its end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Times that something happened, by kind and name.
+pub type Tally = BTreeMap<(&'static str, String), u64>;
+
+thread_local! {
+    static FAULTS: RefCell<[u64; Fault::ALL.len()]> = const { RefCell::new([0; Fault::ALL.len()]) };
+}
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $label:literal,)*) => {
+        /// Something that an operating system or a peer may do to us at any time.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Fault { $($(#[$doc])* $name,)* }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Fault] = &[$(Fault::$name,)*];
+
+            /// Its name in the table.
+            pub fn label(self) -> &'static str {
+                match self { $(Fault::$name => $label,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// A chunk was accepted while it was handed over.
+    SentAtOnce = "sent at once",
+    /// A chunk had to wait.
+    SentLater = "sent later",
+    /// The socket took a part of what was offered.
+    ShortWrite = "short write",
+    /// A buffer came back with less in it than was there to read.
+    ShortRead = "short read",
+    /// One leg had several buffers in one turn.
+    SeveralBuffers = "several buffers in a turn",
+    /// Receiving stopped with nothing under way.
+    StopAtOnce = "receive stop at once",
+    /// Receiving stopped later.
+    StopLater = "receive stop later",
+    /// A buffer arrived after receiving was asked to stop.
+    LateBuffer = "late buffer after a stop",
+    /// The stream ended before the stop took effect.
+    StopOvertaken = "receive stop overtaken by an end",
+    /// An outcome came after its leg was closed.
+    StaleOutcome = "outcome after close",
+    /// A buffer came after its leg was closed.
+    StaleBuffer = "buffer after close",
+    /// A connection came to stand after its leg was closed.
+    StaleConnect = "connect outcome after close",
+    /// A splice ended after its leg was closed.
+    StaleSplice = "splice outcome after close",
+    /// A hint with nothing behind it.
+    SpuriousHint = "spurious hint",
+    /// A hint that came late.
+    DelayedHint = "delayed hint",
+    /// A hint that came although it was taken back.
+    UnwantedHint = "hint after it was taken back",
+    /// `wait` ended with nothing to tell.
+    IdleTurn = "turn without outcome",
+    /// No buffer was left for bytes that had arrived.
+    NoBuffers = "pool exhausted (ENOBUFS)",
+    /// No descriptor was left for a connection.
+    AcceptFailed = "accept failed (EMFILE)",
+    /// No descriptor was left to connect with.
+    ConnectNoDescriptor = "connect failed at once (EMFILE)",
+    /// The host refused.
+    ConnectRefused = "connect refused",
+    /// The host was unreachable; told at once.
+    ConnectUnreachable = "connect unreachable at once",
+    /// The host was unreachable; told later.
+    ConnectUnreachableLater = "connect unreachable later",
+    /// The host will never answer.
+    ConnectLost = "connect never answered",
+    /// The host took its time.
+    ConnectSlow = "connect slow",
+    /// A peer reset the connection.
+    ResetByPeer = "reset by peer",
+    /// A leg was closed with bytes unread: its peer is reset.
+    ResetByUnread = "close with bytes unread",
+    /// A peer closed one way.
+    HalfClose = "half-close by peer",
+    /// A link carried nothing any more.
+    BlackHole = "black hole",
+    /// The transport gave a link up.
+    TimedOut = "connection timed out (ETIMEDOUT)",
+    /// A pipe took more bytes than its nominal size.
+    PipeOverfull = "pipe fuller than its size",
+    /// No pipe was left.
+    PipePoolEmpty = "pipe pool empty",
+    /// The quota for pipes was used up.
+    PipeQuota = "pipe quota used up",
+    /// A pipe could not be made.
+    PipeFailed = "pipe2 failed",
+    /// A pipe was closed with bytes in it.
+    PipeDestroyed = "pipe destroyed",
+    /// A splice was made at once.
+    SpliceInline = "splice at once",
+    /// A splice was made later.
+    SpliceLater = "splice later",
+    /// A splice was under way when its leg or pipe was closed.
+    SpliceCancelled = "close during a splice",
+    /// Bytes were under way to a socket when their leg was closed.
+    SendCancelled = "close during a send",
+    /// A receive was on when its leg was closed.
+    ReceiveCancelled = "close during a receive",
+    /// A connect was under way when its leg was closed.
+    ConnectCancelled = "close during a connect",
+    /// A name was resolved.
+    Answered = "answer",
+    /// An answer came late.
+    AnswerLate = "late answer",
+    /// An answer never came.
+    AnswerLost = "lost answer",
+    /// An answer came for somebody who never asked.
+    AnswerForNobody = "answer for nobody",
+    /// A name was not found, or not now.
+    AnswerNone = "name without address",
+    /// A question could not be taken.
+    QuestionRefused = "question refused",
+    /// A wake-up without reason.
+    SpuriousWake = "spurious wake-up",
+}
+
+/// Counts one.
+pub fn count(fault: Fault) {
+    FAULTS.with_borrow_mut(|counts| counts[fault as usize] += 1);
+}
+
+/// Takes this thread's counts, zeros included, and begins anew.
+pub fn take() -> Tally {
+    let counts = FAULTS.replace([0; Fault::ALL.len()]);
+    let named = |fault: &Fault| (("fault", fault.label().to_owned()), counts[*fault as usize]);
+    Fault::ALL.iter().map(named).collect()
+}
