@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::http;
+use crate::{http, names};
 
 /// All samples of one scrape.
 #[derive(Clone, Debug)]
@@ -46,13 +46,25 @@ impl Metrics {
     /// # Panics
     /// When there is none: a name that doesn't exist must not pass for a zero.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let mut found = self
-            .samples
-            .iter()
-            .filter(|s| s.name == name && labels.iter().all(|label| s.carries(*label)))
-            .peekable();
-        assert!(found.peek().is_some(), "no metric {name}{labels:?} among:\n{}", self.names());
-        found.map(|s| s.value).sum()
+        self.values(name, labels).iter().sum()
+    }
+
+    /// The values of all samples of that name that carry these labels.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn values(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
+        let carries = |s: &&Sample| s.name == name && labels.iter().all(|label| s.carries(*label));
+        let values: Vec<f64> = self.samples.iter().filter(carries).map(|s| s.value).collect();
+        assert!(!values.is_empty(), "no metric {name}{labels:?} among:\n{}", self.names());
+        values
+    }
+
+    /// How often something ended for a reason with these labels. Such a reason has no sample before it first occurs.
+    pub fn closed(&self, labels: &[(&str, &str)]) -> f64 {
+        let ends = self.samples.iter().filter(|s| s.name == names::CLOSED);
+        let ends = ends.filter(|s| labels.iter().all(|label| s.carries(*label)));
+        ends.map(|s| s.value).sum()
     }
 
     fn names(&self) -> String {

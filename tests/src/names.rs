@@ -8,6 +8,8 @@ pub const SESSIONS_OPEN: &str = "penstock_sessions_open";
 pub const TUNNELS_OPEN: &str = "penstock_tunnels_open";
 /// Payload that a sink accepted, in bytes, by `direction` and `mover`.
 pub const BYTES: &str = "penstock_bytes_total";
+/// Connections ended, by `side`, `phase` and `cause`; a reason that never occurred has no sample.
+pub const CLOSED: &str = "penstock_closed_total";
 /// Times that accepting paused for want of descriptors.
 pub const ACCEPT_PAUSES: &str = "penstock_accept_pauses_total";
 /// Lines of a log that were lost, by `log`.

@@ -123,6 +123,8 @@ impl Penstock {
     pub fn holdings(&self) -> Holdings {
         let mut last = self.holdings_now();
         wait::until("holdings that stand still", Duration::from_secs(5), || {
+            // The last scrape was a connection: it is gone by now.
+            std::thread::sleep(Duration::from_millis(100));
             let now = self.holdings_now();
             (now == std::mem::replace(&mut last, now.clone())).then_some(now)
         })
@@ -134,15 +136,20 @@ impl Penstock {
     /// When it still holds something else after 5 s.
     pub fn assert_holds(&self, before: &Holdings) {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline && self.holdings_now() != *before {
+        loop {
+            let now = self.holdings_now();
+            if now == *before {
+                return;
+            }
+            let open = || procfs::descriptors(self.pid());
+            assert!(Instant::now() < deadline, "held {before:?}, holds {now:?}: {:?}", open());
             std::thread::sleep(Duration::from_millis(20));
         }
-        assert_eq!(self.holdings_now(), *before, "something leaked");
     }
 
     fn holdings_now(&self) -> Holdings {
         // Before the scrape, which is a connection too.
-        let descriptors = procfs::descriptors(self.pid());
+        let descriptors = procfs::descriptors(self.pid()).len();
         let metrics = self.metrics();
         let pooled = 2 * metrics.sum(names::PIPES, &[]) as usize;
         Holdings {

@@ -1,14 +1,17 @@
 //! What the kernel says about a process: descriptors, private memory, processor time.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
-/// Open descriptors.
+/// What its open descriptors stand for.
 ///
 /// # Panics
 /// When the process is gone.
-pub fn descriptors(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).expect("a live process").count()
+pub fn descriptors(pid: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("a live process");
+    // One that was closed a moment ago has no name any more.
+    entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect()
 }
 
 /// Bytes of memory that the process alone has written: what it costs.

@@ -180,6 +180,10 @@ impl Setup {
             assert!(ended.is_none(), "ended with {ended:?}");
             http::get(penstock.admin(), "/ready").is_ok_and(|(status, _)| status == 200)
         });
+        // The kernel queues for a worker that has yet to take over its listeners; its descriptors still change.
+        wait::until_true("every worker listens", Duration::from_secs(5), || {
+            penstock.metrics().values(names::LEGS, &[]).iter().all(|legs| *legs >= 1.0)
+        });
         if let Some(driver) = self.expected {
             let used = penstock.metrics().sum(names::DRIVER, &[("driver", driver.name())]);
             assert!(used >= 1.0, "the driver in use is not {}", driver.name());

@@ -51,6 +51,12 @@ fn wait_for_closed_listeners(penstock: &Penstock) {
     });
 }
 
+/// Lines of tunnels in the log of a daemon that has ended.
+fn tunnels_logged(penstock: &mut Penstock) -> usize {
+    let text = penstock.process().text("access.log");
+    text.lines().map(Line::parse).filter(|line| line.code == "TCP_TUNNEL/200").count()
+}
+
 fn it_shows_health_and_tunnels(driver: Driver) {
     let penstock = Setup::new(driver).start();
     assert_eq!(http::get(penstock.admin(), "/health").expect("a page").0, 200);
@@ -102,7 +108,7 @@ fn a_stop_lets_tunnels_end_by_themselves(driver: Driver) {
     let start = Instant::now();
     assert_eq!(penstock.outcome().0, Some(0));
     assert!(start.elapsed() < 2 * SECOND, "{:?} after the last tunnel", start.elapsed());
-    assert_eq!(penstock.access_log(1)[0].code, "TCP_TUNNEL/200");
+    assert_eq!(tunnels_logged(&mut penstock), 1);
 }
 
 fn a_stop_ends_when_its_time_is_over(driver: Driver) {
@@ -114,7 +120,7 @@ fn a_stop_ends_when_its_time_is_over(driver: Driver) {
     let took = start.elapsed().as_secs_f64();
     assert!((1.5..4.0).contains(&took), "{took} s");
     assert!(matches!(living.read(&mut [0]), Ok(0) | Err(_)));
-    assert_eq!(penstock.access_log(1).len(), 1);
+    assert_eq!(tunnels_logged(&mut penstock), 1);
 }
 
 fn a_second_signal_ends_it_now(driver: Driver) {
@@ -173,7 +179,7 @@ fn the_log_can_be_json_or_standard_output(driver: Driver) {
         text.lines().find_map(|line| serde_json::from_str(line).ok())
     });
     assert_eq!(record["status"], 200, "{record}");
-    assert_eq!(record["client"], "127.0.0.1", "{record}");
+    assert!(record["client"].as_str().is_some_and(|c| c.starts_with("127.0.0.1:")), "{record}");
 }
 
 fn a_service_manager_hears_of_start_and_stop(driver: Driver) {

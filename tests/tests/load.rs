@@ -16,6 +16,7 @@ use penstock_tests::{Driver, Setup, both_drivers, loopback, names, procfs};
 both_drivers! {
     five_thousand_quiet_tunnels_cost_next_to_nothing,
     slow_readers_stay_in_their_bytes_and_out_of_others_way,
+    a_small_pool_stays_small_and_serves_the_others,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,38 +55,54 @@ fn five_thousand_quiet_tunnels_cost_next_to_nothing(driver: Driver) {
 }
 
 fn slow_readers_stay_in_their_bytes_and_out_of_others_way(driver: Driver) {
-    const MEMORY: u64 = 8 << 20;
+    let cut = beside_slow_readers(driver, 64);
+    assert_eq!(cut, 0.0, "there was room for all");
+}
+
+/// 200 readers of 64 KiB each are more than this pool: who pins it is cut off, and nobody else.
+fn a_small_pool_stays_small_and_serves_the_others(driver: Driver) {
+    let cut = beside_slow_readers(driver, 4);
+    assert!((1.0..=600.0).contains(&cut), "{cut} were cut off");
+}
+
+/// Compares the speed of four tunnels alone and beside 200 slow readers, three times; how many of those were cut off.
+fn beside_slow_readers(driver: Driver, mebibytes: u64) -> f64 {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let setup =
-        Setup::new(driver).set("engine", "workers", "1").set("engine", "memory", "\"8MiB\"");
-    let penstock = setup.start();
+    let setup = Setup::new(driver).set("engine", "workers", "1");
+    let penstock = setup.set("engine", "memory", &format!("\"{mebibytes}MiB\"")).start();
     let before = (penstock.holdings(), procfs::private_dirty(penstock.pid()));
     let origin = Helper::start(&["origin", &loopback::address().to_string()], None);
     let origin: SocketAddr = origin.said().parse().expect("an address");
-    let mut ratios: Vec<f64> = (0..3)
-        .map(|_| {
-            let alone = speed(penstock.proxy(), origin);
-            let slow = SlowReaders::start(penstock.proxy(), origin);
-            sleep(SECOND);
-            let beside = speed(penstock.proxy(), origin);
-            wait_for_tunnels(&penstock, 200.0);
-            let grown = procfs::private_dirty(penstock.pid()).saturating_sub(before.1);
-            assert!(grown <= MEMORY + (1 << 20), "grown by {grown} bytes");
-            drop(slow);
-            wait_for_tunnels(&penstock, 0.0);
-            beside / alone
-        })
-        .collect();
+    let round = |_| {
+        let alone = speed(penstock.proxy(), origin);
+        let slow = SlowReaders::start(penstock.proxy(), origin);
+        sleep(SECOND);
+        let beside = speed(penstock.proxy(), origin);
+        let grown = procfs::private_dirty(penstock.pid()).saturating_sub(before.1);
+        // Some more than the pool, for the sessions themselves.
+        assert!(grown <= (mebibytes + 4) << 20, "grown by {grown} bytes");
+        println!("{}: {:.0} MB/s alone, {:.0} beside", driver.name(), alone / 1e6, beside / 1e6);
+        let living = slow.stop();
+        wait_for_tunnels(&penstock, 0.0);
+        (beside / alone, 200 - living)
+    };
+    let (mut ratios, cut): (Vec<f64>, Vec<usize>) = (0..3).map(round).unzip();
     ratios.sort_by(f64::total_cmp);
-    println!("{}: {ratios:.2?} of the speed alone", driver.name());
+    println!("{}: {ratios:.2?} of the speed alone, cut off {cut:?}", driver.name());
     assert!(ratios[1] >= 0.8, "{ratios:.2?} of the speed alone");
     penstock.assert_holds(&before.0);
+    let by_us = penstock.metrics().closed(&[("cause", "pool_pinned")]);
+    assert_eq!(by_us, cut.iter().sum::<usize>() as f64);
+    by_us
 }
 
 fn wait_for_tunnels(penstock: &penstock_tests::Penstock, count: f64) {
-    penstock_tests::wait::until_true("that number of tunnels", 10 * SECOND, || {
-        penstock.metric(names::TUNNELS_OPEN, &[]) == count
-    });
+    let deadline = Instant::now() + 10 * SECOND;
+    while penstock.metric(names::TUNNELS_OPEN, &[]) != count {
+        let open = penstock.metric(names::TUNNELS_OPEN, &[]);
+        assert!(Instant::now() < deadline, "{open} tunnels instead of {count}");
+        sleep(SECOND / 20);
+    }
 }
 
 /// Bytes a second through four tunnels that read a flood as fast as they can.
@@ -116,31 +133,28 @@ fn flood(proxy: SocketAddr, origin: SocketAddr) -> TcpStream {
 
 /// 200 clients that take 1 KiB a second of a flood.
 struct SlowReaders {
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<()>>,
+    told: Arc<AtomicBool>,
+    thread: thread::JoinHandle<usize>,
 }
 
 impl SlowReaders {
     fn start(proxy: SocketAddr, origin: SocketAddr) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let told = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&told);
         let mut streams: Vec<TcpStream> = (0..200).map(|_| flood(proxy, origin)).collect();
         let thread = thread::spawn(move || {
-            while !told.load(Relaxed) {
-                for stream in &mut streams {
-                    stream.read_exact(&mut [0; 1024]).expect("a flood");
-                }
+            while !stop.load(Relaxed) {
+                streams.retain_mut(|stream| stream.read_exact(&mut [0; 1024]).is_ok());
                 sleep(SECOND);
             }
+            streams.len()
         });
-        SlowReaders { stop, thread: Some(thread) }
+        SlowReaders { told, thread }
     }
-}
 
-impl Drop for SlowReaders {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        let ended = self.thread.take().map(thread::JoinHandle::join);
-        assert!(thread::panicking() || matches!(ended, Some(Ok(()))), "a slow reader was cut off");
+    /// How many were still served.
+    fn stop(self) -> usize {
+        self.told.store(true, Relaxed);
+        self.thread.join().expect("a reader that does not panic")
     }
 }

@@ -39,11 +39,7 @@ const ROWS: &[(&str, Ours)] = &[
     // 5.7 calls a tunnel that never stood NONE_NONE; Squid of today, and ours, TCP_TUNNEL.
     (
         "CONNECT SHUT HTTP/1.0\r\n\r\n",
-        Instead(
-            503,
-            "ERR_CONNECT_FAIL 111",
-            "TCP_TUNNEL/503 CONNECT SHUT - HIER_DIRECT/HOST -",
-        ),
+        Instead(503, "ERR_CONNECT_FAIL 111", "TCP_TUNNEL/503 CONNECT SHUT - HIER_DIRECT/HOST -"),
     ),
     (
         "CONNECT [::1]:PORT HTTP/1.0\r\n\r\n",
@@ -80,7 +76,15 @@ const ROWS: &[(&str, Ours)] = &[
             "NONE_NONE/400 CONNECT 127.0.0.1 - HIER_NONE/- text/html",
         ),
     ),
-    ("BOGUS\r\n\r\n", Same),
+    // 5.7 takes what is no HTTP for another protocol; Squid of today, and ours, for a bad request.
+    (
+        "BOGUS\r\n\r\n",
+        Instead(
+            400,
+            "ERR_INVALID_REQ 0",
+            "NONE_NONE/400 BOGUS error:invalid-request - HIER_NONE/- text/html",
+        ),
+    ),
 ];
 
 /// Fills in what a row leaves open.

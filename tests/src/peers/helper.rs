@@ -29,7 +29,7 @@ impl Helper {
     /// Starts `herd ARGUMENTS`, as another user if a number is given, and waits for the line that says it is ready.
     ///
     /// # Panics
-    /// When it is not ready within a minute.
+    /// When it is not ready within three minutes.
     pub fn start(arguments: &[&str], user: Option<u32>) -> Helper {
         let mut command = match user {
             Some(user) => process::command_as(user, helper_program()),
@@ -37,7 +37,7 @@ impl Helper {
         };
         command.args(arguments).stdin(Stdio::piped());
         let mut process = Process::start(&mut command, process::directory());
-        let said = process.line(Duration::from_secs(60));
+        let said = process.line(Duration::from_secs(180));
         Helper { process, said }
     }
 
