@@ -84,6 +84,7 @@ macro_rules! suite {
                     small_chunks_arrive_in_order,
                     a_slow_reader_costs_what_the_caller_queues,
                     pooled_buffers_go_back_when_accepted,
+                    pooled_buffers_go_back_when_their_leg_is_closed,
                     half_closed_streams_still_carry_the_other_way,
                     sending_to_a_gone_peer_fails,
                     a_terminal_accepts_what_it_can,

@@ -235,13 +235,17 @@ pub fn many_legs_share_a_turn(driver: &Driver) {
         let (mut heard, mut shouted) = (false, 0);
         while !heard {
             rig.turn(Duration::from_secs(1));
+            let mut turn = 0;
             for event in std::mem::take(&mut rig.backlog) {
                 if let Outcome::Received(buffer) = event.outcome {
                     heard |= event.leg == quiet;
-                    shouted += buffer.len();
+                    turn += buffer.len();
                     rig.kernel.release(buffer);
                 }
             }
+            shouted += turn;
+            // On a ring it is the kernel that reads; all that is posted may come at once.
+            assert!(turn < 100 << 10 || !driver.name.starts_with("epoll"), "{turn} in a turn");
             assert!(shouted < 4 << 20, "the flood drowns its neighbour");
         }
     }

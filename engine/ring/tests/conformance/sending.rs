@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
-use penstock_ring::{Arrival, Chunk, Errno, Group, Outcome, Queued, Sent};
+use penstock_ring::{Arrival, Chunk, Close, Errno, Group, Leg, Outcome, Queued, Sent};
 
 use crate::Driver;
 use crate::pattern::Pattern;
@@ -83,10 +83,34 @@ pub fn a_slow_reader_costs_what_the_caller_queues(driver: &Driver) {
 
 pub fn pooled_buffers_go_back_when_accepted(driver: &Driver) {
     let mut rig = Rig::new(driver);
-    let (source, mut writer) = rig.tcp();
     let (sink, mut reader) = rig.unix();
+    queue_ten_buffers(&mut rig, sink);
+    reader.set_nonblocking(true).expect("set");
+    rig.until("an empty queue", |rig| {
+        let mut space = [0; 65_536];
+        while reader.read(&mut space).is_ok_and(|n| n > 0) {}
+        rig.kernel.queued(sink) == Queued::default()
+    });
+    rig.until("free buffers", |rig| {
+        rig.give_back();
+        rig.count("buffers_free") == rig.count("buffers_total")
+    });
+    rig.finish();
+}
+
+pub fn pooled_buffers_go_back_when_their_leg_is_closed(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (sink, _reader) = rig.unix();
+    queue_ten_buffers(&mut rig, sink);
+    rig.kernel.close(sink, Close::Normal);
+    assert_eq!(rig.kernel.queued(sink), Queued::default());
+    rig.finish();
+}
+
+/// Fills a sink whose reader doesn't read until it holds ten pooled buffers.
+fn queue_ten_buffers(rig: &mut Rig, sink: Leg) {
+    let (source, mut writer) = rig.tcp();
     rig.kernel.receive(source, Group::Record);
-    // The sink's reader doesn't read, so the queue grows until ten buffers are held.
     rig.until("ten queued buffers", |rig| {
         writer.write_all(&[5; 18_000]).expect("written");
         for event in std::mem::take(&mut rig.backlog) {
@@ -100,18 +124,9 @@ pub fn pooled_buffers_go_back_when_accepted(driver: &Driver) {
         assert!(queued.bytes <= queued.memory);
         queued.memory >= 10 * Group::Record.stride()
     });
-    rig.kernel.receive_stop(source);
+    rig.kernel.close(source, Close::Normal);
     rig.turn(Duration::ZERO);
     assert!(rig.count("buffers_free") + 10 <= rig.count("buffers_total"));
-    reader.set_nonblocking(true).expect("set");
-    rig.until("an empty queue", |rig| {
-        let mut space = [0; 65_536];
-        while reader.read(&mut space).is_ok_and(|n| n > 0) {}
-        rig.kernel.queued(sink) == Queued::default()
-    });
-    rig.give_back();
-    rig.until("free buffers", |rig| rig.count("buffers_free") == rig.count("buffers_total"));
-    rig.finish();
 }
 
 pub fn half_closed_streams_still_carry_the_other_way(driver: &Driver) {
