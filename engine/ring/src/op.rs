@@ -99,7 +99,8 @@ pub enum Stop {
 pub enum Arrival {
     /// The peer has finished sending: FIN, or a hang-up of a terminal.
     Ended,
-    /// [`Kernel::receive_stop`] took effect. Receiving can be started again.
+    /// [`Kernel::receive_stop`] took effect. Receiving can be started again. It may follow another end, one that lay
+    /// unread when the stop was asked for, and says nothing then.
     Stopped,
     /// The leg is broken.
     Failed(Errno),
@@ -214,7 +215,7 @@ pub type Waker = Arc<dyn Wake>;
 /// What waits to be sent on a leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Queued {
-    /// Bytes that wait to be accepted.
+    /// Bytes handed over that no outcome has told of yet.
     pub bytes: usize,
     /// Memory that they hold: a pooled buffer counts whole.
     pub memory: usize,
@@ -313,7 +314,7 @@ pub trait Kernel {
     fn close(&mut self, leg: Leg, how: Close);
 
     /// Hands what was asked to the kernel, waits for the first outcome, a wake-up or `until` (none: no limit), and appends
-    /// outcomes to `events`. With an `until` that has passed, it doesn't sleep.
+    /// outcomes to `events`. With an `until` that has passed, it doesn't sleep. It may return early, with nothing.
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>);
 
     /// Wakes this driver from other threads.
