@@ -1,0 +1,129 @@
+//! What a worker owes at the end of a tunnel, and to those who post to it: all bytes delivered, all commands taken.
+
+mod rig;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use penstock_core::config::HalfClose;
+use penstock_core::control::Command;
+use penstock_ring::Driver;
+
+use rig::{connect, stop};
+
+const RULES: &[&str] = &["allow to_localhost"];
+
+/// The target says much and ends; the client, which has not read it yet, goes on talking.
+fn the_last_words_arrive_although_the_listener_talks(driver: Driver) {
+    const LAST_WORDS: usize = 4 << 20;
+    let (engine, proxy, records) = rig::start(driver, RULES, HalfClose::Close);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let target = listener.local_addr().expect("bound");
+    let origin = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        stream.write_all(&vec![7; LAST_WORDS]).expect("written");
+        stream.shutdown(std::net::Shutdown::Write).expect("a socket");
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let mut stream = connect(proxy, target);
+    let mut talker = stream.try_clone().expect("a socket");
+    let talks = thread::spawn(move || {
+        while talker.write_all(b"a mouse moves").is_ok() {
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let (mut got, mut buffer) = (0, vec![0; 64 << 10]);
+    let end = loop {
+        thread::sleep(Duration::from_millis(10));
+        match stream.read(&mut buffer) {
+            Ok(0) => break None,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => break Some(e),
+        }
+    };
+    drop(stream);
+    stop(engine);
+    let _ = (talks.join(), origin.join());
+    let record = records.recv().expect("a record");
+    assert_eq!(
+        got, LAST_WORDS,
+        "{driver:?}: the tail is lost, then {end:?}; {} bytes were told as delivered ({:?})",
+        record.bytes_to_client, record.reason
+    );
+}
+
+/// More commands than one turn takes, posted while the worker is busy: none is left lying.
+fn every_command_is_taken(driver: Driver) {
+    const COMMANDS: usize = 600;
+    let (engine, ..) = rig::start(driver, RULES, HalfClose::Close);
+    let mailbox = engine.mailboxes()[0].clone();
+    let (told, heard) = channel();
+    let (begun, has_begun) = channel();
+    let busy = move |_| {
+        let _ = begun.send(());
+        thread::sleep(Duration::from_millis(300));
+    };
+    mailbox.post(Command::List { from: 0, reply: Box::new(busy) }).expect("room");
+    has_begun.recv().expect("the worker lives");
+    for number in 0..COMMANDS {
+        let told = told.clone();
+        let reply = Box::new(move |_| {
+            let _ = told.send(number);
+        });
+        mailbox.post(Command::List { from: 0, reply }).expect("room");
+    }
+    let taken = (0..COMMANDS).take_while(|_| heard.recv_timeout(Duration::from_secs(2)).is_ok());
+    let taken = taken.count();
+    stop(engine);
+    assert_eq!(taken, COMMANDS, "{driver:?}: commands lie in the mailbox while the worker sleeps");
+}
+
+#[test]
+fn last_words_on_epoll() {
+    the_last_words_arrive_although_the_listener_talks(Driver::Epoll);
+}
+
+#[test]
+fn last_words_on_uring() {
+    the_last_words_arrive_although_the_listener_talks(Driver::Uring);
+}
+
+#[test]
+fn commands_on_epoll() {
+    every_command_is_taken(Driver::Epoll);
+}
+
+#[test]
+fn commands_on_uring() {
+    every_command_is_taken(Driver::Uring);
+}
+
+/// The client has finished sending; then its connection is reset while the target is silent.
+fn a_reset_after_a_half_close_is_noticed(driver: Driver) {
+    let (engine, proxy, records) = rig::start(driver, RULES, HalfClose::Forward);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client = connect(proxy, listener.local_addr().expect("bound"));
+    let (mut target, _) = listener.accept().expect("a connection");
+    client.write_all(b"all that I have to say").expect("written");
+    client.shutdown(std::net::Shutdown::Write).expect("a socket");
+    target.read_to_end(&mut Vec::new()).expect("the half-close is passed on");
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("a socket");
+    drop(client);
+    let record = records.recv_timeout(Duration::from_secs(2));
+    stop(engine);
+    assert!(record.is_ok(), "{driver:?}: the tunnel outlives its client");
+}
+
+#[test]
+fn half_closed_reset_on_epoll() {
+    a_reset_after_a_half_close_is_noticed(Driver::Epoll);
+}
+
+#[test]
+fn half_closed_reset_on_uring() {
+    a_reset_after_a_half_close_is_noticed(Driver::Uring);
+}

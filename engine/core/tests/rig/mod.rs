@@ -1,0 +1,87 @@
+//! An engine of one worker on loopback, whose records are kept.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use penstock_core::config::{self, Config, HalfClose, IdleScope, Listener, Timeouts};
+use penstock_core::config::{ProxyProtocol, SendProxy, Service};
+use penstock_core::control::{Command, Outside, Question, Record, WallTime};
+use penstock_core::engine::{Engine, Plan, bind};
+use penstock_core::policy::{AccessLists, AddressSet, Rules};
+use penstock_ring::{Driver, Mask};
+
+/// Keeps the records.
+struct Keeper(Sender<Record>);
+
+impl Outside for Keeper {
+    fn wall_time(&self) -> WallTime {
+        WallTime::default()
+    }
+
+    fn ask(&mut self, question: Question) -> Result<(), Question> {
+        Err(question)
+    }
+
+    fn finished(&mut self, record: Record) {
+        let _ = self.0.send(record);
+    }
+}
+
+/// Starts it; its address, and where the records come.
+pub fn start(
+    driver: Driver,
+    rules: &[&str],
+    half_close: HalfClose,
+) -> (Engine, SocketAddr, Receiver<Record>) {
+    let listener = Listener {
+        name: "test".into(),
+        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        service: Service::Connect,
+        proxy_protocol: ProxyProtocol::Off,
+        proxy_from: AddressSet::default(),
+        send_proxy: SendProxy::Off,
+        rules: Rules::parse(rules, &AccessLists::new()).expect("well-formed rules"),
+        half_close,
+        idle_scope: IdleScope::Tunnel,
+        timeouts: Timeouts::default(),
+        connect_timeout_status: 503,
+        strict_target: false,
+    };
+    let config = Arc::new(Config { engine: config::Engine::default(), listeners: vec![listener] });
+    let plan = Plan {
+        config,
+        driver,
+        mask: Mask::default(),
+        workers: 1,
+        max_tunnels: 16,
+        pipes_per_worker: 8,
+    };
+    let bound = bind(plan).expect("a free port");
+    let address = bound.addresses()[0];
+    let (records, kept) = channel();
+    let engine = bound.start(&mut |_, _| Box::new(Keeper(records.clone()))).expect("a worker");
+    (engine, address, kept)
+}
+
+/// Stops it, and sees that nothing is left.
+pub fn stop(engine: Engine) {
+    let (counters, stats) = (Arc::clone(&engine.counters()[0]), Arc::clone(&engine.stats()[0]));
+    engine.mailboxes()[0].post(Command::Stop).expect("room");
+    engine.join();
+    assert_eq!((counters.sessions.get(), counters.tunnels.get()), (0, 0));
+    assert_eq!(stats.pipes_in_use.get(), 0);
+}
+
+/// A tunnel through the proxy.
+pub fn connect(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    write!(stream, "CONNECT {target} HTTP/1.1\r\n\r\n").expect("written");
+    let mut reply = [0; 39];
+    stream.read_exact(&mut reply).expect("a reply");
+    assert_eq!(&reply, b"HTTP/1.1 200 Connection established\r\n\r\n");
+    stream
+}
