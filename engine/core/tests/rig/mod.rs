@@ -31,7 +31,7 @@ impl Outside for Keeper {
 }
 
 /// Starts it; its address, and where the records come.
-pub fn start(
+pub(crate) fn start(
     driver: Driver,
     rules: &[&str],
     half_close: HalfClose,
@@ -67,7 +67,7 @@ pub fn start(
 }
 
 /// Stops it, and sees that nothing is left.
-pub fn stop(engine: Engine) {
+pub(crate) fn stop(engine: Engine) {
     let (counters, stats) = (Arc::clone(&engine.counters()[0]), Arc::clone(&engine.stats()[0]));
     engine.mailboxes()[0].post(Command::Stop).expect("room");
     engine.join();
@@ -76,7 +76,7 @@ pub fn stop(engine: Engine) {
 }
 
 /// A tunnel through the proxy.
-pub fn connect(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
+pub(crate) fn connect(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
     write!(stream, "CONNECT {target} HTTP/1.1\r\n\r\n").expect("written");
