@@ -53,7 +53,8 @@ pub fn check(run: &mut Run) {
             Cause::Exhausted => lacking,
             // The best of several addresses may have met the lack, and the last one tells its own story.
             Cause::ConnectRefused | Cause::Unreachable => lacking,
-            Cause::Drained => drained,
+            // Who was gone when the run was stopped may have left a connection behind.
+            Cause::Drained => drained || client.left.is_some(),
             Cause::PoolPinned => true,
             _ => false,
         };
@@ -64,6 +65,7 @@ pub fn check(run: &mut Run) {
         case.check_fairness(excused);
         if !exhausted {
             case.check_idleness();
+            case.check_close();
         }
         if !drained {
             case.check_refusal();
@@ -121,6 +123,16 @@ impl Case<'_> {
         }
     }
 
+    /// With `close`, the end of one side is the end of the other one's speech.
+    fn check_close(&self) {
+        let (Some(client), Some(origin)) = self.talkers() else { return };
+        let slow = client.is_slow() || origin.is_slow() || client.harmed || origin.harmed;
+        if self.listener.half_close == HalfClose::Close && !slow {
+            let late = client.got_late + origin.got_late;
+            assert!(late == 0, "{late} bytes after the end: {self:?}");
+        }
+    }
+
     /// A tunnel may only be called idle when nobody had anything to say.
     fn check_idleness(&self) {
         let (Some(client), Some(origin)) = self.talkers() else { return };
@@ -156,9 +168,8 @@ impl Case<'_> {
                     "lost: {self:?}"
                 );
             }
-            // Who goes on talking is read from for two seconds more; who is still busy reading then has lost.
-            (HalfClose::Close, Side::Client) if origin.is_slow() => {}
-            (HalfClose::Close, Side::Target) if client.is_slow() => {}
+            (HalfClose::Close, Side::Client) if outlasts(origin, client) => {}
+            (HalfClose::Close, Side::Target) if outlasts(client, origin) => {}
             (HalfClose::Close, Side::Client) => {
                 assert!(up, "lost on the way to the target: {self:?}")
             }
@@ -233,6 +244,12 @@ impl Case<'_> {
         };
         end.map(|end| &self.world.links[end.link as usize])
     }
+}
+
+/// Who goes on talking into a tunnel that ends is read from for two seconds, or a mebibyte; who has not read its own share
+/// by then has lost the rest.
+fn outlasts(talking: &Talker, other: &Talker) -> bool {
+    talking.is_slow() || talking.sent - other.got > 1 << 20
 }
 
 impl std::fmt::Debug for Case<'_> {
