@@ -62,6 +62,7 @@ enum Engine {
 
 fn main() -> ExitCode {
     abort_on_panic();
+    without_huge_pages();
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Some(Command::Check { file }) => check(file),
@@ -99,6 +100,12 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     }
     let greeting = arguments.config.is_none().then(|| banner::of(&settings));
     serve::serve(settings, mask, greeting.as_deref())
+}
+
+/// The allocator would ask for huge pages: then a thousand idle tunnels cost whole megabytes of which they use some. A
+/// kernel that refuses leaves it at that.
+fn without_huge_pages() {
+    let _ = nix::sys::prctl::set_thp_disable(true);
 }
 
 /// A worker that has lost its mind must not go on, and a service manager restarts what is gone, not what hangs.
