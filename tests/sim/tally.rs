@@ -101,6 +101,8 @@ faults! {
     PipeFailed = "pipe2 failed",
     /// A pipe was closed with bytes in it.
     PipeDestroyed = "pipe destroyed",
+    /// The bytes of a stuck pipe were taken out of it.
+    PipeTaken = "pipe taken out",
     /// A splice was made at once.
     SpliceInline = "splice at once",
     /// A splice was made later.

@@ -259,6 +259,33 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.live(source).and_then(|tenant| tenant.pipe.as_ref()).map_or(0, |pipe| pipe.level())
     }
 
+    fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>> {
+        self.refuse_closed(source, "pipe_take");
+        let group = Group::Record;
+        let spare = self.pool.free(group).saturating_sub(self.pool.total(group) / 8);
+        let mut pipe = self.live_mut(source).expect("just looked").pipe.take()?;
+        let needed = pipe.level().div_ceil(group.capacity());
+        let mut taken = None;
+        if needed > 0 && needed <= spare && !pipe.filling && !pipe.draining {
+            count(Fault::PipeTaken);
+            let mut buffers = Vec::new();
+            while pipe.level() > 0 {
+                let n = pipe.level().min(group.capacity());
+                let buffer = self.pool.fill(group, &pipe.contents()[..n]).expect("counted above");
+                self.pool.hand_over(&buffer);
+                pipe.drain(n);
+                buffers.push(buffer);
+            }
+            taken = Some(buffers);
+        }
+        self.live_mut(source).expect("just looked").pipe = Some(pipe);
+        taken
+    }
+
+    fn pipes_scarce(&self) -> bool {
+        (self.pipes.limit - self.pipes.in_use()) * 4 < self.pipes.limit
+    }
+
     fn pipe_close(&mut self, source: Leg) {
         self.refuse_closed(source, "pipe_close");
         let tenant = self.live_mut(source).expect("just looked");
@@ -294,6 +321,10 @@ impl<H: Hosts> Kernel for SimKernel<H> {
     fn is_low(&self, group: Group) -> bool {
         let (free, total) = (self.pool.free(group), self.pool.total(group));
         free < 4 || free < total / 8
+    }
+
+    fn burst(&self, group: Group) -> usize {
+        if self.is_low(group) { group.capacity() } else { 64 << 10 }
     }
 
     fn starved_since(&self) -> Option<Time> {

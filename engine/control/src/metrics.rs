@@ -58,9 +58,13 @@ impl Sheet<'_, '_> {
         let driver = &self.state.parts.driver;
         let version: Labels<'_> = &[("version", env!("CARGO_PKG_VERSION"))];
         gauge(self.family("build_info", "This program", MetricType::Gauge)?, version, 1)?;
-        let labels: Labels<'_> =
-            &[("driver", &driver.driver), ("kernel", &driver.kernel), ("masked", &driver.masked)];
-        let help = "The driver in use, and the features hidden from it";
+        let labels: Labels<'_> = &[
+            ("driver", &driver.driver),
+            ("kernel", &driver.kernel),
+            ("masked", &driver.masked),
+            ("missing", &driver.missing),
+        ];
+        let help = "The driver in use, the features hidden from it, and those that the kernel lacks";
         gauge(self.family("driver_info", help, MetricType::Gauge)?, labels, 1)?;
         let most = self.state.parts.max_tunnels as u64;
         gauge(self.family("max_tunnels", "Tunnels admitted at once", MetricType::Gauge)?, &[], most)

@@ -49,6 +49,8 @@ pub struct DriverFacts {
     pub kernel: String,
     /// Hidden features, separated by commas.
     pub masked: String,
+    /// Features that the kernel lacks, separated by commas.
+    pub missing: String,
 }
 
 /// What the resolver counts.
@@ -145,6 +147,7 @@ pub(crate) mod testing {
                 driver: "epoll".to_owned(),
                 kernel: "6.1".to_owned(),
                 masked: "uring".to_owned(),
+                missing: "ring-message".to_owned(),
             },
             max_tunnels: 10,
             messages_dropped: Dropped::none(),

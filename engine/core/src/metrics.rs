@@ -66,6 +66,8 @@ pub struct Counters {
     pub quiesce: [Count; 2],
     /// Promotions given up because there was no pipe.
     pub splice_refused: Count,
+    /// Stuck directions that gave their pipe back because pipes were scarce.
+    pub pipes_relieved: Count,
     /// Answers that came for a session that was gone or did not wait.
     pub answers_stale: Count,
     /// Outcomes of sessions that were gone.
@@ -94,6 +96,7 @@ impl Default for Counters {
             switches: Default::default(),
             quiesce: Default::default(),
             splice_refused: Count::default(),
+            pipes_relieved: Count::default(),
             answers_stale: Count::default(),
             outcomes_stale: Count::default(),
             questions_refused: Count::default(),

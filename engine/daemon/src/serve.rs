@@ -15,7 +15,7 @@ use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, m
 use penstock_core::config::Config;
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
 use penstock_core::ring::probe::{Facts, probe};
-use penstock_core::ring::{Driver, Mask};
+use penstock_core::ring::{Driver, Feature, Mask};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -140,11 +140,14 @@ fn driver_facts(facts: &Facts) -> DriverFacts {
         Driver::Uring => "uring",
         Driver::Epoll => "epoll",
     };
-    let masked: Vec<&str> = facts.hidden.iter().map(|feature| feature.name()).collect();
+    let names = |features: &[Feature]| {
+        features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(",")
+    };
     DriverFacts {
         driver: driver.to_owned(),
         kernel: facts.kernel.clone(),
-        masked: masked.join(","),
+        masked: names(&facts.hidden),
+        missing: names(&facts.missing),
     }
 }
 

@@ -3,9 +3,11 @@
 //! A [`Buffer`] is a handle: who holds it may read it through the pool, must give it back, and can't copy it. The
 //! pool hands out the most recently returned buffer first, so that memory touched is memory in use, not memory owned.
 
+use std::os::fd::BorrowedFd;
 use std::os::raw::c_void;
 use std::ptr::NonNull;
 
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Free bytes in front of what was received: room for a WebSocket or TLS header.
@@ -160,7 +162,7 @@ impl Pool {
     ///
     /// # Errors
     /// The errno of mmap(2).
-    pub fn new(sizes: PoolSizes) -> Result<Pool, nix::errno::Errno> {
+    pub fn new(sizes: PoolSizes) -> Result<Pool, Errno> {
         let mut offset = 0;
         let groups = Group::ALL.map(|group| {
             let total = sizes.count(group);
@@ -207,6 +209,18 @@ impl Pool {
         assert!(index < place.total, "no such buffer");
         // SAFETY: within the mapping by the assertion above and the way `new` lays groups out.
         unsafe { self.base.add(place.offset + index as usize * group.stride() + HEADROOM) }
+    }
+
+    /// Reads from a descriptor with read(2) into buffer `index`, which the caller has taken.
+    ///
+    /// # Errors
+    /// Of read(2).
+    pub fn fill(&mut self, from: BorrowedFd<'_>, group: Group, index: u32) -> Result<usize, Errno> {
+        let to = self.writable(group, index);
+        // SAFETY: the pool keeps `capacity` bytes at `to` mapped, and the caller, who has taken buffer `index` from the free
+        // list, is the only one to use them. The slice ends with this call.
+        let slice = unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), group.capacity()) };
+        nix::unistd::read(from, slice)
     }
 
     /// The bytes of a filled buffer.

@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use self::held::{Bits, Held, Role};
+use self::turn::TURN_BYTES;
 use self::wake::Bell;
 use crate::buffers::{Buffer, Group, Pool};
 use crate::op::{
@@ -25,7 +26,7 @@ use crate::op::{
     Waker,
 };
 use crate::options::{Options, SocketOptions};
-use crate::pipes::Pipes;
+use crate::pipes::{Pipes, take_out};
 use crate::sockets::{self, Kind};
 use crate::splice;
 use crate::stats::Stats;
@@ -140,6 +141,8 @@ impl Epoll {
             None => EpollTimeout::NONE,
             Some(until) => milliseconds(until.since(self.refresh())),
         };
+        // Who looks while we sleep sees what the last turn gave back.
+        self.gauge_buffers();
         let mut edges = std::mem::take(&mut self.edges);
         // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
         let count = self.epoll.wait(&mut edges, timeout).unwrap_or(0);
@@ -344,6 +347,15 @@ impl Kernel for Epoll {
         result
     }
 
+    fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>> {
+        let pipe = self.legs.get_mut(source)?.pipe.as_mut()?;
+        take_out(pipe, &mut self.pool)
+    }
+
+    fn pipes_scarce(&self) -> bool {
+        self.pipes.scarce()
+    }
+
     fn pipe_level(&self, source: Leg) -> usize {
         self.legs.get(source).and_then(|held| held.pipe.as_ref()).map_or(0, |pipe| pipe.level())
     }
@@ -404,6 +416,10 @@ impl Kernel for Epoll {
     fn is_low(&self, group: Group) -> bool {
         let (free, total) = (self.pool.free(group), self.pool.total(group) as usize);
         free < (total / 8).max(4)
+    }
+
+    fn burst(&self, group: Group) -> usize {
+        if self.is_low(group) { group.capacity() } else { TURN_BYTES }
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -304,6 +304,13 @@ pub trait Kernel {
     /// Bytes in the pipe of `source`; the pipe's nominal size is no bound on it.
     fn pipe_level(&self, source: Leg) -> usize;
 
+    /// Takes all bytes out of the pipe of `source` into pool buffers, in order, so that the pipe can be given back although
+    /// its sink is stuck. None, with nothing taken: it is empty, or the ring uses it, or the pool can't spare the buffers.
+    fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>>;
+
+    /// Whether less than a quarter of the pipe pool is left, so that who is stuck should give its pipe back.
+    fn pipes_scarce(&self) -> bool;
+
     /// Gives the pipe of `source` back. A pipe that isn't empty, or that the ring still uses, is destroyed instead of reused.
     fn pipe_close(&mut self, source: Leg);
 
@@ -322,6 +329,9 @@ pub trait Kernel {
 
     /// Whether the pool of `group` is so low that each direction should hold one buffer only.
     fn is_low(&self, group: Group) -> bool;
+
+    /// How many bytes one leg can receive in one turn, in bytes: a buffer of `group`, or more where many can be filled.
+    fn burst(&self, group: Group) -> usize;
 
     /// Since when some leg waits for a buffer, if one does.
     fn starved_since(&self) -> Option<Time>;

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
+use crate::buffers::{Buffer, Group, Pool};
 use crate::op::{NoPipe, Time};
 use crate::options::{Feature, Options, SpliceMode};
 use crate::stats::Stats;
@@ -54,6 +55,32 @@ impl Pipe {
     pub fn drained(&mut self, n: usize) {
         self.level = self.level.checked_sub(n).expect("more came out of a pipe than went in");
     }
+}
+
+/// Takes everything out of a pipe into record buffers. None, with nothing taken: it is empty, or the pool would not keep an
+/// eighth of its record buffers.
+pub fn take_out(pipe: &mut Pipe, pool: &mut Pool) -> Option<Vec<Buffer>> {
+    let group = Group::Record;
+    let needed = pipe.level.div_ceil(group.capacity());
+    if needed == 0 || pool.free(group) < needed + (pool.total(group) as usize / 8) {
+        return None;
+    }
+    let mut buffers = Vec::with_capacity(needed);
+    // A pipe's bytes are all there: every read but the last fills its buffer.
+    while let Some(index) = (pipe.level > 0).then(|| pool.take(group)).flatten() {
+        match pool.fill(pipe.read.as_fd(), group, index) {
+            Ok(n @ 1..) => {
+                pipe.drained(n);
+                buffers.push(Buffer::filled(group, index, n));
+            }
+            result => {
+                pool.put(group, index);
+                debug_assert!(false, "{} bytes of a pipe can't be read: {result:?}", pipe.level);
+                break;
+            }
+        }
+    }
+    Some(buffers)
 }
 
 /// The pool.
@@ -114,6 +141,12 @@ impl Pipes {
         self.stats.pipes_in_use.sub(1);
         self.stats.pipes.set(self.alive as u64);
         self.stats.pipe_destroyed.add(1);
+    }
+
+    /// Whether less than a quarter of the pool is left.
+    pub fn scarce(&self) -> bool {
+        let in_use = self.alive - self.idle.len();
+        (self.limit - in_use) * 4 < self.limit
     }
 
     fn make(&mut self, now: Time) -> Result<Pipe, NoPipe> {

@@ -64,7 +64,10 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
         (r#"penstock_quiesce_total{worker="1",state="quiet"}"#, 2.0),
         (r#"penstock_ring_pipes{worker="1"}"#, 4.0),
         (r#"penstock_ring_pipe_quota_total{worker="1"}"#, 5.0),
-        (r#"penstock_driver_info{driver="epoll",kernel="6.1",masked="uring"}"#, 1.0),
+        (
+            r#"penstock_driver_info{driver="epoll",kernel="6.1",masked="uring",missing="ring-message"}"#,
+            1.0,
+        ),
         (r#"penstock_log_dropped_total{log="access"}"#, 0.0),
         (r#"penstock_resolver_cache_hits_total"#, 0.0),
         (r#"penstock_max_tunnels"#, 10.0),

@@ -3,7 +3,7 @@
 //! Backpressure is not reading: a direction whose sink holds its limit of pool memory stops receiving, and goes on
 //! when half of it has drained.
 
-use penstock_ring::{Buffer, Kernel, Sent, Stop};
+use penstock_ring::{Buffer, Chunk, Kernel, Sent, Stop};
 
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
@@ -23,18 +23,29 @@ impl Relay {
             return self.dropped(length, turn);
         }
         direction.moved_at = turn.now;
-        direction.pace.received(turn.number, length);
+        let burst = turn.kernel.burst(direction.group);
+        direction.pace.received(turn.number, turn.now, length, burst);
         let plain = self.layers[way as usize].decode(buffer);
         let chunk = self.layers[way.back() as usize].encode(plain);
+        self.pass_on(way, chunk, length, turn)?;
+        self.pause_if_full(way, turn);
+        self.promote_if_bulk(way, turn)
+    }
+
+    /// Hands payload to the sink.
+    pub(super) fn pass_on<K: Kernel>(
+        &mut self,
+        way: Way,
+        chunk: Chunk,
+        length: usize,
+        turn: &mut Turn<K>,
+    ) -> Step {
         match turn.kernel.send(self.sink(way), chunk) {
             Sent::Done => self.account(way, length, turn),
-            Sent::Queued => {
-                self.ways[way].owed += length as u32;
-                self.pause_if_full(way, turn);
-            }
+            Sent::Queued => self.ways[way].owed += length as u32,
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
-        self.promote_if_bulk(way, turn)
+        Step::Continue(())
     }
 
     /// The sink has accepted so many more of the queued bytes.

@@ -9,6 +9,7 @@ mod direction;
 mod ending;
 mod pace;
 mod quiesce;
+mod relieve;
 mod splice;
 
 use bytes::Bytes;
@@ -93,12 +94,7 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         let length = bytes.len();
-        match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes.into())) {
-            Sent::Done => self.account(way, length, turn),
-            Sent::Queued => self.ways[way].owed += length as u32,
-            Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
-        }
-        Step::Continue(())
+        self.pass_on(way, Chunk::Bytes(bytes.into()), length, turn)
     }
 
     /// Starts both directions. `receiving` and `ended` say how the client's leg was left by the prelude.
@@ -184,9 +180,11 @@ impl Relay {
         for way in Way::BOTH {
             if self.ways[way].quiet_at().is_some_and(|at| at <= turn.now) {
                 self.ways[way].checked_at = turn.now;
-                // A full pipe before a slow sink isn't quiet.
+                // A full pipe before a slow sink isn't quiet, but stuck.
                 if turn.kernel.pipe_level(self.source(way)) == 0 {
                     self.quiesce(way, Goal::Copy, turn)?;
+                } else {
+                    self.relieve(way, turn)?;
                 }
             }
         }

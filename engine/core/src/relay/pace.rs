@@ -3,10 +3,16 @@
 //! What counts is the amount per turn, since that is what splicing saves copying of, and what a splice's extra system
 //! calls are paid from. A conversation of 16 KiB messages never looks like bulk, however fast it is.
 
-/// A turn that brought so much is a bulk turn.
+use std::time::Duration;
+
+use penstock_ring::Time;
+
+/// A turn that brought so much, or all that it could, is a bulk turn.
 const BULK: u32 = 32 << 10;
-/// A turn that brought less ends a run of bulk turns.
-const SMALL: u32 = 8 << 10;
+/// A turn that brought less than this part of that ends a run of bulk turns.
+const SMALL: u32 = 4;
+/// So does a longer silence: who is read from now and then is no bulk, however much it is each time.
+const GAP: Duration = Duration::from_millis(50);
 /// So many bulk turns, with no small one between them, make a bulk direction.
 const BULK_TURNS: u8 = 4;
 /// A splice turn that moved less was not worth its system calls.
@@ -18,21 +24,24 @@ const THIN_TURNS: u8 = 16;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Pace {
     turn: u32,
+    /// The time of that turn.
+    at: Time,
     bytes: u32,
     bulk: u8,
     thin: u8,
 }
 
 impl Pace {
-    /// So many bytes were received in this turn.
-    pub(super) fn received(&mut self, turn: u32, bytes: usize) {
+    /// So many bytes were received in this turn, of `burst` that a turn can bring.
+    pub(super) fn received(&mut self, turn: u32, now: Time, bytes: usize, burst: usize) {
         if turn != self.turn {
-            match self.bytes {
-                BULK.. => self.bulk = self.bulk.saturating_add(1),
-                SMALL.. => {}
-                _ => self.bulk = 0,
+            let bulk = BULK.min(burst as u32);
+            if now.since(self.at) > GAP || self.bytes < bulk / SMALL {
+                self.bulk = 0;
+            } else if self.bytes >= bulk {
+                self.bulk = self.bulk.saturating_add(1);
             }
-            (self.turn, self.bytes) = (turn, 0);
+            (self.turn, self.at, self.bytes) = (turn, now, 0);
         }
         self.bytes = self.bytes.saturating_add(bytes as u32);
     }
@@ -58,7 +67,7 @@ impl Pace {
 
     /// Begins anew, after a change of mover.
     pub(super) fn reset(&mut self) {
-        *self = Pace { turn: self.turn, ..Pace::default() };
+        *self = Pace { turn: self.turn, at: self.at, ..Pace::default() };
     }
 }
 
@@ -66,21 +75,39 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn after(turns: &[usize]) -> Pace {
+    /// The pace after turns that brought so many bytes, a millisecond apart.
+    fn after(turns: &[usize], burst: usize) -> Pace {
         let mut pace = Pace::default();
-        for (turn, bytes) in turns.iter().enumerate() {
-            pace.received(turn as u32 + 1, bytes / 2);
-            pace.received(turn as u32 + 1, bytes - bytes / 2);
+        for (turn, bytes) in (1..).zip(turns) {
+            let now = Time(u64::from(turn) * 1_000_000);
+            pace.received(turn, now, bytes / 2, burst);
+            pace.received(turn, now, bytes - bytes / 2, burst);
         }
         pace
     }
 
     #[test]
     fn bulk_needs_several_full_turns_and_no_small_one() {
-        assert!(after(&[65536, 65536, 65536, 65536, 1]).is_bulk());
-        assert!(after(&[65536, 65536, 16384, 65536, 65536, 1]).is_bulk());
-        assert!(!after(&[65536, 65536, 65536, 64, 65536, 1]).is_bulk());
-        assert!(!after(&[16384; 100]).is_bulk());
+        const BURST: usize = 64 << 10;
+        assert!(after(&[65536, 65536, 65536, 65536, 1], BURST).is_bulk());
+        assert!(after(&[65536, 65536, 16384, 65536, 65536, 1], BURST).is_bulk());
+        assert!(!after(&[65536, 65536, 65536, 64, 65536, 1], BURST).is_bulk());
+        assert!(!after(&[16384; 100], BURST).is_bulk());
+    }
+
+    #[test]
+    fn a_turn_that_brings_all_it_can_is_full() {
+        assert!(after(&[4096; 6], 4096).is_bulk());
+        assert!(!after(&[4096, 4096, 4096, 64, 4096, 1], 4096).is_bulk());
+    }
+
+    #[test]
+    fn now_and_then_is_no_bulk() {
+        let mut pace = Pace::default();
+        for turn in 1..20 {
+            pace.received(turn, Time(u64::from(turn) * 60_000_000), 65536, 65536);
+        }
+        assert!(!pace.is_bulk());
     }
 
     #[test]

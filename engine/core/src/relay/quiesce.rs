@@ -12,7 +12,7 @@ use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
 /// After a promotion that found no pipe, the next one waits so long.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// Begins the way to `goal`. A direction that can't go there stays as it is.
@@ -80,9 +80,13 @@ impl Relay {
             self.listen(way, turn);
         }
         if was_spliced || goal == Goal::Splice {
-            self.ways[way].switches += 1;
-            turn.counters.switches[usize::from(goal == Goal::Splice)].add(1);
+            self.note_switch(way, goal == Goal::Splice, turn);
         }
+    }
+
+    pub(super) fn note_switch<K: Kernel>(&mut self, way: Way, to_splice: bool, turn: &Turn<K>) {
+        self.ways[way].switches += 1;
+        turn.counters.switches[usize::from(to_splice)].add(1);
     }
 
     fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {

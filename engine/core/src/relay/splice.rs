@@ -14,6 +14,10 @@ use crate::turn::{Step, Turn};
 /// Bytes that one direction may move in one turn, so that a flood does not starve its neighbours.
 const BUDGET: usize = 256 << 10;
 
+/// Bytes that go into an empty pipe at once, so that a sink that gets stuck leaves no more behind than a direction may
+/// hold of the pool for a while.
+const CHUNK: usize = 128 << 10;
+
 const IN: usize = 0;
 const OUT: usize = 1;
 
@@ -41,7 +45,7 @@ impl Relay {
             let result = if out {
                 turn.kernel.splice_out(self.source(way), self.sink(way))
             } else {
-                turn.kernel.splice_in(self.source(way), BUDGET)
+                turn.kernel.splice_in(self.source(way), CHUNK)
             };
             match self.took(way, out, result, turn)? {
                 Some(bytes) => moved += if out { bytes } else { 0 },

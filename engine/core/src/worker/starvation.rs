@@ -11,7 +11,7 @@ use super::Worker;
 use crate::close::{Cause, CloseReason, Side};
 
 /// How long a receiver may wait for a buffer before somebody has to go.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks; each one walks the table of sessions.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// Slots looked at in one go.

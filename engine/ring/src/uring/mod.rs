@@ -33,7 +33,7 @@ use std::sync::Arc;
 use io_uring::{cqueue, opcode, squeue};
 use nix::errno::Errno;
 
-use self::provided::Provided;
+use self::provided::{POSTED_MIN, Provided};
 use self::ring::{Ring, Sizes};
 use self::tag::{Operation, Tag};
 use self::tenant::Tenant;
@@ -262,6 +262,14 @@ impl Kernel for Uring {
         self.drain_pipe(source, sink)
     }
 
+    fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>> {
+        self.take_from_pipe(source)
+    }
+
+    fn pipes_scarce(&self) -> bool {
+        self.pipes.scarce()
+    }
+
     fn pipe_level(&self, source: Leg) -> usize {
         let conduit = self.open(source).and_then(|tenant| tenant.conduit.as_ref());
         conduit.filter(|conduit| !conduit.abandoned).map_or(0, |conduit| conduit.pipe.level())
@@ -305,6 +313,11 @@ impl Kernel for Uring {
     fn is_low(&self, group: Group) -> bool {
         let free = self.free_buffers(group);
         free < 4 || free < self.pool.total(group) as usize / 8
+    }
+
+    fn burst(&self, group: Group) -> usize {
+        let once = self.is_low(group) || self.options.mask.hides(Feature::MultishotReceive);
+        if once { group.capacity() } else { POSTED_MIN }
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -11,8 +11,10 @@ use nix::errno::Errno;
 use super::Uring;
 use super::tag::Operation;
 use super::tenant::{Conduit, Tenant};
+use crate::buffers::Buffer;
 use crate::op::{Event, Leg, NoPipe, Outcome, Splice};
 use crate::options::SpliceMode;
+use crate::pipes::take_out;
 use crate::splice;
 
 impl Uring {
@@ -86,6 +88,15 @@ impl Uring {
             return self.start_splice(source, Operation::SpliceOut, pipe, Fd(to), limit);
         }
         self.drain_inline(source, sink)
+    }
+
+    /// Everything in the pipe, in pool buffers, unless the ring uses it.
+    pub(super) fn take_from_pipe(&mut self, source: Leg) -> Option<Vec<Buffer>> {
+        let (_, conduit) = self.legs.get_mut(source).and_then(conduit)?;
+        if conduit.is_in_use() {
+            return None;
+        }
+        take_out(&mut conduit.pipe, &mut self.pool)
     }
 
     fn drain_inline(&mut self, source: Leg, sink: Leg) -> Splice {

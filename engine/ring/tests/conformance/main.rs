@@ -97,6 +97,7 @@ macro_rules! suite {
                 ],
                 splicing: [
                     a_spliced_stream_is_exact,
+                    a_stuck_pipe_is_taken_out,
                     the_pipe_pool_is_bounded,
                     a_pipe_with_bytes_is_destroyed,
                     a_used_up_quota_means_copy,

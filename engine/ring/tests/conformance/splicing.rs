@@ -6,7 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use nix::unistd::{Uid, geteuid, setresuid};
-use penstock_ring::{Feature, Group, Interest, Leg, NoPipe, Options, Outcome, Splice, SpliceMode};
+use penstock_ring::{
+    Buffer, Chunk, Errno, Feature, Group, Interest, Leg, NoPipe, Options, Outcome, Sent, Splice,
+    SpliceMode,
+};
 
 use crate::Driver;
 use crate::alone::alone;
@@ -246,4 +249,62 @@ pub fn a_broken_sink_is_told_apart_from_a_full_one(driver: &Driver) {
     thread::sleep(Duration::from_millis(10));
     assert!(matches!(splice_out(&mut rig, source, sink), Splice::Failed(_)));
     rig.finish();
+}
+
+/// A sink that does not read leaves bytes in the pipe; taken out and queued, they come first, and nothing is missing.
+pub fn a_stuck_pipe_is_taken_out(driver: &Driver) {
+    if !driver.splices() || driver.splice == SpliceMode::Ring {
+        return;
+    }
+    let mut rig = Rig::new(driver);
+    let (source, mut writer) = rig.tcp();
+    let (sink, reader) = rig.tcp();
+    let writer = thread::spawn(move || {
+        let mut sent = 0;
+        writer.set_write_timeout(Some(Duration::from_millis(300))).expect("a socket");
+        while let Ok(n @ 1..) = writer.write(&[9; 4096]) {
+            sent += n;
+        }
+        sent
+    });
+    rig.kernel.watch(source, Interest::Readable, true);
+    rig.kernel.pipe_open(source).expect("a pipe");
+    assert!(rig.kernel.pipe_take(source).is_none(), "an empty pipe has nothing to take");
+    let mut moved = 0;
+    // Ends when neither side moves: the socket buffers are bounded.
+    loop {
+        let filled = rig.kernel.splice_in(source, 64 << 10);
+        match rig.kernel.splice_out(source, sink) {
+            Splice::Moved(n) => moved += n,
+            Splice::Blocked if rig.kernel.pipe_level(source) > 0 => break,
+            _ if filled == Splice::Blocked => ready(&mut rig, source),
+            _ => {}
+        }
+    }
+    let level = rig.kernel.pipe_level(source);
+    let buffers = rig.kernel.pipe_take(source).expect("the pool is free");
+    assert_eq!(buffers.iter().map(Buffer::len).sum::<usize>(), level);
+    assert!(buffers.iter().all(|buffer| buffer.group() == Group::Record));
+    assert_eq!(rig.kernel.pipe_level(source), 0);
+    rig.kernel.pipe_close(source);
+    assert_eq!(rig.kernel.stats().pipe_destroyed.get(), 0, "an empty pipe is kept");
+    for buffer in buffers {
+        let sent = rig.kernel.send(sink, Chunk::Pool(buffer));
+        assert_ne!(sent, Sent::Failed(Errno::EPIPE));
+    }
+    let reader = thread::spawn(move || {
+        let (mut reader, mut got) = (reader, 0);
+        let mut bytes = vec![0; 1 << 20];
+        reader.set_read_timeout(Some(Duration::from_secs(1))).expect("a socket");
+        while let Ok(n @ 1..) = std::io::Read::read(&mut reader, &mut bytes) {
+            assert!(bytes[..n].iter().all(|byte| *byte == 9));
+            got += n;
+        }
+        got
+    });
+    while rig.kernel.queued(sink).bytes > 0 {
+        rig.turn(Duration::from_millis(10));
+    }
+    assert_eq!(reader.join().expect("read"), moved + level);
+    assert!(writer.join().expect("written") >= moved + level);
 }
