@@ -60,6 +60,12 @@ impl Metrics {
         values
     }
 
+    /// Whether there is a sample of that name that carries these labels.
+    pub fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let mut of_name = self.samples.iter().filter(|s| s.name == name);
+        of_name.any(|s| labels.iter().all(|label| s.carries(*label)))
+    }
+
     /// How often something ended for a reason with these labels. Such a reason has no sample before it first occurs.
     pub fn closed(&self, labels: &[(&str, &str)]) -> f64 {
         let ends = self.samples.iter().filter(|s| s.name == names::CLOSED);

@@ -1,6 +1,7 @@
 //! The daemon's metrics as the tests know them: one place to change when a name changes.
 
-/// One sample of value 1; its labels `driver` and `masked` say what is in use and what is hidden from it.
+/// One sample of value 1; its labels `driver`, `masked` and `missing` say what is in use, what is hidden from it, and what
+/// the kernel lacks.
 pub const DRIVER: &str = "penstock_driver_info";
 /// Connections alive, in whatever phase.
 pub const SESSIONS_OPEN: &str = "penstock_sessions_open";

@@ -64,7 +64,8 @@ impl Sheet<'_, '_> {
             ("masked", &driver.masked),
             ("missing", &driver.missing),
         ];
-        let help = "The driver in use, the features hidden from it, and those that the kernel lacks";
+        let help =
+            "The driver in use, the features hidden from it, and those that the kernel lacks";
         gauge(self.family("driver_info", help, MetricType::Gauge)?, labels, 1)?;
         let most = self.state.parts.max_tunnels as u64;
         gauge(self.family("max_tunnels", "Tunnels admitted at once", MetricType::Gauge)?, &[], most)
