@@ -1,3 +1,5 @@
+//! The CONNECT head under libFuzzer.
+
 #![no_main]
 
 #[path = "../bodies.rs"]

@@ -1,3 +1,5 @@
+//! The PROXY header under libFuzzer.
+
 #![no_main]
 
 #[path = "../bodies.rs"]

@@ -1,3 +1,5 @@
+//! Rules and lists as operators write them, and as Squid reads them; lists against a plain search.
+
 use super::*;
 use penstock_proto::http::Target;
 use proptest::prelude::*;

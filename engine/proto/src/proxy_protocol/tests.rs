@@ -1,3 +1,5 @@
+//! Headers of both versions as proxies send them, well or badly, in any pieces.
+
 use super::*;
 use crate::Progress::{self, Done, Wait};
 use crate::testing::{Fed, any_split, feed};

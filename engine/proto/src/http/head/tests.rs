@@ -1,3 +1,5 @@
+//! Heads as clients send them, well or badly, in any pieces.
+
 use super::*;
 use crate::http::{Host, TARGET_LIMIT, TargetError};
 use crate::testing::{Fed, any_split, feed};
