@@ -140,7 +140,9 @@ impl Sheet<'_, '_> {
         each(&mut family, workers, &[("kind", "answer")], |c| &c.answers_stale)?;
         each(&mut family, workers, &[("kind", "outcome")], |c| &c.outcomes_stale)?;
         let help = "Promotions to splice given up for want of a pipe";
-        self.counters("splice_refused", help, |c| &c.splice_refused)
+        self.counters("splice_refused", help, |c| &c.splice_refused)?;
+        let help = "Stuck directions that gave their pipe back because pipes were scarce";
+        self.counters("pipes_relieved", help, |c| &c.pipes_relieved)
     }
 
     fn setup(&mut self) -> fmt::Result {
