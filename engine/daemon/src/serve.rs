@@ -66,7 +66,11 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
         .run(parts, admin_listener, |handle| supervise::until_ended(handle, drain_timeout, ended))
         .and_then(|result| result)
         .map_err(|e| Failure::System("can't watch for signals", e))?;
-    access_log.flush(LAST_LINES);
+    let is_complete = access_log.flush(LAST_LINES);
+    let lost = access_log.dropped();
+    if lost > 0 || !is_complete {
+        tracing::warn!(lost, is_complete, "the access log lacks lines of connections that ended");
+    }
     drop(guard);
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use penstock_core::control::Record;
 
@@ -24,7 +24,7 @@ use writer::Writer;
 /// Records that may wait to be written.
 const QUEUE: usize = 8192;
 /// How long further records are waited for once there is one. While it waits, handing over a record wakes nobody, which
-/// would cost a short connection more than its line.
+/// would cost a short connection more than its line. Not done while a full batch may have left some in the queue.
 const GATHER: Duration = Duration::from_millis(10);
 /// Bytes gathered before they are written, if more records wait.
 const BATCH: usize = 64 << 10;
@@ -120,11 +120,21 @@ impl Sender {
         self.shared.dropped.load(Relaxed)
     }
 
-    /// Waits until everything handed over so far is written, but not longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    /// Waits until everything handed over so far is written or lost, but not longer than `limit`; whether it came to that.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Message::Finish(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
+        let mut message = Message::Finish(done);
+        loop {
+            match self.queue.try_send(message) {
+                Ok(()) => {
+                    let left = end.saturating_duration_since(Instant::now());
+                    return written.recv_timeout(left).is_ok();
+                }
+                Err(TrySendError::Full(back)) if Instant::now() < end => message = back,
+                Err(_) => return false,
+            }
+            thread::sleep(GATHER);
         }
     }
 }
@@ -137,8 +147,9 @@ impl fmt::Debug for Sender {
 
 fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format: &Format) {
     let mut lines = Vec::new();
+    let mut is_behind = false;
     while let Ok(first) = records.recv() {
-        if matches!(first, Message::Record(..)) {
+        if !is_behind && matches!(first, Message::Record(..)) {
             thread::sleep(GATHER);
         }
         let mut finished = Vec::new();
@@ -152,7 +163,8 @@ fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format:
                 Message::Look => {}
                 Message::Finish(done) => finished.push(done),
             }
-            next = if lines.len() < BATCH { records.try_recv().ok() } else { None };
+            is_behind = lines.len() >= BATCH;
+            next = if is_behind { None } else { records.try_recv().ok() };
         }
         if let Some(writer) = &mut writer {
             writer.write(&lines);

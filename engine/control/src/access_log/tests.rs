@@ -1,7 +1,7 @@
 //! The log's thread with real files.
 
 use std::fs;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
 use penstock_core::control::SessionId;
@@ -85,10 +85,30 @@ fn a_reader_that_does_not_read_holds_up_nobody() {
     for slot in 0..50_000 {
         log.record(record(slot), UNIX_EPOCH);
     }
-    log.flush(Duration::from_millis(50));
+    assert!(!log.flush(Duration::from_millis(50)), "the queue is full");
     assert!(begun.elapsed() < LIMIT);
     assert!(log.dropped() > 0, "the pipe and the queue together hold far fewer");
-    drop(reader);
+    thread::spawn(move || io::copy(&mut &reader, &mut io::sink()));
+    assert!(log.flush(LIMIT), "room for the request came late");
+}
+
+#[test]
+fn a_thread_that_is_behind_does_not_wait_for_more() {
+    let run = || {
+        let (log, records) = Sender::new();
+        for slot in 0..QUEUE as u32 {
+            log.record(record(slot), UNIX_EPOCH);
+        }
+        drop(log);
+        let begun = Instant::now();
+        keep_writing(&records, None, &Format::Json([].into()));
+        begun.elapsed()
+    };
+    let mut line = Vec::new();
+    Format::Json([].into()).write(&record(0), UNIX_EPOCH, &mut line);
+    let batches = (QUEUE * line.len() / BATCH) as u32;
+    let fastest = (0..3).map(|_| run()).min().expect("three runs");
+    assert!(batches > 30 && fastest < batches * GATHER / 2, "{batches} batches in {fastest:?}");
 }
 
 #[test]
