@@ -79,7 +79,8 @@ struct Shared {
 /// Opens the log and starts its thread. No destination: records are only described to the main log, at level debug.
 ///
 /// # Errors
-/// When the file can't be opened for appending, or no thread can be started.
+/// When the file can't be opened for appending, when it is a pipe that nobody reads (ENXIO), or when no thread can be
+/// started.
 pub fn start(destination: Option<&Path>, format: Format) -> io::Result<Sender> {
     let (sender, records) = Sender::new();
     let writer = destination.map(|path| Writer::open(path, sender.shared.clone())).transpose()?;

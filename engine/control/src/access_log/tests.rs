@@ -3,6 +3,9 @@
 use std::fs;
 use std::time::UNIX_EPOCH;
 
+use nix::errno::Errno;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
 use penstock_core::control::SessionId;
 
@@ -76,8 +79,9 @@ fn a_full_disk_counts_what_is_lost() {
 fn a_reader_that_does_not_read_holds_up_nobody() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&path).status().expect("coreutils");
-    assert!(made.success());
+    mkfifo(&path, Mode::S_IRWXU).expect("our directory");
+    let error = start(Some(&path), Format::Squid).expect_err("nobody reads");
+    assert_eq!(error.raw_os_error(), Some(Errno::ENXIO as i32));
     // Read and write, so that opening the other end does not wait.
     let reader = fs::OpenOptions::new().read(true).write(true).open(&path).expect("fifo");
     let log = start(Some(&path), Format::Squid).expect("the pipe has a reader");

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::Shared;
 
@@ -77,8 +80,14 @@ impl Writer {
     }
 }
 
+/// Opening does not wait for the reader of a pipe: without one it fails. Writing waits for the reader that there is.
 fn append_to(path: &Path) -> io::Result<File> {
-    File::options().append(true).create(true).open(path)
+    let without_waiting = OFlag::O_NONBLOCK.bits();
+    let file =
+        File::options().append(true).create(true).custom_flags(without_waiting).open(path)?;
+    let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+    fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(file)
 }
 
 #[derive(Debug)]
