@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+/// Clients that each worker may be turning away at the same time.
+const TURNED_AWAY: usize = 64;
+
 /// What the number of tunnels follows from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Descriptors {
     /// What the process may have open: `RLIMIT_NOFILE`.
     pub limit: u64,
-    /// Kept for everything that is neither tunnel nor pipe: listeners, rings, logs, the admin server, look-ups.
+    /// Kept for everything that is neither tunnel nor pipe: listeners, rings, logs, the admin server, look-ups, and
+    /// clients that are told that there is no room.
     pub reserve: u64,
     /// Number of workers.
     pub workers: usize,
@@ -27,11 +31,11 @@ pub struct TooMany {
 }
 
 impl Descriptors {
-    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve that grows
-    /// with workers and listening addresses.
+    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, and 72
+    /// and the number of listening addresses for each worker.
     pub fn divide(limit: u64, workers: usize, addresses: usize) -> Descriptors {
         let share = limit / 8 / (2 * workers.max(1) as u64);
-        let reserve = 96 + (workers * (8 + addresses)) as u64;
+        let reserve = 96 + (workers * (8 + TURNED_AWAY + addresses)) as u64;
         Descriptors { limit, reserve, workers, pipes_per_worker: share.clamp(4, 64) as usize }
     }
 
@@ -86,29 +90,29 @@ mod tests {
     use super::*;
 
     const TWENTY_THOUSAND: Descriptors =
-        Descriptors { limit: 20_000, reserve: 116, workers: 2, pipes_per_worker: 64 };
+        Descriptors { limit: 20_000, reserve: 244, workers: 2, pipes_per_worker: 64 };
 
     #[test]
     fn a_tunnel_needs_two_descriptors_of_what_is_left() {
         assert_eq!(Descriptors::divide(20_000, 2, 2), TWENTY_THOUSAND);
-        assert_eq!(TWENTY_THOUSAND.max_tunnels(None), Ok((20_000 - 116 - 256) / 2));
-        assert_eq!(TWENTY_THOUSAND.max_tunnels(Some(9814)), Ok(9814));
+        assert_eq!(TWENTY_THOUSAND.max_tunnels(None), Ok((20_000 - 244 - 256) / 2));
+        assert_eq!(TWENTY_THOUSAND.max_tunnels(Some(9750)), Ok(9750));
     }
 
     #[test]
     fn what_cannot_work_is_said_with_the_arithmetic() {
-        let error = TWENTY_THOUSAND.max_tunnels(Some(9815)).expect_err("one too many");
+        let error = TWENTY_THOUSAND.max_tunnels(Some(9751)).expect_err("one too many");
         let shown = error.to_string();
         assert!(
-            shown.starts_with("engine.max_tunnels = 9815 can't work: (20000 descriptors - 116")
+            shown.starts_with("engine.max_tunnels = 9751 can't work: (20000 descriptors - 244")
         );
-        assert!(shown.contains("/ 2 = 9814."), "{shown}");
+        assert!(shown.contains("/ 2 = 9750."), "{shown}");
     }
 
     #[test]
     fn few_descriptors_leave_few_pipes_or_nothing() {
         let small = Descriptors::divide(256, 1, 1);
-        assert_eq!((small.pipes_per_worker, small.tunnels()), (16, (256 - 105 - 32) / 2));
+        assert_eq!((small.pipes_per_worker, small.tunnels()), (16, (256 - 169 - 32) / 2));
         assert!(Descriptors::divide(64, 4, 2).max_tunnels(None).is_err());
     }
 }
