@@ -199,12 +199,13 @@ impl Sheet<'_, '_> {
     fn control(&mut self) -> fmt::Result {
         let state = self.state;
         let r = &*state.resolver;
-        let rows: [(&str, &str, &AtomicU64); 5] = [
+        let rows: [(&str, &str, &AtomicU64); 6] = [
             ("resolver_cache_hits", "Questions answered from the cache", &r.hits),
             ("resolver_cache_misses", "Questions that began a look-up", &r.misses),
             ("resolver_joined", "Questions that waited for another's look-up", &r.joined),
             ("resolver_timeouts", "Look-ups given up", &r.timeouts),
             ("resolver_failures", "Look-ups that failed, time-outs included", &r.failures),
+            ("resolver_refused", "Names not looked up since too many were pending", &r.refused),
         ];
         for (name, help, value) in rows {
             let mut family = self.family(name, help, MetricType::Counter)?;

@@ -61,6 +61,7 @@ pub(crate) struct ResolverCounts {
     pub(crate) joined: AtomicU64,
     pub(crate) timeouts: AtomicU64,
     pub(crate) failures: AtomicU64,
+    pub(crate) refused: AtomicU64,
     pub(crate) in_flight: AtomicU64,
     pub(crate) entries: AtomicU64,
 }

@@ -31,6 +31,8 @@ pub(crate) enum Step {
     Wait,
     /// A look-up must begin; [`Cache::answered`] ends it.
     LookUp,
+    /// A look-up would have to begin, and may not.
+    Refuse(Waiter),
 }
 
 #[derive(Debug)]
@@ -39,7 +41,7 @@ enum Entry {
     Known { answer: Answer, until: Instant },
 }
 
-/// Each name that is being asked for or was answered lately. Those being asked for are as many as sessions at most.
+/// Each name that is being asked for or was answered lately. How many are being asked for is the resolver's to limit.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     entries: HashMap<Box<str>, Entry>,
@@ -50,7 +52,13 @@ impl Cache {
         self.entries.len()
     }
 
-    pub(crate) fn ask(&mut self, name: &str, waiter: Waiter, now: Instant) -> Step {
+    pub(crate) fn ask(
+        &mut self,
+        name: &str,
+        waiter: Waiter,
+        may_begin: bool,
+        now: Instant,
+    ) -> Step {
         match self.entries.get_mut(name) {
             Some(Entry::Asked(waiters)) => {
                 waiters.push(waiter);
@@ -59,6 +67,7 @@ impl Cache {
             Some(Entry::Known { answer, until }) if *until > now => {
                 Step::Answer(waiter, answer.clone())
             }
+            _ if !may_begin => Step::Refuse(waiter),
             _ => {
                 self.entries.insert(name.into(), Entry::Asked(vec![waiter]));
                 Step::LookUp
@@ -111,18 +120,19 @@ mod tests {
     }
 
     fn known(cache: &mut Cache, name: &str, now: Instant) -> Option<Answer> {
-        match cache.ask(name, waiter(0), now) {
+        match cache.ask(name, waiter(0), true, now) {
             Step::Answer(_, answer) => Some(answer),
-            Step::Wait | Step::LookUp => None,
+            Step::Wait | Step::LookUp | Step::Refuse(_) => None,
         }
     }
 
     #[test]
     fn equal_questions_wait_for_one_look_up() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        assert!(matches!(cache.ask("a", waiter(1), now), Step::LookUp));
-        assert!(matches!(cache.ask("a", waiter(2), now), Step::Wait));
-        assert!(matches!(cache.ask("b", waiter(3), now), Step::LookUp));
+        assert!(matches!(cache.ask("a", waiter(1), true, now), Step::LookUp));
+        assert!(matches!(cache.ask("a", waiter(2), false, now), Step::Wait));
+        assert!(matches!(cache.ask("b", waiter(3), false, now), Step::Refuse(_)));
+        assert!(matches!(cache.ask("b", waiter(3), true, now), Step::LookUp));
         let told = cache.answered("a", Ok(vec![HOME]), now);
         assert_eq!(told.iter().map(|waiter| waiter.id.slot).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(known(&mut cache, "a", now), Some(Ok(vec![HOME])));
@@ -136,14 +146,14 @@ mod tests {
         for (name, answer, span) in [("good", Ok(vec![HOME]), GOOD_FOR), ("bad", no, BAD_FOR)] {
             cache.answered(name, answer.clone(), now);
             assert_eq!(known(&mut cache, name, just_before(span)), Some(answer));
-            assert!(matches!(cache.ask(name, waiter(0), now + span), Step::LookUp));
+            assert!(matches!(cache.ask(name, waiter(0), true, now + span), Step::LookUp));
         }
     }
 
     #[test]
     fn the_cache_is_bounded_and_forgets_no_question() {
         let (mut cache, now) = (Cache::default(), Instant::now());
-        assert!(matches!(cache.ask("open", waiter(7), now), Step::LookUp));
+        assert!(matches!(cache.ask("open", waiter(7), true, now), Step::LookUp));
         for i in 0..2 * ENTRIES_MAX {
             cache.answered(&i.to_string(), Ok(vec![HOME]), now);
             assert!(cache.len() <= ENTRIES_MAX);

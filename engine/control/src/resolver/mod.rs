@@ -23,6 +23,9 @@ use crate::state::ResolverCounts;
 
 /// Threads that wait for the name service.
 pub(crate) const LOOKUPS_AT_ONCE: usize = 32;
+/// Look-ups begun and not ended, those that wait for a thread among them. Names beyond that fail at once: with a name
+/// service that hangs, waiting would only end in a time-out, and names that nobody knows would cost memory.
+const PENDING_MAX: usize = 1024;
 /// How long a question may take. Below the default connect time-out, so that the client learns what was slow.
 const PATIENCE: Duration = Duration::from_secs(9);
 
@@ -73,13 +76,18 @@ impl Resolver {
 
     fn asked(&mut self, Asked { question, mailbox }: Asked) {
         let Question::Resolve { id, name } = question;
-        match self.cache.ask(&name, Waiter { id, mailbox }, Instant::now()) {
+        let may_begin = self.running.len() < PENDING_MAX;
+        match self.cache.ask(&name, Waiter { id, mailbox }, may_begin, Instant::now()) {
             Step::Answer(waiter, answer) => {
                 self.counts.hits.fetch_add(1, Relaxed);
                 tell(waiter, answer);
             }
             Step::Wait => {
                 self.counts.joined.fetch_add(1, Relaxed);
+            }
+            Step::Refuse(waiter) => {
+                self.counts.refused.fetch_add(1, Relaxed);
+                tell(waiter, Err(ResolveError::Failed));
             }
             Step::LookUp => {
                 self.counts.misses.fetch_add(1, Relaxed);

@@ -11,7 +11,7 @@ use crate::mailman::testing;
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Patience of the resolver under test.
-const LIMIT: Duration = Duration::from_millis(300);
+const LIMIT: Duration = Duration::from_secs(2);
 
 struct Rig {
     ask: mpsc::Sender<Asked>,
@@ -114,4 +114,32 @@ async fn patience_ends_and_is_counted() {
     assert_eq!(rig.next().await, (0, Err(ResolveError::Failed)));
     assert_eq!(rig.counts.timeouts.load(Relaxed), 1);
     drop(hang);
+}
+
+#[tokio::test]
+async fn names_beyond_the_limit_fail_at_once() {
+    let (hang, release) = std::sync::mpsc::channel::<()>();
+    let release = std::sync::Mutex::new(release);
+    let rig = rig(8, move |_| {
+        let _ = release.lock().expect("one at a time").recv();
+        Ok(vec![HOME])
+    });
+    for slot in 0..PENDING_MAX as u32 {
+        rig.ask(slot, &slot.to_string()).await;
+    }
+    let begun = Instant::now();
+    rig.ask(5000, "one too many").await;
+    assert_eq!(rig.next().await, (5000, Err(ResolveError::Failed)));
+    assert!(begun.elapsed() < LIMIT / 2, "it waited for a place");
+    rig.ask(5001, "0").await;
+    drop(hang);
+    let mut served = Vec::new();
+    for _ in 0..=PENDING_MAX {
+        let (slot, answer) = rig.next().await;
+        assert_eq!(answer, Ok(vec![HOME]));
+        served.push(slot);
+    }
+    assert!(served.contains(&5001), "an equal question joins, whatever is pending");
+    let counts = [&rig.counts.refused, &rig.counts.misses].map(|count| count.load(Relaxed));
+    assert_eq!(counts, [1, PENDING_MAX as u64]);
 }
