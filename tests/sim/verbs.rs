@@ -323,6 +323,10 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         free < 4 || free < total / 8
     }
 
+    fn spare(&self, group: Group) -> usize {
+        self.pool.free(group)
+    }
+
     fn burst(&self, group: Group) -> usize {
         if self.is_low(group) { group.capacity() } else { 64 << 10 }
     }

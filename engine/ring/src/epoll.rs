@@ -418,6 +418,10 @@ impl Kernel for Epoll {
         free < (total / 8).max(4)
     }
 
+    fn spare(&self, group: Group) -> usize {
+        self.pool.free(group)
+    }
+
     fn burst(&self, group: Group) -> usize {
         if self.is_low(group) { group.capacity() } else { TURN_BYTES }
     }

@@ -330,6 +330,9 @@ pub trait Kernel {
     /// Whether the pool of `group` is so low that each direction should hold one buffer only.
     fn is_low(&self, group: Group) -> bool;
 
+    /// Pool buffers of `group` that nobody holds.
+    fn spare(&self, group: Group) -> usize;
+
     /// How many bytes one leg can receive in one turn, in bytes: a buffer of `group`, or more where many can be filled.
     fn burst(&self, group: Group) -> usize;
 

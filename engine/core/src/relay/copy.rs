@@ -8,6 +8,9 @@ use penstock_ring::{Buffer, Chunk, Kernel, Sent, Stop};
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
+/// A direction may hold this part of the buffers that nobody holds, and always one.
+const SHARE: usize = 128;
+
 impl Relay {
     /// Bytes have arrived from the source.
     pub(crate) fn received<K: Kernel>(
@@ -23,8 +26,8 @@ impl Relay {
             return self.dropped(length, turn);
         }
         direction.moved_at = turn.now;
-        let burst = turn.kernel.burst(direction.group);
-        direction.pace.received(turn.number, turn.now, length, burst);
+        let burst = turn.kernel.burst(direction.group).min(self.allowance(way, turn));
+        self.ways[way].pace.received(turn.number, turn.now, length, burst);
         let plain = self.layers[way as usize].decode(buffer);
         let chunk = self.layers[way.back() as usize].encode(plain);
         self.pass_on(way, chunk, length, turn)?;
@@ -56,9 +59,8 @@ impl Relay {
         direction.owed -= bytes as u32;
         self.account(way, bytes - overhead, turn);
         let memory = turn.kernel.queued(self.sink(way)).memory;
-        let direction = &mut self.ways[way];
-        if direction.paused && memory <= self.limit / 2 {
-            direction.paused = false;
+        if self.ways[way].paused && memory <= self.allowance(way, turn) / 2 {
+            self.ways[way].paused = false;
             self.listen(way, turn);
         }
         self.settle(way, turn)
@@ -89,13 +91,20 @@ impl Relay {
 
     /// The sink holds too much of the pool: stop reading until it has accepted some.
     fn pause_if_full<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
-        let low = turn.kernel.is_low(self.ways[way].group);
-        let limit = if low { 1 } else { self.limit };
-        if !self.ways[way].paused && turn.kernel.queued(self.sink(way)).memory >= limit {
+        let memory = turn.kernel.queued(self.sink(way)).memory;
+        if !self.ways[way].paused && memory > 0 && memory >= self.allowance(way, turn) {
             self.ways[way].paused = true;
             turn.counters.backpressure.add(1);
             self.stop_listening(way, turn);
         }
+    }
+
+    /// Pool memory that a direction may hold now, in bytes: its limit, or a share of what is left. Whoever comes late finds a
+    /// buffer too, however many do not read.
+    fn allowance<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> usize {
+        let group = self.ways[way].group;
+        let share = turn.kernel.spare(group) / SHARE * group.stride();
+        share.clamp(group.stride(), self.limit.max(group.stride()))
     }
 
     fn promote_if_bulk<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {

@@ -33,7 +33,7 @@ pub(crate) struct Relay {
     layers: [Layers; 2],
     ways: PerWay<Direction>,
     half_close: HalfClose,
-    /// Pool memory that one direction may hold, in bytes.
+    /// Pool memory that one direction may hold at most, in bytes.
     limit: usize,
     /// Why it will end, once that is known.
     ending: Option<CloseReason>,

@@ -315,6 +315,10 @@ impl Kernel for Uring {
         free < 4 || free < self.pool.total(group) as usize / 8
     }
 
+    fn spare(&self, group: Group) -> usize {
+        self.free_buffers(group)
+    }
+
     fn burst(&self, group: Group) -> usize {
         let once = self.is_low(group) || self.options.mask.hides(Feature::MultishotReceive);
         if once { group.capacity() } else { POSTED_MIN }
