@@ -41,7 +41,7 @@ impl Epoll {
     pub(super) fn serve_waiting(&mut self, events: &mut Vec<Event>) {
         for group in Group::ALL {
             while self.pool.free(group) > 0
-                && let Some(leg) = self.waiting.next(group)
+                && let Some((leg, _)) = self.waiting.next(group)
             {
                 let held = self.legs.get_mut(leg).expect("closed legs leave the line");
                 held.waiting = false;

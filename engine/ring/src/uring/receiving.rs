@@ -21,6 +21,13 @@ use crate::op::{Arrival, Event, Kernel, Leg, Outcome, Stop};
 use crate::options::Feature;
 use crate::sockets::Kind;
 
+/// How many buffers a receive may take before it is started again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shots {
+    One,
+    Many,
+}
+
 impl Uring {
     pub(super) fn start_receiving(&mut self, leg: Leg, group: Group) {
         let Some(tenant) = self.open_mut(leg) else { return };
@@ -105,14 +112,18 @@ impl Uring {
         self.tell(leg, outcome, events);
     }
 
-    /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served.
+    /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served,
+    /// one buffer each: a multishot would take what was posted for those behind it.
     pub(super) fn serve_receivers(&mut self) {
         for group in Group::ALL {
             let provided = &mut self.provided[group.index()];
             provided.refill(&mut self.pool);
             for _ in 0..provided.posted() {
-                let Some(leg) = self.waiting.next(group) else { break };
-                self.arm(leg);
+                let Some((leg, place)) = self.waiting.next(group) else { break };
+                let turn = self.turn;
+                let tenant = self.legs.get_mut(leg).expect("closed legs leave the line");
+                tenant.served = (place, turn);
+                self.arm(leg, Shots::One);
             }
         }
     }
@@ -121,13 +132,13 @@ impl Uring {
     pub(super) fn arm_in_turn(&mut self, leg: Leg) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         if self.waiting.is_empty(tenant.group) {
-            return self.arm(leg);
+            return self.arm(leg, Shots::Many);
         }
         tenant.receive = Receive::Buffer;
         self.waiting.join(leg, tenant.group, self.now);
     }
 
-    fn arm(&mut self, leg: Leg) {
+    fn arm(&mut self, leg: Leg, shots: Shots) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         tenant.receive = Receive::Bytes;
         tenant.arriving = !tenant.is_socket();
@@ -140,7 +151,11 @@ impl Uring {
         // On a UNIX socket a multishot misses, one time in a million, a FIN that comes right behind the bytes: seen on 6.18
         // as a receive left in the kernel with the end readable. TCP hints at the end when it hands out the bytes.
         let misses_ends = tenant.kind == Kind::Socket;
-        let once = hidden || misses_ends || group == Group::Reserve || self.is_low(group);
+        let once = shots == Shots::One
+            || hidden
+            || misses_ends
+            || group == Group::Reserve
+            || self.is_low(group);
         let group = Provided::id(group);
         let entry = if once {
             let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();
@@ -250,11 +265,17 @@ impl Uring {
         }
     }
 
+    /// Who was served in this very turn, and came too late all the same, has waited without a break.
     fn wait_for_buffer(&mut self, leg: Leg) {
+        let turn = self.turn;
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         tenant.receive = Receive::Buffer;
-        let group = tenant.group;
+        let (group, (place, served)) = (tenant.group, tenant.served);
         self.provided[group.index()].missed();
-        self.waiting.join(leg, group, self.now);
+        if served == turn {
+            self.waiting.rejoin(leg, group, place);
+        } else {
+            self.waiting.join(leg, group, self.now);
+        }
     }
 }

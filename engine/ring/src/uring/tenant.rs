@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::tag::Operation;
 use crate::buffers::Group;
-use crate::op::{Interest, Leg, Owner};
+use crate::op::{Interest, Leg, Owner, Time};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
 use crate::sockets::Kind;
@@ -26,6 +26,8 @@ pub(super) struct Tenant {
     pub(super) receive: Receive,
     /// Of the receive that is in flight, or waits.
     pub(super) group: Group,
+    /// The place in the line for a buffer that it was served at, and the turn of that.
+    pub(super) served: (Time, u32),
     /// The turn in which the caller was last told of the receiving side.
     pub(super) told: u32,
     /// Whether the receive in flight is a plain descriptor's wait for bytes.
@@ -118,6 +120,7 @@ impl Tenant {
             accept: Repeat::Off,
             receive: Receive::Off,
             group: Group::Small,
+            served: (Time::default(), 0),
             told: 0,
             arriving: false,
             multishot: false,

@@ -91,6 +91,7 @@ macro_rules! suite {
                 ],
                 starving: [
                     eight_buffers_serve_sixty_four_senders,
+                    endless_floods_have_equal_shares,
                     who_waits_is_served_in_order_when_buffers_come_back,
                     closing_and_stopping_leave_the_line,
                     the_reserve_hears_new_connections_while_relays_starve,

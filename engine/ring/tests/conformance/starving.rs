@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
@@ -57,6 +58,41 @@ pub fn eight_buffers_serve_sixty_four_senders(driver: &Driver) {
     for writer in writers {
         writer.join().expect("no panic").expect("all written");
     }
+    rig.finish();
+}
+
+pub fn endless_floods_have_equal_shares(driver: &Driver) {
+    const FLOODS: usize = 64;
+    const BUFFERS: usize = 8;
+    const TURNS: usize = 400;
+    /// Turns until everybody stands in line, and what one of them may come late.
+    const SLACK: usize = 4;
+    let mut rig = small_pool(driver, BUFFERS as u32);
+    let mut floods: HashMap<Leg, (TcpStream, usize)> = HashMap::new();
+    for _ in 0..FLOODS {
+        let (leg, peer) = rig.tcp();
+        peer.set_nonblocking(true).expect("set");
+        floods.insert(leg, (peer, 0));
+        rig.kernel.receive(leg, Group::Small);
+    }
+    let (mut gap_max, mut was_waiting) = (0, false);
+    for turn in 1..=TURNS {
+        for (peer, _) in floods.values_mut() {
+            while peer.write(&[7; 65_536]).is_ok() {}
+        }
+        rig.turn(Duration::ZERO);
+        was_waiting |= rig.kernel.starved_since().is_some();
+        for event in rig.backlog.drain(..) {
+            let Outcome::Received(buffer) = event.outcome else { panic!("{:?}", event.outcome) };
+            let (_, last) = floods.get_mut(&event.leg).expect("ours");
+            gap_max = gap_max.max(turn - std::mem::replace(last, turn));
+            rig.kernel.release(buffer);
+        }
+    }
+    let stale = floods.values().map(|(_, last)| TURNS - last).max().expect("there are some");
+    let gap_max = gap_max.max(stale);
+    assert!(gap_max <= FLOODS / BUFFERS + SLACK, "{gap_max} turns without a byte");
+    assert!(was_waiting, "nobody ever waited");
     rig.finish();
 }
 
