@@ -80,6 +80,8 @@ pub struct Resolver {
     pub confused: u32,
     /// Questions refused, in percent of all turns.
     pub busy: u32,
+    /// The mailbox was too full for an answer.
+    pub lost: bool,
     desk: Desk,
     mailbox: Option<Mailbox>,
     answers: Vec<(Time, SessionId, Result<Vec<IpAddr>, ResolveError>)>,
@@ -93,6 +95,7 @@ impl Resolver {
             names: HashMap::new(),
             confused: 0,
             busy: 0,
+            lost: false,
             desk,
             mailbox: None,
             answers: Vec::new(),
@@ -121,7 +124,7 @@ impl Resolver {
         for (_, id, result) in self.answers.extract_if(.., |(time, ..)| *time <= world.now) {
             count(if result.is_ok() { Fault::Answered } else { Fault::AnswerNone });
             // A full mailbox loses an answer; the session must live with that.
-            let _ = mailbox.post(Command::Resolved { id, result });
+            self.lost |= mailbox.post(Command::Resolved { id, result }).is_err();
         }
     }
 

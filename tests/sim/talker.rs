@@ -13,9 +13,6 @@ use crate::sim::world::{End, World};
 /// No host waits longer than this, in virtual time: then it closes, and what is still missing is a stall.
 pub const GIVE_UP: Duration = Duration::from_secs(600);
 
-/// What is under way when a side ends has come through by then, unless somebody is slow.
-const LATE: Duration = Duration::from_secs(2);
-
 /// A run of bytes, and how they are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Burst {
@@ -128,12 +125,12 @@ pub struct Talker {
     give_up_at: Time,
     /// FIN sent.
     pub finished: bool,
-    /// When it did.
-    finished_at: Option<Time>,
-    /// Bytes that came long after it had.
-    pub got_late: u64,
     /// FIN read.
     pub ended: bool,
+    /// When it was.
+    pub ended_at: Time,
+    /// When bytes were read the last time.
+    pub got_at: Time,
     /// What broke the connection.
     pub failed: Option<Errno>,
     /// It has closed its socket.
@@ -163,9 +160,9 @@ impl Talker {
             read_at: now,
             give_up_at: now + GIVE_UP,
             finished: false,
-            finished_at: None,
-            got_late: 0,
             ended: false,
+            ended_at: now,
+            got_at: now,
             failed: None,
             closed: false,
             gave_up: false,
@@ -228,11 +225,9 @@ impl Talker {
             match world.read(self.end, self.plan.read_piece, &mut bytes) {
                 Read::Bytes(_) => {
                     self.take(&bytes);
-                    if self.finished_at.is_some_and(|at| world.now.since(at) > LATE) {
-                        self.got_late += bytes.len() as u64;
-                    }
+                    self.got_at = world.now;
                 }
-                Read::Ended => self.ended = true,
+                Read::Ended => (self.ended, self.ended_at) = (true, world.now),
                 Read::Failed(errno) => self.failed = Some(errno),
                 Read::Blocked => return,
             }
@@ -324,7 +319,6 @@ impl Talker {
                 count(Fault::HalfClose);
             }
             self.finished = true;
-            self.finished_at = Some(world.now);
             world.finish(self.end);
             if self.ended {
                 self.close(Close::Normal, world);

@@ -9,6 +9,9 @@ use crate::sim::link::{Change, Holder, Read};
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::Action;
 
+/// More turns in a row that neither bring nor await anything are a spin.
+const RESTLESS: usize = 1_000;
+
 impl<H: Hosts> SimKernel<H> {
     pub(super) fn take_turn(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.stats.turns.add(1);
@@ -17,6 +20,7 @@ impl<H: Hosts> SimKernel<H> {
         // What the worker did since the last turn took its time.
         let span = Duration::from_nanos(500) + self.world.random.span(self.temper.turn);
         self.world.now = self.world.now + span;
+        let began = self.world.now;
         self.hosts.turn(&mut self.world);
         self.disturb();
         // Each pass tells something, or takes virtual time to the next thing that happens.
@@ -39,6 +43,12 @@ impl<H: Hosts> SimKernel<H> {
             };
             self.world.now = self.world.now.max(next);
         }
+        let hasty = events.is_empty() && until.is_some_and(|until| until <= began);
+        self.restless = if hasty { self.restless + 1 } else { 0 };
+        assert!(
+            self.restless < RESTLESS,
+            "the worker spins: {RESTLESS} turns without outcome or sleep"
+        );
         self.count();
     }
 
