@@ -9,6 +9,7 @@ use penstock_core::config::Config;
 use penstock_core::control::{Command, Mailbox};
 use penstock_core::metrics::Counters;
 use penstock_core::ring::Stats;
+use tokio::sync::Semaphore;
 
 use crate::access_log;
 use crate::mailman::deliver;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     pub(crate) resolver: Arc<ResolverCounts>,
     pub(crate) access_log: access_log::Sender,
     pub(crate) draining: AtomicBool,
+    /// For one listing of all tunnels at a time, which may take megabytes.
+    pub(crate) listing: Arc<Semaphore>,
 }
 
 impl State {
@@ -81,7 +84,8 @@ impl State {
         resolver: Arc<ResolverCounts>,
         access_log: access_log::Sender,
     ) -> State {
-        State { parts, resolver, access_log, draining: AtomicBool::new(false) }
+        let listing = Arc::new(Semaphore::new(1));
+        State { parts, resolver, access_log, draining: AtomicBool::new(false), listing }
     }
 }
 

@@ -19,7 +19,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -74,7 +75,7 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn exchange(stream: TcpStream, state: Arc<State>) {
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<State>) {
     let service = service_fn(move |request| {
         let state = state.clone();
         async move { Ok::<_, Infallible>(respond(&request, &state).await) }
@@ -107,8 +108,8 @@ async fn respond<B>(request: &Request<B>, state: &Arc<State>) -> Response<Full<B
         }
         "/ready" => answer(StatusCode::OK, TEXT, "ready\n"),
         _ => match tunnels::page(state).await {
-            Some(json) => answer(StatusCode::OK, JSON, json),
-            None => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, "a worker does not answer\n"),
+            Ok(json) => answer(StatusCode::OK, JSON, json),
+            Err(failure) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, failure.words()),
         },
     }
 }

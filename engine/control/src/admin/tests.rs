@@ -3,6 +3,8 @@
 use penstock_core::close::Phase;
 use penstock_core::control::{Command, Page, SessionId, TunnelInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::*;
 use crate::state::testing;
@@ -130,5 +132,59 @@ async fn the_listing_walks_all_slices_of_all_workers() {
 async fn a_worker_that_does_not_answer_is_said() {
     let state = testing::state(1);
     let address = start(&state).await;
-    assert!(get(address, "/tunnels").await.starts_with("HTTP/1.1 503 "));
+    let reply = get(address, "/tunnels").await;
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.ends_with("not answer\n"), "{reply}");
+}
+
+#[tokio::test]
+async fn one_listing_at_a_time_until_it_is_read() {
+    let state = testing::state(1);
+    let address = start(&state).await;
+    tokio::spawn(play_worker(state.clone(), 0));
+    let held = tunnels::page(&state).await.expect("a listing");
+    let waiting = tokio::spawn(async move { get(address, "/tunnels").await });
+    sleep(Duration::from_millis(50)).await;
+    assert!(!waiting.is_finished(), "the first is not read yet");
+    drop(held);
+    assert!(waiting.await.expect("no panic").starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_nobody_reads_is_said_to_others() {
+    let state = testing::state(1);
+    let address = start(&state).await;
+    let _held = state.listing.clone().acquire_owned().await.expect("never closed");
+    let reply = get(address, "/tunnels").await;
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.ends_with("under way\n"), "{reply}");
+}
+
+/// How long the server keeps a connection that sends this and then nothing.
+async fn patience_with(address: SocketAddr, request: &[u8]) -> Duration {
+    let mut stream = TcpStream::connect(address).await.expect("it listens");
+    stream.write_all(request).await.expect("room");
+    let begun = Instant::now();
+    stream.read_to_end(&mut Vec::new()).await.expect("an orderly end");
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_is_cut_off() {
+    let address = start(&testing::state(1)).await;
+    for begun in [&b""[..], b"GET /health HTTP/1.1\r\nHost"] {
+        let kept = patience_with(address, begun).await;
+        assert!((HEAD_TIME..HEAD_TIME + Duration::from_secs(1)).contains(&kept), "{kept:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exchange_that_never_ends_is_cut_off() {
+    let state = testing::state(1);
+    let (client, server) = tokio::io::duplex(64);
+    let exchange = tokio::spawn(exchange(server, state));
+    let begun = Instant::now();
+    let (_unread, mut requests) = tokio::io::split(client);
+    requests.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("room");
+    exchange.await.expect("no panic");
+    let kept = begun.elapsed();
+    assert!((EXCHANGE_TIME..EXCHANGE_TIME + Duration::from_secs(1)).contains(&kept), "{kept:?}");
 }

@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use penstock_core::control::{Command, Mailbox, Page, TunnelInfo};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use crate::mailman::deliver;
 use crate::state::State;
 
-/// For one slice; a worker's turn takes milliseconds.
+/// For one slice, whose worker's turn takes milliseconds, and for another's listing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
@@ -40,8 +41,47 @@ struct Direction {
     switches: u32,
 }
 
-/// All workers' connections; none if a worker does not answer.
-pub(super) async fn page(state: &State) -> Option<Vec<u8>> {
+/// Why there is no listing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failure {
+    /// Another one is still being made or read.
+    Busy,
+    /// A worker did not answer in time.
+    Silent,
+}
+
+impl Failure {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Failure::Busy => "another listing is under way\n",
+            Failure::Silent => "a worker does not answer\n",
+        }
+    }
+}
+
+/// A page that keeps others waiting until its reader has it.
+struct Held {
+    json: Vec<u8>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+/// All workers' connections.
+pub(super) async fn page(state: &State) -> Result<Bytes, Failure> {
+    // Never closed: the error is that of patience.
+    let permit = timeout(PATIENCE, state.listing.clone().acquire_owned()).await;
+    let Ok(Ok(permit)) = permit else { return Err(Failure::Busy) };
+    let json = gather(state).await.ok_or(Failure::Silent)?;
+    Ok(Bytes::from_owner(Held { json, _permit: permit }))
+}
+
+/// None if a worker does not answer.
+async fn gather(state: &State) -> Option<Vec<u8>> {
     let mut tunnels = Vec::new();
     for worker in &state.parts.workers {
         let mut from = Some(0);
