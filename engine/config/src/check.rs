@@ -50,9 +50,13 @@ fn engine(table: &Engine) -> Result<config::Engine, Fault> {
         return Err(Fault::at(table.memory.span(), message));
     }
     if !(PER_DIRECTION_MIN..=memory).contains(&per_direction) {
-        let message =
-            format!("expected 4KiB or more and no more than `memory`, got {per_direction} bytes");
-        return Err(Fault::at(table.per_direction.span(), message));
+        let message = format!(
+            "expected `per_direction` of 4KiB or more and no more than `memory` ({memory} bytes), got {per_direction} bytes"
+        );
+        // A default stands nowhere in the file: then it is `memory` that was set too small.
+        let is_default = table.per_direction.span().is_empty();
+        let culprit = if is_default { &table.memory } else { &table.per_direction };
+        return Err(Fault::at(culprit.span(), message));
     }
     let workers = table.workers.get_ref().0;
     if workers.is_some_and(|number| number > WORKERS_MAX) {

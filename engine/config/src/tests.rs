@@ -115,6 +115,7 @@ fn wrong_values() -> Vec<Wrong> {
         (least("memory = \"1KiB\"", ""), (2, 10), &["at least 32KiB", "1024 bytes"]),
         (least("per_direction = \"1KiB\"", ""), (2, 17), &["4KiB", "1024 bytes"]),
         (least("per_direction = \"1GiB\"", ""), (2, 17), &["no more than `memory`"]),
+        (least("memory = \"48KiB\"", ""), (2, 10), &["`per_direction`", "49152", "65536"]),
         (least("drain_timeout = \"10x\"", ""), (2, 17), &["\"10x\"", "\"10s\""]),
         (least("keepalive = \"500ms\"", ""), (2, 13), &["whole seconds"]),
         (least("", "timeouts = { idle = \"soon\" }"), (8, 21), &["\"soon\"", "or \"off\""]),
