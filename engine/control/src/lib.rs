@@ -70,7 +70,7 @@ impl Control {
     /// Serves names and admin pages on this thread until the future that `task` makes is over.
     ///
     /// # Errors
-    /// When the admin listener can't be used.
+    /// When the event loop can't take the admin listener.
     pub fn run<F: Future>(
         self,
         parts: Parts,

@@ -64,7 +64,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
     let drain_timeout = config.engine.drain_timeout;
     control
         .run(parts, admin_listener, |handle| supervise::until_ended(handle, drain_timeout, ended))
-        .and_then(|result| result)
+        .map_err(|e| Failure::System("can't serve the admin address", e))?
         .map_err(|e| Failure::System("can't watch for signals", e))?;
     let is_complete = access_log.flush(LAST_LINES);
     let lost = access_log.dropped();
