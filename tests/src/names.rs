@@ -32,6 +32,10 @@ pub const PIPES_IN_USE: &str = "penstock_ring_pipes_in_use";
 pub const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 /// Splices handed to the ring.
 pub const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
+/// Multishot requests that ended by themselves and were started again.
+pub const MULTISHOT_REARMED: &str = "penstock_ring_multishot_rearmed_total";
+/// Wake-ups of a worker by other threads.
+pub const WAKES: &str = "penstock_ring_wakes_total";
 /// Wake-ups sent to a worker as a message of its ring.
 pub const WAKES_BY_MESSAGE: &str = "penstock_ring_wakes_by_message_total";
 
