@@ -211,6 +211,23 @@ fn alone_it_serves_loopback_and_says_how_to_try() {
     assert_eq!(process::run(Command::new("sh").args(["-c", line])), "ok\n");
 }
 
+#[test]
+fn the_file_of_the_readme_is_right() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let readme = fs::read_to_string(readme).expect("a README");
+    let files: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!files.is_empty(), "no file in the README");
+    let dir = process::directory();
+    let path = dir.path().join("penstock.toml");
+    for text in files {
+        fs::write(&path, text).expect("our directory");
+        let (code, said, errors) = run(&["check", path.to_str().expect("a path of ASCII")]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+        assert_says(&said, &["3128", "spice-proxy"]);
+    }
+}
+
 fn the_documented_file_works_as_it_stands(driver: Driver) {
     let _ports = loopback::default_ports();
     let setup = Setup::new(driver).replace_text(include_str!("documented.toml"));
