@@ -97,13 +97,13 @@ pub fn a_wait_ends_in_time(driver: &Driver) {
     let past = rig.kernel.now();
     let start = Instant::now();
     rig.kernel.wait(Some(past), &mut Vec::new());
-    assert!(start.elapsed() < Duration::from_millis(20), "a time that has passed means no sleep");
+    assert!(start.elapsed() < Duration::from_secs(1), "a time that has passed means no sleep");
     for _ in 0..20 {
         let until = rig.kernel.refresh() + Duration::from_micros(2_500);
         rig.kernel.wait(Some(until), &mut Vec::new());
         let now = rig.kernel.now();
         assert!(now >= until, "it was woken by nobody");
-        assert!(now.since(until) < Duration::from_millis(500));
+        assert!(now.since(until) < Duration::from_secs(2));
         assert!(now <= rig.kernel.refresh());
     }
     rig.finish();
