@@ -9,6 +9,7 @@
 pub mod access_log;
 pub mod connect;
 pub mod http;
+pub mod lock;
 pub mod loopback;
 pub mod metrics;
 pub mod names;

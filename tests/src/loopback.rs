@@ -1,6 +1,5 @@
 //! Addresses that no other test uses, so that every server can have the port it likes.
 
-use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
@@ -23,14 +22,4 @@ pub fn address() -> Ipv4Addr {
 pub fn port_v6() -> u16 {
     let listener = TcpListener::bind("[::1]:0").expect("an IPv6 loopback");
     listener.local_addr().expect("a bound address").port()
-}
-
-/// Holds the default ports of 127.0.0.1 and ::1 for one test, across all test processes, until it is dropped.
-///
-/// # Panics
-/// When the file of the lock can't be made.
-pub fn default_ports() -> File {
-    let file = File::create(std::env::temp_dir().join("penstock-default-ports")).expect("a file");
-    file.lock().expect("a lock");
-    file
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use penstock_tests::connect::tunnel;
 use penstock_tests::process::{self, Process};
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, http, loopback, origin, setup, wait};
+use penstock_tests::{
+    Driver, Penstock, Setup, both_drivers, http, lock, loopback, origin, setup, wait,
+};
 
 both_drivers! {
     a_port_in_use_is_named_and_nothing_is_half_started,
@@ -196,7 +198,7 @@ fn wait_for_default_ports() {
 
 #[test]
 fn alone_it_serves_loopback_and_says_how_to_try() {
-    let _ports = loopback::default_ports();
+    let _ports = lock::hold("default-ports");
     let dir = process::directory();
     let mut command = process::command(setup::program());
     setup::clean(&mut command).current_dir(dir.path()).stdin(Stdio::null());
@@ -229,7 +231,7 @@ fn the_file_of_the_readme_is_right() {
 }
 
 fn the_documented_file_works_as_it_stands(driver: Driver) {
-    let _ports = loopback::default_ports();
+    let _ports = lock::hold("default-ports");
     let setup = Setup::new(driver).replace_text(include_str!("documented.toml"));
     let _penstock: Penstock = setup.launch();
     wait_for_default_ports();
