@@ -20,12 +20,12 @@ use crate::buffers::Pool;
 use crate::op::{Chunk, Event, Leg, Outcome, Sent};
 use crate::queue::{Queue, chunk_len, release};
 
-/// The most that one operation takes. It completes when all of it is accepted, so this is also how stale
-/// [`Outcome::Sent`] may be.
+/// The most that one operation takes.
 const ONCE_MAX: usize = 256 << 10;
 
-/// All of it, without an outcome for each part that fits; a broken connection is an errno, not a signal.
-const FLAGS: i32 = libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+/// A broken connection is an errno, not a signal. Never `MSG_WAITALL`: it tells nothing of a slow reader's progress until
+/// all is accepted, and who watches over stalled senders would take the reader for a dead one.
+const FLAGS: i32 = libc::MSG_NOSIGNAL;
 
 /// Up to so many receives in a turn, sending at once is cheaper than a turn for the completions.
 pub(super) const AT_ONCE_MAX: u32 = 8;

@@ -83,6 +83,7 @@ macro_rules! suite {
                 sending: [
                     small_chunks_arrive_in_order,
                     a_slow_reader_costs_what_the_caller_queues,
+                    a_slow_readers_progress_is_told,
                     pooled_buffers_go_back_when_accepted,
                     pooled_buffers_go_back_when_their_leg_is_closed,
                     half_closed_streams_still_carry_the_other_way,

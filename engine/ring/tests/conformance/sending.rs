@@ -3,15 +3,16 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use penstock_ring::{Arrival, Chunk, Close, Errno, Group, Leg, Outcome, Queued, Sent};
+use socket2::SockRef;
 
 use crate::Driver;
 use crate::pattern::Pattern;
-use crate::rig::{Rig, reset};
+use crate::rig::{PATIENCE, Rig, reset, tcp_pair};
 
 pub fn small_chunks_arrive_in_order(driver: &Driver) {
     let mut rig = Rig::new(driver);
@@ -78,6 +79,33 @@ pub fn a_slow_reader_costs_what_the_caller_queues(driver: &Driver) {
     assert_eq!(rig.kernel.queued(leg), Queued::default());
     rig.kernel.shutdown(leg);
     assert_eq!(reader.join().expect("no panic"), BYTES);
+    rig.finish();
+}
+
+pub fn a_slow_readers_progress_is_told(driver: &Driver) {
+    const BYTES: usize = 256 << 10;
+    const STEP: usize = 4 << 10;
+    let mut rig = Rig::new(driver);
+    let (ours, mut peer) = tcp_pair();
+    SockRef::from(&ours).set_send_buffer_size(16 << 10).expect("set");
+    SockRef::from(&peer).set_recv_buffer_size(16 << 10).expect("set");
+    let leg = rig.adopt(ours);
+    // Queued at once, so that nothing but progress is a reason for an outcome.
+    let sent = rig.kernel.send(leg, Chunk::Bytes(Bytes::from(vec![7; BYTES])));
+    assert_eq!(sent, Sent::Queued);
+    peer.set_nonblocking(true).expect("set");
+    let (mut read, mut told) = (0, 0);
+    let end = Instant::now() + PATIENCE;
+    while rig.kernel.queued(leg).bytes > 0 {
+        assert!(Instant::now() < end, "stuck after {read} bytes");
+        read += peer.read(&mut [0; STEP]).unwrap_or(0);
+        rig.turn(Duration::from_millis(1));
+        for event in rig.backlog.drain(..) {
+            assert!(matches!(event.outcome, Outcome::Sent(1..)), "{:?}", event.outcome);
+            told += 1;
+        }
+    }
+    assert!(told >= 8, "told of progress {told} times while {read} bytes were read");
     rig.finish();
 }
 
