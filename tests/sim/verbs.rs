@@ -318,17 +318,12 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.bell.clone()
     }
 
-    fn is_low(&self, group: Group) -> bool {
-        let (free, total) = (self.pool.free(group), self.pool.total(group));
-        free < 4 || free < total / 8
-    }
-
     fn spare(&self, group: Group) -> usize {
         self.pool.free(group)
     }
 
     fn burst(&self, group: Group) -> usize {
-        if self.is_low(group) { group.capacity() } else { 64 << 10 }
+        if self.pool.free(group) < self.pool.total(group) / 2 { group.capacity() } else { 64 << 10 }
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -15,6 +15,9 @@ pub const HEADROOM: usize = 16;
 /// Free bytes behind what was received: room for a TLS tag.
 pub const TAILROOM: usize = 32;
 
+/// Buffers of a group below which no leg gets more than one at a time.
+pub const SMALL_POOL: usize = 1024;
+
 /// A size and purpose of buffers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Group {

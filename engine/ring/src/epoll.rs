@@ -20,7 +20,7 @@ use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use self::held::{Bits, Held, Role};
 use self::turn::TURN_BYTES;
 use self::wake::Bell;
-use crate::buffers::{Buffer, Group, Pool};
+use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
 use crate::op::{
     Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Owner, Queued, Sent, Splice, Stop, Time,
     Waker,
@@ -151,6 +151,13 @@ impl Epoll {
             self.note(*edge);
         }
         self.edges = edges;
+    }
+
+    /// Whether a leg gets one buffer per turn: where the pool is small or half used, legs that get stuck together would
+    /// otherwise empty it beyond what each of them is allowed.
+    fn receives_once(&self, group: Group) -> bool {
+        let (free, total) = (self.pool.free(group), self.pool.total(group) as usize);
+        total < SMALL_POOL || free < total / 2
     }
 
     fn gauge_buffers(&mut self) {
@@ -413,17 +420,12 @@ impl Kernel for Epoll {
         self.bell.clone()
     }
 
-    fn is_low(&self, group: Group) -> bool {
-        let (free, total) = (self.pool.free(group), self.pool.total(group) as usize);
-        free < (total / 8).max(4)
-    }
-
     fn spare(&self, group: Group) -> usize {
         self.pool.free(group)
     }
 
     fn burst(&self, group: Group) -> usize {
-        if self.is_low(group) { group.capacity() } else { TURN_BYTES }
+        if self.receives_once(group) { group.capacity() } else { TURN_BYTES }
     }
 
     fn starved_since(&self) -> Option<Time> {

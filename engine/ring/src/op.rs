@@ -327,9 +327,6 @@ pub trait Kernel {
     /// Wakes this driver from other threads.
     fn waker(&self) -> Waker;
 
-    /// Whether the pool of `group` is so low that each direction should hold one buffer only.
-    fn is_low(&self, group: Group) -> bool;
-
     /// Pool buffers of `group` that nobody holds.
     fn spare(&self, group: Group) -> usize;
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::held::{Bits, Held, Role};
 use super::{Epoll, transfer};
 use crate::buffers::{Buffer, Group};
-use crate::op::{Arrival, Chunk, Event, Kernel, Leg, Outcome, Readiness, Sent};
+use crate::op::{Arrival, Chunk, Event, Leg, Outcome, Readiness, Sent};
 use crate::queue;
 use crate::sockets::{self, Kind};
 
@@ -202,7 +202,7 @@ impl Epoll {
                 return self.waiting.join(leg, group, self.now);
             }
             received += self.receive_buffer(leg, group, events);
-            if self.is_low(group) {
+            if self.receives_once(group) {
                 break;
             }
         }

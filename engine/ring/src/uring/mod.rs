@@ -38,7 +38,7 @@ use self::ring::{Ring, Sizes};
 use self::tag::{Operation, Tag};
 use self::tenant::Tenant;
 use self::wake::Alarm;
-use crate::buffers::{Buffer, Group, Pool};
+use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
 use crate::op::{
     Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Sent, Splice, Stop,
     Time, Waker,
@@ -69,6 +69,8 @@ pub struct Uring {
     turn: u32,
     /// Receives that completed in the last turn.
     received: u32,
+    /// Buffers of a group below which no multishot is started; the tests of multishots lower it.
+    small_pool: usize,
     batch: Vec<cqueue::Entry>,
     alarm: Arc<Alarm>,
     options: Options,
@@ -112,6 +114,7 @@ impl Uring {
             renewal: None,
             turn: 1,
             received: 0,
+            small_pool: SMALL_POOL,
             batch: Vec::new(),
             options: options.clone(),
             now: Time::default(),
@@ -310,18 +313,12 @@ impl Kernel for Uring {
         self.alarm.clone()
     }
 
-    fn is_low(&self, group: Group) -> bool {
-        let free = self.free_buffers(group);
-        free < 4 || free < self.pool.total(group) as usize / 8
-    }
-
     fn spare(&self, group: Group) -> usize {
         self.free_buffers(group)
     }
 
     fn burst(&self, group: Group) -> usize {
-        let once = self.is_low(group) || self.options.mask.hides(Feature::MultishotReceive);
-        if once { group.capacity() } else { POSTED_MIN }
+        if self.receives_once(group) { group.capacity() } else { POSTED_MIN }
     }
 
     fn starved_since(&self) -> Option<Time> {

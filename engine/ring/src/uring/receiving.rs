@@ -17,7 +17,7 @@ use super::provided::Provided;
 use super::tag::Operation;
 use super::tenant::Receive;
 use crate::buffers::{Buffer, Group};
-use crate::op::{Arrival, Event, Kernel, Leg, Outcome, Stop};
+use crate::op::{Arrival, Event, Leg, Outcome, Stop};
 use crate::options::Feature;
 use crate::sockets::Kind;
 
@@ -138,6 +138,14 @@ impl Uring {
         self.waiting.join(leg, tenant.group, self.now);
     }
 
+    /// Whether a leg gets one buffer per request. A multishot takes sixteen before anybody can stop it, so legs that get
+    /// stuck together would empty a pool that is small, or half used, beyond what each of them is allowed.
+    pub(super) fn receives_once(&self, group: Group) -> bool {
+        let (free, total) = (self.free_buffers(group), self.pool.total(group) as usize);
+        let hidden = self.options.mask.hides(Feature::MultishotReceive);
+        hidden || group == Group::Reserve || total < self.small_pool || free < total / 2
+    }
+
     fn arm(&mut self, leg: Leg, shots: Shots) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         tenant.receive = Receive::Bytes;
@@ -147,15 +155,10 @@ impl Uring {
             return self.start(leg, Operation::Arrival, poll);
         }
         let (fd, group) = (tenant.fd(), tenant.group);
-        let hidden = self.options.mask.hides(Feature::MultishotReceive);
         // On a UNIX socket a multishot misses, one time in a million, a FIN that comes right behind the bytes: seen on 6.18
         // as a receive left in the kernel with the end readable. TCP hints at the end when it hands out the bytes.
         let misses_ends = tenant.kind == Kind::Socket;
-        let once = shots == Shots::One
-            || hidden
-            || misses_ends
-            || group == Group::Reserve
-            || self.is_low(group);
+        let once = shots == Shots::One || misses_ends || self.receives_once(group);
         let group = Provided::id(group);
         let entry = if once {
             let receive = opcode::Recv::new(fd, std::ptr::null_mut(), 0).buf_group(group).build();

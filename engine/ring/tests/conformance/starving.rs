@@ -115,7 +115,7 @@ fn pin_all(rig: &mut Rig, count: usize) -> Vec<Buffer> {
 pub fn who_waits_is_served_in_order_when_buffers_come_back(driver: &Driver) {
     let mut rig = small_pool(driver, 4);
     let mut pinned = pin_all(&mut rig, 4);
-    assert!(rig.kernel.is_low(Group::Small) && rig.kernel.starved_since().is_none());
+    assert_eq!((rig.kernel.spare(Group::Small), rig.kernel.starved_since()), (0, None));
     let mut waiting = Vec::new();
     for n in 0..5u8 {
         let (leg, mut peer) = rig.tcp();

@@ -143,6 +143,7 @@ fn a_stop_between_two_outcomes_of_one_turn_is_not_said_to_be_done() {
     const POOL: u32 = 16;
     let buffers = PoolSizes { reserve: 4, small: POOL, record: 4 };
     let mut rig = Rig::new(&Options { buffers, ..Options::default() }, Sizes::default());
+    rig.uring.small_pool = 0;
     let (leg, mut theirs) = rig.adopt_pair();
     for again in [false, true] {
         theirs.write_all(&[6; (POOL as usize + 1) * 4096]).expect("written");
