@@ -81,9 +81,9 @@ impl Uring {
             self.ring.push(wake.flags(squeue::Flags::SKIP_SUCCESS), Tag::WAKE.cancelling());
         }
         let end = self.refresh_clock() + PATIENCE;
-        while self.stats.in_flight.get() > 0 && self.now < end {
+        while self.in_flight > 0 && self.now < end {
             self.call(1, Some(end.since(self.now)), &mut Vec::new());
         }
-        self.stats.in_flight.get() == 0
+        self.in_flight == 0
     }
 }

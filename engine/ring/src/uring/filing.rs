@@ -45,7 +45,7 @@ impl Uring {
         };
         if !more {
             tenant.in_flight -= 1;
-            self.stats.in_flight.sub(1);
+            self.count_ended();
         }
         let leg = tag.leg;
         match tag.operation {
@@ -71,7 +71,7 @@ impl Uring {
     fn file_wake(&mut self, result: Result<usize, Errno>, more: bool) {
         let polled = self.alarm.descriptor().is_some();
         if polled && !more {
-            self.stats.in_flight.sub(1);
+            self.count_ended();
         }
         if result == Err(Errno::ECANCELED) {
             return;
@@ -91,8 +91,9 @@ impl Uring {
             let events = libc::POLLIN as u32;
             let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events);
             let multi = !self.options.mask.hides(Feature::MultishotPoll);
-            self.stats.in_flight.add(1);
-            self.ring.push(poll.multi(multi).build(), Tag::WAKE);
+            let entry = poll.multi(multi).build();
+            self.count_started();
+            self.ring.push(entry, Tag::WAKE);
         }
     }
 }

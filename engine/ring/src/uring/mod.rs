@@ -65,6 +65,8 @@ pub struct Uring {
     /// Watches whose one-shot poll is spent, and when they are started anew.
     spent: Vec<(Leg, Interest)>,
     renewal: Option<Time>,
+    /// Operations whose final completion has not been seen; memory is freed by this, so nobody else can write it.
+    in_flight: u64,
     /// Number of the present turn.
     turn: u32,
     /// Receives that completed in the last turn.
@@ -112,6 +114,7 @@ impl Uring {
             stopped: Vec::new(),
             spent: Vec::new(),
             renewal: None,
+            in_flight: 0,
             turn: 1,
             received: 0,
             small_pool: SMALL_POOL,
@@ -143,8 +146,18 @@ impl Uring {
         let tenant =
             self.legs.get_mut(leg).expect("operations are started for legs that are there");
         tenant.in_flight += 1;
-        self.stats.in_flight.add(1);
+        self.count_started();
         self.ring.push(entry, Tag::new(operation, leg));
+    }
+
+    fn count_started(&mut self) {
+        self.in_flight += 1;
+        self.stats.in_flight.set(self.in_flight);
+    }
+
+    fn count_ended(&mut self) {
+        self.in_flight -= 1;
+        self.stats.in_flight.set(self.in_flight);
     }
 
     /// Asks the kernel to end an operation early. Its completion comes in any case, and has the last word.

@@ -74,6 +74,17 @@ fn dropping_the_driver_with_everything_in_flight_ends_it_all() {
 }
 
 #[test]
+fn what_the_public_numbers_say_frees_nothing() {
+    let mut rig = Rig::plain();
+    let (leg, _their) = rig.adopt_pair();
+    rig.uring.receive(leg, Group::Small);
+    rig.uring.wait(Some(Time::default()), &mut rig.events);
+    rig.uring.stats.in_flight.set(0);
+    assert!(rig.uring.drain());
+    assert!(rig.uring.legs.is_empty(), "the drain ended before its last completion");
+}
+
+#[test]
 fn a_cancellation_that_missed_is_repeated() {
     let mut rig = Rig::plain();
     let (leg, _their) = rig.adopt_pair();
