@@ -62,7 +62,7 @@ fn slow_readers_stay_in_their_bytes_and_out_of_others_way(driver: Driver) {
 /// 200 readers of 64 KiB each are more than this pool: the others share what is left of it, slowed but never starved, and
 /// whoever is cut off is told why.
 fn a_small_pool_stays_small_and_serves_the_others(driver: Driver) {
-    beside_slow_readers(driver, 4, 0.03);
+    beside_slow_readers(driver, 4, 0.1);
 }
 
 /// Compares the speed of four tunnels alone and beside 200 slow readers, three times, which must not be less than a part;
