@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use penstock_tests::connect::tunnel;
 use penstock_tests::process::{self, Process};
-use penstock_tests::{
-    Driver, Penstock, Setup, both_drivers, http, lock, loopback, origin, setup, wait,
-};
+use penstock_tests::{Driver, Penstock, Setup, both_drivers, http, lock, origin, setup, wait};
 
 both_drivers! {
     a_port_in_use_is_named_and_nothing_is_half_started,
