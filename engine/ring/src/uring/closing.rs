@@ -53,6 +53,12 @@ impl Uring {
 
     /// A cancellation that failed: its target has ended, or is between two of its steps, where the kernel can't find it.
     pub(super) fn file_cancel(&mut self, tag: Tag, result: Result<usize, Errno>) {
+        if tag.operation == Operation::Wake {
+            if result == Err(Errno::ENOENT) && self.alarm_polled {
+                self.cancel_alarm();
+            }
+            return;
+        }
         let missed = result == Err(Errno::ENOENT)
             && self.legs.get(tag.leg).is_some_and(|tenant| tenant.gives_up(tag.operation));
         if missed {
@@ -71,14 +77,19 @@ impl Uring {
         self.stats.legs.sub(1);
     }
 
+    fn cancel_alarm(&mut self) {
+        let wake = opcode::AsyncCancel::new(Tag::WAKE.encode()).build();
+        self.ring.push(wake.flags(squeue::Flags::SKIP_SUCCESS), Tag::WAKE.cancelling());
+    }
+
     /// Closes all legs and waits for the last completion; whether it came.
     pub(super) fn drain(&mut self) -> bool {
+        self.closing = true;
         for leg in self.legs.legs().collect::<Vec<_>>() {
             self.start_closing(leg, Close::Normal);
         }
-        if self.alarm.descriptor().is_some() {
-            let wake = opcode::AsyncCancel::new(Tag::WAKE.encode()).build();
-            self.ring.push(wake.flags(squeue::Flags::SKIP_SUCCESS), Tag::WAKE.cancelling());
+        if self.alarm_polled {
+            self.cancel_alarm();
         }
         let end = self.refresh_clock() + PATIENCE;
         while self.in_flight > 0 && self.now < end {

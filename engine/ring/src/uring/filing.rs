@@ -71,6 +71,7 @@ impl Uring {
     fn file_wake(&mut self, result: Result<usize, Errno>, more: bool) {
         let polled = self.alarm.descriptor().is_some();
         if polled && !more {
+            self.alarm_polled = false;
             self.count_ended();
         }
         if result == Err(Errno::ECANCELED) {
@@ -80,7 +81,7 @@ impl Uring {
         self.stats.wakes.add(1);
         if !polled {
             self.stats.wakes_by_message.add(1);
-        } else if !more {
+        } else if !more && !self.closing {
             self.listen_for_alarm();
         }
     }
@@ -92,6 +93,7 @@ impl Uring {
             let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events);
             let multi = !self.options.mask.hides(Feature::MultishotPoll);
             let entry = poll.multi(multi).build();
+            self.alarm_polled = true;
             self.count_started();
             self.ring.push(entry, Tag::WAKE);
         }

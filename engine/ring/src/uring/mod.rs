@@ -75,6 +75,10 @@ pub struct Uring {
     small_pool: usize,
     batch: Vec<cqueue::Entry>,
     alarm: Arc<Alarm>,
+    /// The alarm's poll is in flight.
+    alarm_polled: bool,
+    /// The driver is being dropped: nothing is started any more.
+    closing: bool,
     options: Options,
     now: Time,
     stats: Arc<Stats>,
@@ -114,6 +118,8 @@ impl Uring {
             stopped: Vec::new(),
             spent: Vec::new(),
             renewal: None,
+            alarm_polled: false,
+            closing: false,
             in_flight: 0,
             turn: 1,
             received: 0,

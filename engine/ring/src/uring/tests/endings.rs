@@ -74,6 +74,17 @@ fn dropping_the_driver_with_everything_in_flight_ends_it_all() {
 }
 
 #[test]
+fn a_wake_up_on_its_way_does_not_delay_the_drop() {
+    let mut rig = Rig::new(&masked("multishot-poll,ring-message"), Sizes::default());
+    rig.uring.wait(Some(Time::default()), &mut rig.events);
+    assert!(rig.uring.alarm_polled);
+    rig.uring.waker().wake();
+    let start = Instant::now();
+    assert!(rig.uring.drain());
+    assert!(start.elapsed() < Duration::from_secs(1), "the alarm was polled anew");
+}
+
+#[test]
 fn what_the_public_numbers_say_frees_nothing() {
     let mut rig = Rig::plain();
     let (leg, _their) = rig.adopt_pair();
