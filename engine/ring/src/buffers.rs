@@ -85,11 +85,14 @@ impl PoolSizes {
     }
 }
 
+/// Buffers of a group, at most: a ring of provided buffers has so many entries, numbered in 16 bits.
+const GROUP_MAX: u32 = 32_768;
+
 const fn at_least_4(n: usize) -> u32 {
     if n < 4 {
         4
-    } else if n > 32_768 {
-        32_768
+    } else if n > GROUP_MAX as usize {
+        GROUP_MAX
     } else {
         n as u32
     }
@@ -158,18 +161,38 @@ struct Place {
     offset: usize,
     total: u32,
     free: Vec<u32>,
+    keepers: Vec<Keeper>,
+}
+
+/// Who may touch a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keeper {
+    /// Nobody: it is in the list of free ones.
+    Pool,
+    /// The driver, and the kernel, which may write to it.
+    Driver,
+    /// Who has the handle.
+    Handle,
 }
 
 impl Pool {
     /// Maps memory for `sizes`; pages cost nothing until they are touched.
     ///
     /// # Errors
-    /// The errno of mmap(2).
+    /// The errno of mmap(2); EINVAL if a group is to have more buffers than a ring of provided buffers can number.
     pub fn new(sizes: PoolSizes) -> Result<Pool, Errno> {
+        if Group::ALL.into_iter().any(|group| sizes.count(group) > GROUP_MAX) {
+            return Err(Errno::EINVAL);
+        }
         let mut offset = 0;
         let groups = Group::ALL.map(|group| {
             let total = sizes.count(group);
-            let place = Place { offset, total, free: (0..total).rev().collect() };
+            let place = Place {
+                offset,
+                total,
+                free: (0..total).rev().collect(),
+                keepers: vec![Keeper::Pool; total as usize],
+            };
             offset += total as usize * group.stride();
             place
         });
@@ -183,17 +206,43 @@ impl Pool {
 
     /// Takes a free buffer's number.
     pub fn take(&mut self, group: Group) -> Option<u32> {
-        self.groups[group.index()].free.pop()
+        let place = &mut self.groups[group.index()];
+        let index = place.free.pop()?;
+        place.keepers[index as usize] = Keeper::Driver;
+        Some(index)
     }
 
-    /// Gives a buffer's number back.
+    /// Makes the handle of a buffer that was taken and holds `len` bytes now.
+    ///
+    /// # Panics
+    /// If the buffer isn't taken, or has a handle.
+    pub fn hand_out(&mut self, group: Group, index: u32, len: usize) -> Buffer {
+        self.pass_on(group, index, Keeper::Driver, Keeper::Handle);
+        Buffer::filled(group, index, len)
+    }
+
+    /// Gives the number of a buffer back that was taken and never handed out.
+    ///
+    /// # Panics
+    /// If it is free, or has a handle.
     pub fn put(&mut self, group: Group, index: u32) {
-        let place = &mut self.groups[group.index()];
-        debug_assert!(
-            index < place.total && !place.free.contains(&index),
-            "buffer given back twice"
-        );
-        place.free.push(index);
+        self.pass_on(group, index, Keeper::Driver, Keeper::Pool);
+        self.groups[group.index()].free.push(index);
+    }
+
+    /// Gives a buffer back.
+    ///
+    /// # Panics
+    /// If the pool never handed it out, or has it back already: the handle is forged.
+    pub fn release(&mut self, buffer: Buffer) {
+        self.pass_on(buffer.group, buffer.index, Keeper::Handle, Keeper::Pool);
+        self.groups[buffer.group.index()].free.push(buffer.index);
+    }
+
+    fn pass_on(&mut self, group: Group, index: u32, from: Keeper, to: Keeper) {
+        let keeper = &mut self.groups[group.index()].keepers[index as usize];
+        assert_eq!(*keeper, from, "{group:?} buffer {index} is not theirs to give");
+        *keeper = to;
     }
 
     /// Buffers of the group that are in the free list.
@@ -237,7 +286,14 @@ impl Pool {
     /// Address of the first byte of a filled buffer.
     pub fn first(&self, buffer: &Buffer) -> NonNull<u8> {
         let place = &self.groups[buffer.group().index()];
-        assert!(buffer.index() < place.total, "no such buffer");
+        let keeper = place.keepers[buffer.index as usize];
+        assert_eq!(
+            keeper,
+            Keeper::Handle,
+            "a forged handle to {:?} {}",
+            buffer.group,
+            buffer.index
+        );
         let at = place.offset + buffer.index() as usize * buffer.group().stride() + buffer.start();
         // SAFETY: within the mapping: `start + len` of a handle never exceeds its stride.
         unsafe { self.base.add(at) }
@@ -250,5 +306,36 @@ impl Drop for Pool {
         // write here, before they drop the pool.
         let unmapped = unsafe { munmap(self.base.cast::<c_void>(), self.bytes) };
         debug_assert!(unmapped.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: PoolSizes = PoolSizes { reserve: 4, small: 4, record: 4 };
+
+    #[test]
+    #[should_panic(expected = "a forged handle")]
+    fn memory_that_the_kernel_may_write_has_no_readers() {
+        let mut pool = Pool::new(SIZES).expect("mapped");
+        let index = pool.take(Group::Small).expect("four are free");
+        let _ = pool.bytes(&Buffer::filled(Group::Small, index, 9));
+    }
+
+    #[test]
+    #[should_panic(expected = "not theirs to give")]
+    fn a_buffer_is_given_back_once() {
+        let mut pool = Pool::new(SIZES).expect("mapped");
+        let index = pool.take(Group::Small).expect("four are free");
+        let buffer = pool.hand_out(Group::Small, index, 9);
+        pool.release(buffer);
+        pool.release(Buffer::filled(Group::Small, index, 9));
+    }
+
+    #[test]
+    fn more_buffers_than_can_be_numbered_are_refused() {
+        let sizes = PoolSizes { small: GROUP_MAX + 1, ..SIZES };
+        assert_eq!(Pool::new(sizes).err(), Some(Errno::EINVAL));
     }
 }

@@ -71,7 +71,7 @@ pub fn take_out(pipe: &mut Pipe, pool: &mut Pool) -> Option<Vec<Buffer>> {
         match pool.fill(pipe.read.as_fd(), group, index) {
             Ok(n @ 1..) => {
                 pipe.drained(n);
-                buffers.push(Buffer::filled(group, index, n));
+                buffers.push(pool.hand_out(group, index, n));
             }
             result => {
                 pool.put(group, index);

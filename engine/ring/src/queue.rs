@@ -90,7 +90,7 @@ impl Queue {
 /// Gives a chunk's memory back to whom it belongs.
 pub fn release(chunk: Chunk, pool: &mut Pool) {
     if let Chunk::Pool(buffer) = chunk {
-        pool.put(buffer.group(), buffer.index());
+        pool.release(buffer);
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::buffers::{Buffer, Group, PoolSizes};
+    use crate::buffers::{Group, PoolSizes};
 
     fn pool() -> Pool {
         Pool::new(PoolSizes { reserve: 4, small: 4, record: 4 }).expect("mapped")
@@ -135,7 +135,8 @@ mod tests {
             let mut queue = Queue::default();
             let index = pool.take(Group::Small).expect("four are free");
             queue.push(Chunk::Bytes(Bytes::from_static(&[1; 30])), &mut pool);
-            queue.push(Chunk::Pool(Buffer::filled(Group::Small, index, 100)), &mut pool);
+            let buffer = pool.hand_out(Group::Small, index, 100);
+            queue.push(Chunk::Pool(buffer), &mut pool);
             queue.push(Chunk::Bytes(Bytes::from_static(&[2; 10])), &mut pool);
             assert_eq!(queue.queued(), Queued { bytes: 140, memory: 40 + Group::Small.stride() });
             let mut left: usize = 140;
@@ -158,7 +159,8 @@ mod tests {
         queue.push(Chunk::Bytes(Bytes::new()), &mut pool);
         assert!(queue.is_empty());
         let index = pool.take(Group::Record).expect("four are free");
-        queue.push(Chunk::Pool(Buffer::filled(Group::Record, index, 9)), &mut pool);
+        let buffer = pool.hand_out(Group::Record, index, 9);
+        queue.push(Chunk::Pool(buffer), &mut pool);
         assert_eq!(queue.clear(&mut pool), 9);
         assert_eq!((pool.free(Group::Record), queue.queued()), (4, Queued::default()));
     }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::held::{Bits, Held, Role};
 use super::{Epoll, transfer};
-use crate::buffers::{Buffer, Group};
+use crate::buffers::Group;
 use crate::op::{Arrival, Chunk, Event, Leg, Outcome, Readiness, Sent};
 use crate::queue;
 use crate::sockets::{self, Kind};
@@ -243,7 +243,7 @@ impl Epoll {
                     held.receiving = None;
                 }
                 self.stats.received_bytes.add(n as u64);
-                Outcome::Received(Buffer::filled(group, index, n))
+                Outcome::Received(self.pool.hand_out(group, index, n))
             }
         };
         held.told = self.turn;

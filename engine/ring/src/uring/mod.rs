@@ -257,7 +257,7 @@ impl Kernel for Uring {
     }
 
     fn release(&mut self, buffer: Buffer) {
-        self.pool.put(buffer.group(), buffer.index());
+        self.pool.release(buffer);
     }
 
     fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent {

@@ -16,7 +16,7 @@ use super::Uring;
 use super::provided::Provided;
 use super::tag::Operation;
 use super::tenant::Receive;
-use crate::buffers::{Buffer, Group};
+use crate::buffers::Group;
 use crate::op::{Arrival, Event, Leg, Outcome, Stop};
 use crate::options::Feature;
 use crate::sockets::Kind;
@@ -216,7 +216,8 @@ impl Uring {
         }
         self.received += 1;
         self.stats.received_bytes.add(len as u64);
-        self.tell_receiver(leg, Outcome::Received(Buffer::filled(group, index, len)), events);
+        let buffer = self.pool.hand_out(group, index, len);
+        self.tell_receiver(leg, Outcome::Received(buffer), events);
     }
 
     /// The receive is over; the result says why.
