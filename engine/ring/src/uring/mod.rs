@@ -96,21 +96,23 @@ impl Uring {
 
     fn with_sizes(options: &Options, sizes: Sizes) -> Result<Uring, Errno> {
         let stats = Arc::<Stats>::default();
-        let ring = Ring::new(sizes, options.mask, stats.clone())?;
+        // In this order, so that the ring is the first to go if something fails.
         let pool = Pool::new(options.buffers)?;
-        let provide = |group| -> Result<_, Errno> {
-            let provided = Provided::new(group, pool.total(group))?;
-            // SAFETY: the mapping belongs to `provided`, which is dropped after the ring.
+        let provide = |group| Provided::new(group, pool.total(group));
+        let [reserve, small, record] = Group::ALL.map(provide);
+        let provided = [reserve?, small?, record?];
+        let ring = Ring::new(sizes, options.mask, stats.clone())?;
+        for (group, provided) in Group::ALL.into_iter().zip(&provided) {
+            // SAFETY: the mapping belongs to `provided`, which is dropped after the ring: here by the order of the
+            // variables, later by `Drop`.
             unsafe {
                 ring.register_buffers(provided.address(), provided.entries(), Provided::id(group))?;
             }
-            Ok(provided)
-        };
-        let [reserve, small, record] = Group::ALL.map(provide);
+        }
         let by_message = !options.mask.hides(Feature::RingMessage);
         let mut uring = Uring {
             alarm: Alarm::new(ring.descriptor(), by_message)?,
-            provided: [reserve?, small?, record?].map(ManuallyDrop::new),
+            provided: provided.map(ManuallyDrop::new),
             legs: Table::new(),
             pipes: Pipes::new(options, stats.clone()),
             waiting: Waiting::new(stats.clone()),
