@@ -26,11 +26,16 @@ use crate::sim::world::Action;
 /// Turns after which a run is taken for one that never ends.
 const TURNS: usize = 2_000_000;
 
+/// Nobody waits so long for a buffer: those who hold them without need are ended before.
+const STARVED: Duration = Duration::from_secs(20);
+
 /// What the seed decided, apart from the population.
 pub struct Choices {
     pub config: Arc<Config>,
     pub temper: Temper,
     pub max_tunnels: usize,
+    /// Of 100 targets, so many never read: with few buffers, they hold the pool.
+    pub deaf: u32,
     /// When a stop is asked for, and how patient it is.
     pub drain: Option<(Duration, Duration)>,
 }
@@ -52,9 +57,15 @@ impl Choices {
         let drains = random.percent(30);
         let at = random.pick(&[300, 3_000, 30_000]);
         let at = random.span(Duration::from_millis(at));
+        let mut temper = Temper::of(random);
+        let pinned = random.percent(8);
+        if pinned {
+            temper.buffers.small = 4;
+        }
         Choices {
             config: Arc::new(Config { engine, listeners }),
-            temper: Temper::of(random),
+            temper,
+            deaf: if pinned { 60 } else { random.pick(&[0, 15]) },
             max_tunnels: random.pick(&[1_000, 1_000, 1_000, 5]),
             drain: drains
                 .then(|| (at, Duration::from_millis(random.pick(&[0, 500, 5_000, 60_000])))),
@@ -83,7 +94,7 @@ pub fn run(seed: u64) -> Run {
     let mailbox = Mailbox::new(random.pick(&[2, 64]), kernel.waker());
     kernel.hosts.resolver.answer_to(mailbox.clone());
     for number in 0..clients {
-        wish::add(number, &choices.config, &mut kernel.hosts, &mut kernel.world);
+        wish::add(number, &choices, &mut kernel.hosts, &mut kernel.world);
     }
     let counters = Arc::<Counters>::default();
     let own = (0..3).map(|index| ([127, 0, 0, 1], 3128 + index).into()).collect();
@@ -155,6 +166,11 @@ impl Run {
         let batch = self.choices.temper.batch_memory();
         let limit = self.choices.config.engine.per_direction;
         let kernel = self.worker.kernel();
+        let starved = kernel.starved_since().map(|since| kernel.now().since(since));
+        assert!(
+            starved.is_none_or(|span| span < STARVED),
+            "a leg has waited {starved:?} for a buffer"
+        );
         assert_eq!(kernel.buffers_with_caller(), 0, "a buffer was neither sent nor given back");
         // What was asked to stop may bring one batch more; a head's early payload is no pool memory, but is bounded.
         let bound = limit + 2 * batch + (64 << 10) + 8192;

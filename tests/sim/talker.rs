@@ -14,7 +14,7 @@ use crate::sim::world::{End, World};
 pub const GIVE_UP: Duration = Duration::from_secs(600);
 
 /// A run of bytes, and how they are written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Burst {
     /// Silence before it.
     pub pause: Duration,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use penstock_core::close::Cause;
-use penstock_core::config::{Config, ProxyProtocol, SendProxy};
+use penstock_core::config::{ProxyProtocol, SendProxy};
 use penstock_core::control::ResolveError;
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 
@@ -14,7 +14,8 @@ use crate::sim::origin::Origin;
 use crate::sim::outside::Entry;
 use crate::sim::population::Population;
 use crate::sim::random::Random;
-use crate::sim::talker::Plan;
+use crate::sim::scenario::Choices;
+use crate::sim::talker::{Burst, Ending, Plan};
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::{Address, Door, World};
 
@@ -30,16 +31,16 @@ struct Target {
 }
 
 /// Adds one client, and all that belongs to it.
-pub fn add(number: usize, config: &Config, population: &mut Population, world: &mut World) {
+pub fn add(number: usize, choices: &Choices, population: &mut Population, world: &mut World) {
     let mut random = world.random.clone();
-    let listener = random.below(config.listeners.len());
+    let listener = random.below(choices.config.listeners.len());
     let keys = [random.bits(), random.bits()];
     let fair = random.percent(50);
     let client_first = random.percent(50);
     let address = client_address(number, random.percent(5));
     let told =
         SocketAddr::from(([172, 16, (number >> 8) as u8, number as u8], 30_000 + number as u16));
-    let settings = &config.listeners[listener];
+    let settings = &choices.config.listeners[listener];
     let has_header = settings.proxy_protocol == ProxyProtocol::Required;
     let target = target(number, population, world, &mut random);
     let (mut bytes, mut explains) = request(&target, &mut random);
@@ -69,7 +70,7 @@ pub fn add(number: usize, config: &Config, population: &mut Population, world: &
     let pieces = pieces(bytes, &mut random);
     let latest = Duration::from_millis(random.pick(&[10, 2_000, 20_000]));
     let origin_first = !client_first || random.percent(20);
-    let wish = Wish {
+    let mut wish = Wish {
         listener,
         address,
         start: random.span(latest),
@@ -80,7 +81,7 @@ pub fn add(number: usize, config: &Config, population: &mut Population, world: &
         explains,
         plan: Plan::of(&mut random, client_first, fair),
     };
-    let origin = Origin {
+    let mut origin = Origin {
         host: 2 * number + 1,
         plan: Plan::of(&mut random, origin_first, fair),
         keys: [keys[1], keys[0]],
@@ -92,6 +93,13 @@ pub fn add(number: usize, config: &Config, population: &mut Population, world: &
         talkers: Vec::new(),
         greeting: Vec::new(),
     };
+    if random.percent(choices.deaf) {
+        origin.plan.ending = Ending::Deaf(0);
+        // As much as nobody can hold, or just as much as somewhere on the way can be held.
+        let bytes = if random.percent(50) { 2_000_000 } else { random.between(8_000, 800_000) };
+        wish.plan.bursts = vec![Burst { bytes, piece: 1 << 20, ..Burst::default() }];
+        wish.plan.ending = Ending::FinishFirst;
+    }
     world.random = random;
     population.origins.push(origin);
     population.clients.push(Client::new(2 * number, wish, keys, world));
@@ -226,10 +234,9 @@ fn named(
     let delay =
         Duration::from_micros(random.pick(&[10, 2_000, 400_000, 400_000, 5_000_000, 20_000_000]));
     let mut entry = Entry { addresses: Ok(Vec::new()), delay, lost: random.percent(5) };
-    let mut explains: &'static [Cause] = &[];
-    if entry.lost || delay > Duration::from_secs(1) {
-        explains = &[Cause::NameLookupFailed];
-    }
+    let slow = entry.lost || delay > Duration::from_secs(1);
+    let late: &'static [Cause] = &[Cause::NameLookupFailed, Cause::ConnectTimeout];
+    let mut explains: &'static [Cause] = if slow { late } else { &[] };
     match random.below(8) {
         0 => {
             entry.addresses = Err(random.pick(&[ResolveError::NotFound, ResolveError::Failed]));
@@ -247,9 +254,9 @@ fn named(
                 world.addresses.insert(SocketAddr::new(bad, port), Address { host, door });
                 addresses.push(bad);
             }
-            // Several bad addresses may use up the time to connect.
-            if addresses.len() > 1 || explains.is_empty() && !addresses.is_empty() {
-                explains = &[Cause::NameLookupFailed, Cause::ConnectTimeout];
+            // Bad addresses may use up the time to connect.
+            if !addresses.is_empty() {
+                explains = late;
             }
             for ip in good {
                 let door = Door::Open(slowness(random));
