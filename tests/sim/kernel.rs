@@ -52,6 +52,8 @@ pub struct SimKernel<H> {
     pub(super) touched: Vec<u32>,
     /// The limit of descriptors is reached, whatever the number of legs.
     pub(super) descriptors_out: bool,
+    /// A leg began to wait for a buffer in this turn: it ends, since the caller has to see to it in time.
+    pub(super) starving: bool,
     /// Turns in a row that told nothing, and that the worker did not want to sleep in.
     pub(super) restless: usize,
     /// Nothing will ever happen again by itself, and the worker sleeps without limit.
@@ -99,6 +101,7 @@ impl<H: Hosts> SimKernel<H> {
             turn: 1,
             touched: Vec::new(),
             descriptors_out: false,
+            starving: false,
             restless: 0,
             asleep: false,
             stats: Arc::default(),

@@ -27,7 +27,7 @@ impl<H: Hosts> SimKernel<H> {
         loop {
             self.pass();
             self.tell(events);
-            let rung = self.bell.rung();
+            let rung = self.bell.rung() || std::mem::take(&mut self.starving);
             if !events.is_empty() || rung || until.is_some_and(|until| until <= self.world.now) {
                 break;
             }

@@ -163,6 +163,7 @@ impl<H: Hosts> SimKernel<H> {
 
     fn join_line(&mut self, leg: Leg, group: Group) -> bool {
         count(Fault::NoBuffers);
+        self.starving = true;
         self.stats.buffers_exhausted.add(1);
         self.legs.get_mut(leg).expect("looked up by the caller").waiting = true;
         let now = self.world.now;
