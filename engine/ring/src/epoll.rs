@@ -5,6 +5,7 @@
 //! with a list that isn't empty doesn't sleep. A message forwarded costs one receive, one send, one epoll_wait(2).
 
 mod held;
+mod splicing;
 mod transfer;
 mod turn;
 mod wake;
@@ -17,7 +18,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use self::held::{Bits, Held, Role};
+use self::held::{Bits, Held};
 use self::turn::TURN_BYTES;
 use self::wake::Bell;
 use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
@@ -26,9 +27,8 @@ use crate::op::{
     Waker,
 };
 use crate::options::{Options, SocketOptions};
-use crate::pipes::{Pipes, take_out};
+use crate::pipes::Pipes;
 use crate::sockets::{self, Kind};
-use crate::splice;
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
@@ -300,63 +300,19 @@ impl Kernel for Epoll {
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
-        let Some(held) = self.legs.get_mut(source) else {
-            return Err(NoPipe::Failed(Errno::EBADF));
-        };
-        if held.kind == Kind::Plain || held.role == Role::Listener {
-            self.stats.pipe_off.add(1);
-            return Err(NoPipe::Off);
-        }
-        if held.pipe.is_none() {
-            held.pipe = Some(self.pipes.open(self.now)?);
-        }
-        Ok(())
+        self.open_pipe(source)
     }
 
     fn splice_in(&mut self, source: Leg, limit: usize) -> Splice {
-        let Some(held) = self.legs.get_mut(source) else { return Splice::Failed(Errno::EBADF) };
-        let Some(pipe) = &mut held.pipe else { return Splice::Failed(Errno::EBADF) };
-        self.stats.splice_inline.add(1);
-        let result = splice::fill(held.descriptor.as_fd(), pipe, limit);
-        match result {
-            // An empty pipe can't be full, so it is the leg that has no bytes.
-            Splice::Blocked if pipe.level() == 0 => held.bits &= !Bits::READABLE,
-            // A descriptor that can't be spliced from isn't broken.
-            Splice::Failed(Errno::EINVAL) => {}
-            Splice::Failed(errno) => held.broken = Some(errno),
-            _ => {}
-        }
-        result
+        self.fill_pipe(source, limit)
     }
 
     fn splice_out(&mut self, source: Leg, sink: Leg) -> Splice {
-        let Some(mut pipe) = self.legs.get_mut(source).and_then(|held| held.pipe.take()) else {
-            return Splice::Failed(Errno::EBADF);
-        };
-        let result = match self.legs.get_mut(sink) {
-            Some(held) => {
-                self.stats.splice_inline.add(1);
-                let result = splice::drain(&mut pipe, held.descriptor.as_fd());
-                match result {
-                    Splice::Blocked if pipe.level() > 0 => held.bits &= !Bits::WRITABLE,
-                    Splice::Failed(errno) => held.broken = Some(errno),
-                    _ => {}
-                }
-                result
-            }
-            None => Splice::Failed(Errno::EBADF),
-        };
-        let blocked = result == Splice::Blocked && pipe.level() > 0;
-        self.legs.get_mut(source).expect("its pipe was here").pipe = Some(pipe);
-        if blocked {
-            self.expect_writable(sink);
-        }
-        result
+        self.drain_pipe(source, sink)
     }
 
     fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>> {
-        let pipe = self.legs.get_mut(source)?.pipe.as_mut()?;
-        take_out(pipe, &mut self.pool)
+        self.take_from_pipe(source)
     }
 
     fn pipes_scarce(&self) -> bool {
@@ -364,13 +320,11 @@ impl Kernel for Epoll {
     }
 
     fn pipe_level(&self, source: Leg) -> usize {
-        self.legs.get(source).and_then(|held| held.pipe.as_ref()).map_or(0, |pipe| pipe.level())
+        self.level_of_pipe(source)
     }
 
     fn pipe_close(&mut self, source: Leg) {
-        if let Some(pipe) = self.legs.get_mut(source).and_then(|held| held.pipe.take()) {
-            self.pipes.close(pipe);
-        }
+        self.close_pipe(source);
     }
 
     fn shutdown(&mut self, leg: Leg) {

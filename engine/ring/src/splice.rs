@@ -37,8 +37,6 @@ pub fn filled(pipe: &mut Pipe, result: Result<usize, Errno>) -> Splice {
         }
         // The leg has no bytes, or the pipe is full: one errno for both.
         Err(Errno::EAGAIN) => Splice::Blocked,
-        // The master side of a terminal says so when the last slave is closed.
-        Err(Errno::EIO) => Splice::Ended,
         // EINVAL: this kind of descriptor can't be spliced from. All others: the connection is broken.
         Err(errno) => Splice::Failed(errno),
     }

@@ -11,6 +11,9 @@ use nix::sys::uio::writev;
 use crate::buffers::{Group, Pool};
 use crate::sockets::Kind;
 
+/// A former owner who kept a duplicate may have made the description blocking again: the worker must not wait for that.
+const FLAGS: MsgFlags = MsgFlags::MSG_NOSIGNAL.union(MsgFlags::MSG_DONTWAIT);
+
 /// Reads into a free buffer of the pool; zero is the end.
 ///
 /// # Errors
@@ -31,7 +34,9 @@ pub(super) fn read(
         let result = unsafe {
             match kind {
                 Kind::Plain => libc::read(fd, to.as_ptr().cast(), capacity),
-                Kind::Tcp | Kind::Socket => libc::recv(fd, to.as_ptr().cast(), capacity, 0),
+                Kind::Tcp | Kind::Socket => {
+                    libc::recv(fd, to.as_ptr().cast(), capacity, libc::MSG_DONTWAIT)
+                }
             }
         };
         match Errno::result(result) {
@@ -50,9 +55,7 @@ pub(super) fn write(to: BorrowedFd<'_>, kind: Kind, parts: &[IoSlice<'_>]) -> Re
     loop {
         let result = match kind {
             Kind::Plain => writev(to, parts),
-            Kind::Tcp | Kind::Socket => {
-                sendmsg::<()>(to.as_raw_fd(), parts, &[], MsgFlags::MSG_NOSIGNAL, None)
-            }
+            Kind::Tcp | Kind::Socket => sendmsg::<()>(to.as_raw_fd(), parts, &[], FLAGS, None),
         };
         if result != Err(Errno::EINTR) {
             return result;

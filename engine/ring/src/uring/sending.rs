@@ -72,7 +72,8 @@ impl Uring {
         if !small_turn || !tenant.sends_nothing() {
             return Ok(0);
         }
-        match send(tenant.descriptor.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        match send(tenant.descriptor.as_raw_fd(), bytes, flags) {
             Ok(n) => Ok(n),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
             Err(errno) => {
