@@ -94,15 +94,20 @@ pub fn add(number: usize, choices: &Choices, population: &mut Population, world:
         greeting: Vec::new(),
     };
     if random.percent(choices.deaf) {
-        origin.plan.ending = Ending::Deaf(0);
-        // As much as nobody can hold, or just as much as somewhere on the way can be held.
-        let bytes = if random.percent(50) { 2_000_000 } else { random.between(8_000, 800_000) };
-        wish.plan.bursts = vec![Burst { bytes, piece: 1 << 20, ..Burst::default() }];
-        wish.plan.ending = Ending::FinishFirst;
+        fall_deaf(&mut origin, &mut wish, &mut random);
     }
     world.random = random;
     population.origins.push(origin);
     population.clients.push(Client::new(2 * number, wish, keys, world));
+}
+
+/// An origin that never reads, and a client with much to tell it.
+fn fall_deaf(origin: &mut Origin, wish: &mut Wish, random: &mut Random) {
+    origin.plan.ending = Ending::Deaf(0);
+    // As much as nobody can hold, or just as much as somewhere on the way can be held.
+    let bytes = if random.percent(50) { 2_000_000 } else { random.between(8_000, 800_000) };
+    wish.plan.bursts = vec![Burst { bytes, piece: 1 << 20, ..Burst::default() }];
+    wish.plan.ending = Ending::FinishFirst;
 }
 
 /// The client that an address belongs to: its own, or the one its PROXY header tells of.
