@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use penstock_ring::{Arrival, Errno, Event, Interest, Leg, Outcome, Readiness, Time};
+use penstock_ring::{Arrival, Errno, Event, Interest, Leg, Outcome, Readiness, Splice, Time};
 
 use crate::sim::kernel::{Hosts, Lane, SimKernel};
 use crate::sim::link::{Change, Holder, Read};
@@ -192,6 +192,8 @@ impl<H: Hosts> SimKernel<H> {
     }
 
     fn told(&mut self, leg: Leg, outcome: Outcome) -> Event {
+        let (what, number) = described(&outcome);
+        self.say(leg, what, number);
         let turn = self.turn;
         let tenant = self.legs.get_mut(leg).expect("it has outcomes");
         tenant.in_flight -= 1;
@@ -247,5 +249,24 @@ fn stale(outcome: &Outcome) -> Fault {
         Outcome::Connected(_) => Fault::StaleConnect,
         Outcome::SplicedIn(_) | Outcome::SplicedOut(_) => Fault::StaleSplice,
         _ => Fault::StaleOutcome,
+    }
+}
+
+/// An outcome, for the trace.
+fn described(outcome: &Outcome) -> (&'static str, usize) {
+    let moved = |splice: &Splice| if let Splice::Moved(n) = splice { *n } else { 0 };
+    match outcome {
+        Outcome::Accepted(leg) => ("told: accepted", leg.slot as usize),
+        Outcome::AcceptFailed(_) => ("told: accept failed", 0),
+        Outcome::Connected(result) => ("told: connected", usize::from(result.is_ok())),
+        Outcome::Received(buffer) => ("told: received", buffer.len()),
+        Outcome::ReceiveEnded(Arrival::Ended) => ("told: ended", 0),
+        Outcome::ReceiveEnded(Arrival::Stopped) => ("told: receiving stopped", 0),
+        Outcome::ReceiveEnded(Arrival::Failed(_)) => ("told: receiving failed", 0),
+        Outcome::Sent(n) => ("told: sent", *n),
+        Outcome::SendFailed(_) => ("told: sending failed", 0),
+        Outcome::Ready(_) => ("told: hint", 0),
+        Outcome::SplicedIn(splice) => ("told: spliced in", moved(splice)),
+        Outcome::SplicedOut(splice) => ("told: spliced out", moved(splice)),
     }
 }
