@@ -9,12 +9,16 @@ use penstock_ring::Time;
 
 /// A turn that brought so much, or all that it could, is a bulk turn.
 const BULK: u32 = 32 << 10;
-/// A turn that brought less than this part of that ends a run of bulk turns.
+/// A turn that brought less than this part of that takes back half of what a bulk turn gives.
 const SMALL: u32 = 4;
-/// So does a longer silence: who is read from now and then is no bulk, however much it is each time.
+/// But not so soon after one: a flood that is stopped and started comes in a full turn and the crumbs around it.
+const CRUMBS: Duration = Duration::from_millis(1);
+/// A longer silence takes back all: who is read from now and then is no bulk, however much it is each time.
 const GAP: Duration = Duration::from_millis(50);
-/// So many bulk turns, with no small one between them, make a bulk direction.
-const BULK_TURNS: u8 = 4;
+/// What a bulk turn gives.
+const BULK_SCORE: u8 = 2;
+/// Four bulk turns, with no small one between them, make a bulk direction.
+const SCORE: u8 = 4 * BULK_SCORE;
 /// A splice turn that moved less was not worth its system calls.
 const THIN: usize = 4 << 10;
 /// So many thin turns in a row end splicing.
@@ -26,6 +30,8 @@ pub(super) struct Pace {
     turn: u32,
     /// The time of that turn.
     at: Time,
+    /// The last time that it was bulk.
+    full_at: Time,
     bytes: u32,
     bulk: u8,
     thin: u8,
@@ -36,14 +42,22 @@ impl Pace {
     pub(super) fn received(&mut self, turn: u32, now: Time, bytes: usize, burst: usize) {
         if turn != self.turn {
             let bulk = BULK.min(burst as u32);
-            if now.since(self.at) > GAP || self.bytes < bulk / SMALL {
+            if now.since(self.at) > GAP {
                 self.bulk = 0;
             } else if self.bytes >= bulk {
-                self.bulk = self.bulk.saturating_add(1);
+                self.full(self.at);
+            } else if self.bytes < bulk / SMALL && now.since(self.full_at) >= CRUMBS {
+                self.bulk = self.bulk.saturating_sub(1);
             }
             (self.turn, self.at, self.bytes) = (turn, now, 0);
         }
         self.bytes = self.bytes.saturating_add(bytes as u32);
+    }
+
+    /// The direction brought more than its sink takes, and was stopped for it.
+    pub(super) fn full(&mut self, now: Time) {
+        self.bulk = self.bulk.saturating_add(BULK_SCORE);
+        self.full_at = now;
     }
 
     /// So many bytes were moved by a splice turn; none at all says nothing.
@@ -57,7 +71,7 @@ impl Pace {
 
     /// Whether splicing is worth a try.
     pub(super) fn is_bulk(&self) -> bool {
-        self.bulk >= BULK_TURNS
+        self.bulk >= SCORE
     }
 
     /// Whether splicing has stopped being worth it.
@@ -93,6 +107,14 @@ mod tests {
         assert!(after(&[65536, 65536, 16384, 65536, 65536, 1], BURST).is_bulk());
         assert!(!after(&[65536, 65536, 65536, 64, 65536, 1], BURST).is_bulk());
         assert!(!after(&[16384; 100], BURST).is_bulk());
+    }
+
+    #[test]
+    fn a_flood_that_is_stopped_again_and_again_is_bulk() {
+        let stopped: Vec<usize> = [65536, 4096].repeat(8);
+        assert!(after(&stopped, 64 << 10).is_bulk());
+        let chatter: Vec<usize> = [65536, 64, 64].repeat(20);
+        assert!(!after(&chatter, 64 << 10).is_bulk());
     }
 
     #[test]

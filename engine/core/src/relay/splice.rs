@@ -5,18 +5,20 @@
 
 use std::ops::ControlFlow;
 
-use penstock_ring::{Errno, Kernel, Splice, Time};
+use penstock_ring::{Errno, Group, Kernel, Splice, Time};
 
 use super::{Goal, Mover, Relay, Way};
 use crate::close::CloseReason;
 use crate::turn::{Step, Turn};
 
 /// Bytes that one direction may move in one turn, so that a flood does not starve its neighbours.
-const BUDGET: usize = 256 << 10;
+const BUDGET: usize = 1 << 20;
 
-/// Bytes that go into an empty pipe at once, so that a sink that gets stuck leaves no more behind than a direction may
-/// hold of the pool for a while.
-const CHUNK: usize = 128 << 10;
+/// Bytes that go into an empty pipe at once. Much in one go costs least; but what a stuck sink leaves behind has to fit the
+/// pool when the pipe is to be given back, so it is at most this part of the record buffers that nobody holds.
+const CHUNK_MAX: usize = 1 << 20;
+const CHUNK_MIN: usize = 64 << 10;
+const POOL_PART: usize = 32;
 
 const IN: usize = 0;
 const OUT: usize = 1;
@@ -45,7 +47,8 @@ impl Relay {
             let result = if out {
                 turn.kernel.splice_out(self.source(way), self.sink(way))
             } else {
-                turn.kernel.splice_in(self.source(way), CHUNK)
+                let chunk = turn.kernel.spare(Group::Record) / POOL_PART * Group::Record.capacity();
+                turn.kernel.splice_in(self.source(way), chunk.clamp(CHUNK_MIN, CHUNK_MAX))
             };
             match self.took(way, out, result, turn)? {
                 Some(bytes) => moved += if out { bytes } else { 0 },
