@@ -14,9 +14,9 @@ use crate::turn::{Step, Turn};
 /// Bytes that one direction may move in one turn, so that a flood does not starve its neighbours.
 const BUDGET: usize = 1 << 20;
 
-/// Bytes that go into an empty pipe at once. Much in one go costs least; but what a stuck sink leaves behind has to fit the
+/// Bytes that go into an empty pipe at once. What a stuck sink leaves behind has to fit the
 /// pool when the pipe is to be given back, so it is at most this part of the record buffers that nobody holds.
-const CHUNK_MAX: usize = 1 << 20;
+const CHUNK_MAX: usize = 128 << 10;
 const CHUNK_MIN: usize = 64 << 10;
 const POOL_PART: usize = 32;
 
