@@ -10,10 +10,10 @@ use std::thread;
 use std::time::Duration;
 
 use penstock_core::close::{Cause, Side};
-use penstock_core::config::HalfClose;
+use penstock_core::config::{self, HalfClose};
 use penstock_ring::Driver;
 
-use rig::{connect, start, stop};
+use rig::{connect, start, start_with, stop};
 
 /// Echoes bytes until the peer has finished.
 fn echo() -> SocketAddr {
@@ -78,6 +78,33 @@ fn a_tunnel_carries_both_kinds_on_epoll() {
 #[test]
 fn a_tunnel_carries_both_kinds_on_uring() {
     both_ways(Driver::Uring);
+}
+
+/// Where the pool is small, every queued message reaches its direction's allowance; that does not make it bulk.
+fn conversations_over_a_small_pool(driver: Driver) {
+    let limits = config::Engine { memory: 256 << 10, ..config::Engine::default() };
+    let rules = ["allow to_localhost"];
+    let (engine, proxy, _records) = start_with(driver, limits, &rules, HalfClose::Close);
+    let counters = Arc::clone(&engine.counters()[0]);
+    let mut streams: Vec<TcpStream> = (0..48).map(|_| connect(proxy, echo())).collect();
+    for n in 0..100 {
+        streams.iter_mut().for_each(|stream| stream.write_all(&[n; 64]).expect("written"));
+        let mut answer = [0; 64];
+        for stream in &mut streams {
+            stream.read_exact(&mut answer).expect("an answer");
+            assert_eq!(answer, [n; 64]);
+        }
+    }
+    let switched = counters.switches[1].get();
+    drop(streams);
+    stop(engine);
+    assert_eq!(switched, 0, "{driver:?}: conversations were spliced");
+}
+
+#[test]
+fn conversations_over_a_small_pool_are_copied() {
+    conversations_over_a_small_pool(Driver::Epoll);
+    conversations_over_a_small_pool(Driver::Uring);
 }
 
 #[test]

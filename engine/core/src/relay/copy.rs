@@ -95,7 +95,7 @@ impl Relay {
         if !self.ways[way].paused && memory > 0 && memory >= self.allowance(way, turn) {
             self.ways[way].paused = true;
             turn.counters.backpressure.add(1);
-            self.ways[way].pace.full(turn.now);
+            self.ways[way].pace.stopped(turn.now, memory);
             self.stop_listening(way, turn);
         }
     }

@@ -54,8 +54,15 @@ impl Pace {
         self.bytes = self.bytes.saturating_add(bytes as u32);
     }
 
-    /// The direction brought more than its sink takes, and was stopped for it.
-    pub(super) fn full(&mut self, now: Time) {
+    /// The direction was stopped because its sink holds so many bytes of memory. Where the pool is short that can be one
+    /// small message, which says nothing.
+    pub(super) fn stopped(&mut self, now: Time, memory: usize) {
+        if memory >= BULK as usize {
+            self.full(now);
+        }
+    }
+
+    fn full(&mut self, now: Time) {
         self.bulk = self.bulk.saturating_add(BULK_SCORE);
         self.full_at = now;
     }

@@ -32,16 +32,14 @@ impl Relay {
 
     /// Looks whether something that was waited for has come about: quiet, or the end.
     pub(super) fn settle<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        let direction = &self.ways[way];
-        let awaits_something = direction.ended || matches!(direction.mover, Mover::Quiesce(_));
-        if awaits_something && self.is_quiet(way, turn) {
-            if let Mover::Quiesce(goal) = self.ways[way].mover {
-                turn.counters.quiesce[1].add(1);
-                self.arrive(way, goal, turn);
-            }
-            if self.ways[way].ended {
-                self.delivered(way, turn)?;
-            }
+        if let Mover::Quiesce(goal) = self.ways[way].mover
+            && self.is_quiet(way, turn)
+        {
+            turn.counters.quiesce[1].add(1);
+            self.arrive(way, goal, turn);
+        }
+        if self.ways[way].ended && self.is_quiet(way, turn) {
+            self.delivered(way, turn)?;
         }
         self.linger_if_flushed(turn);
         Step::Continue(())
@@ -54,20 +52,27 @@ impl Relay {
             Mover::Copy | Mover::Quiesce(Goal::Splice) => direction.receiving == Receiving::Off,
             Mover::Splice | Mover::Quiesce(Goal::Copy) => direction.in_flight == [false; 2],
         };
-        settled && self.is_empty(way, turn)
+        // What is queued before copying begins leaves before all that is copied.
+        let copies_next = direction.mover == Mover::Quiesce(Goal::Copy);
+        let empty =
+            if copies_next { self.pipe_is_empty(way, turn) } else { self.is_empty(way, turn) };
+        settled && empty
     }
 
     /// Neither queue nor pipe holds a byte.
     pub(super) fn is_empty<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
-        self.ways[way].owed == 0
-            && (!self.ways[way].has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0)
+        self.ways[way].owed == 0 && self.pipe_is_empty(way, turn)
+    }
+
+    fn pipe_is_empty<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
+        !self.ways[way].has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0
     }
 
     fn arrive<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) {
         let source = self.source(way);
         let direction = &mut self.ways[way];
         direction.pace.reset();
-        direction.paused = false;
+        direction.paused = direction.owed > 0;
         direction.checked_at = turn.now;
         let was_spliced = goal == Goal::Copy;
         let goal = if direction.ended || direction.silenced { Goal::Copy } else { goal };
@@ -80,13 +85,9 @@ impl Relay {
             self.listen(way, turn);
         }
         if was_spliced || goal == Goal::Splice {
-            self.note_switch(way, goal == Goal::Splice, turn);
+            self.ways[way].switches += 1;
+            turn.counters.switches[usize::from(goal == Goal::Splice)].add(1);
         }
-    }
-
-    pub(super) fn note_switch<K: Kernel>(&mut self, way: Way, to_splice: bool, turn: &Turn<K>) {
-        self.ways[way].switches += 1;
-        turn.counters.switches[usize::from(to_splice)].add(1);
     }
 
     fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {

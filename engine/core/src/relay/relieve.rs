@@ -6,7 +6,7 @@
 use penstock_ring::{Chunk, Kernel};
 
 use super::quiesce::RETRY;
-use super::{Relay, Way};
+use super::{Goal, Relay, Way};
 use crate::turn::{Step, Turn};
 
 impl Relay {
@@ -29,13 +29,10 @@ impl Relay {
             step = self.pass_on(way, Chunk::Pool(buffer), length, turn);
         }
         step?;
-        self.drop_pipe(way, turn);
-        self.note_switch(way, false, turn);
-        let direction = &mut self.ways[way];
-        direction.pace.reset();
-        direction.splice_after = turn.now + RETRY;
-        direction.paused = direction.owed > 0;
-        self.listen(way, turn);
-        self.settle(way, turn)
+        if self.ways[way].done {
+            return Step::Continue(());
+        }
+        self.ways[way].splice_after = turn.now + RETRY;
+        self.quiesce(way, Goal::Copy, turn)
     }
 }

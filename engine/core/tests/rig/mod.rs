@@ -30,9 +30,19 @@ impl Outside for Keeper {
     }
 }
 
-/// Starts it; its address, and where the records come.
+/// Starts it with the default limits; its address, and where the records come.
 pub(crate) fn start(
     driver: Driver,
+    rules: &[&str],
+    half_close: HalfClose,
+) -> (Engine, SocketAddr, Receiver<Record>) {
+    start_with(driver, config::Engine::default(), rules, half_close)
+}
+
+/// The same with limits of one's own.
+pub(crate) fn start_with(
+    driver: Driver,
+    limits: config::Engine,
     rules: &[&str],
     half_close: HalfClose,
 ) -> (Engine, SocketAddr, Receiver<Record>) {
@@ -50,13 +60,13 @@ pub(crate) fn start(
         connect_timeout_status: 503,
         strict_target: false,
     };
-    let config = Arc::new(Config { engine: config::Engine::default(), listeners: vec![listener] });
+    let config = Arc::new(Config { engine: limits, listeners: vec![listener] });
     let plan = Plan {
         config,
         driver,
         mask: Mask::default(),
         workers: 1,
-        max_tunnels: 16,
+        max_tunnels: 64,
         pipes_per_worker: 8,
     };
     let bound = bind(plan).expect("a free port");
