@@ -91,6 +91,17 @@ impl<H: Hosts> SimKernel<H> {
     fn spurious_hint(&mut self, leg: Leg, readiness: Readiness) {
         count(Fault::SpuriousHint);
         let span = self.world.random.span(self.temper.delay);
+        self.tell_once(leg, span, readiness);
+    }
+
+    /// A hint uses up what was asked for.
+    fn tell_once(&mut self, leg: Leg, span: Duration, readiness: Readiness) {
+        let told = [readiness.readable, readiness.writable, readiness.hang_up];
+        if let Some(tenant) = self.live_mut(leg) {
+            for (watched, told) in tenant.watched.iter_mut().zip(told) {
+                *watched &= !told;
+            }
+        }
         self.file(leg, Lane::Other, span, Outcome::Ready(readiness));
     }
 
@@ -143,7 +154,7 @@ impl<H: Hosts> SimKernel<H> {
         if delayed {
             count(Fault::DelayedHint);
         }
-        self.file(leg, Lane::Other, span, Outcome::Ready(readiness));
+        self.tell_once(leg, span, readiness);
     }
 
     /// The hint that follows switching on: also what was ready before is told.

@@ -1,6 +1,7 @@
 //! The verbs of the contract, each with the rules that its caller has to keep.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -203,11 +204,26 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         }
     }
 
+    fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
+        self.refuse_closed(leg, "room");
+        let Some(end) = self.live(leg).and_then(|tenant| tenant.end) else {
+            return Some(NonZeroUsize::MAX);
+        };
+        if self.world.half(end).broken.is_some() {
+            return Some(NonZeroUsize::MAX);
+        }
+        // The system counts otherwise than it accepts.
+        let room = self.world.room(end);
+        let says_more = room > 0 && self.world.random.percent(40);
+        NonZeroUsize::new(if says_more { room + self.world.random.below(4096) } else { room })
+    }
+
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
         self.refuse_closed(source, "pipe_open");
         let tenant = self.legs.get_mut(source).expect("just looked");
-        assert!(tenant.pipe.is_none(), "{source:?} has a pipe already");
-        tenant.pipe = Some(self.pipes.open(&mut self.world.random, &self.stats)?);
+        if tenant.pipe.is_none() {
+            tenant.pipe = Some(self.pipes.open(&mut self.world.random, &self.stats)?);
+        }
         Ok(())
     }
 
@@ -289,8 +305,9 @@ impl<H: Hosts> Kernel for SimKernel<H> {
     fn pipe_close(&mut self, source: Leg) {
         self.refuse_closed(source, "pipe_close");
         let tenant = self.live_mut(source).expect("just looked");
-        let pipe = tenant.pipe.take().expect("pipe_close without a pipe");
-        self.close_pipe(pipe);
+        if let Some(pipe) = tenant.pipe.take() {
+            self.close_pipe(pipe);
+        }
     }
 
     fn shutdown(&mut self, leg: Leg) {
@@ -309,6 +326,8 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.say(leg, "close", how as usize);
         self.end_leg(leg, how);
     }
+
+    fn gather(&mut self, _: Duration) {}
 
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.take_turn(until, events);

@@ -1,6 +1,7 @@
 //! What the values of a file must be beside one another, and what the engine is told.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use penstock_core::config::{self, Config, Listener};
 use penstock_core::ring::{Driver, SocketOptions, SpliceMode};
@@ -11,13 +12,15 @@ use penstock_core::policy::AccessLists;
 use crate::access;
 use crate::error::Fault;
 use crate::file::{self, Engine, File, Listen};
-use crate::value::Size;
+use crate::value::{Size, SpanOrOff};
 use crate::{AccessLog, Log, Settings};
 
 /// A pool has four buffers of each kind at least, which is a little more than this.
 const MEMORY_MIN: usize = 32 << 10;
 /// One small buffer.
 const PER_DIRECTION_MIN: usize = 4 << 10;
+/// For what delays others, or keeps a core from its sleep.
+const SHORT_MAX: Duration = Duration::from_millis(10);
 /// The worker's number in a tunnel's id has 8 bits.
 const WORKERS_MAX: usize = 256;
 
@@ -79,8 +82,19 @@ fn engine(table: &Engine) -> Result<config::Engine, Fault> {
         per_direction,
         max_tunnels: table.max_tunnels.0,
         drain_timeout: table.drain_timeout.0,
+        gather: short(&table.gather)?,
+        busy_poll: short(&table.busy_poll)?,
         socket: socket(table)?,
     })
+}
+
+/// A wait that nobody should notice; `off` is zero.
+fn short(value: &Spanned<SpanOrOff>) -> Result<Duration, Fault> {
+    let span = value.get_ref().0.unwrap_or_default();
+    if span > SHORT_MAX {
+        return Err(Fault::at(value.span(), r#"expected at most "10ms", or "off""#));
+    }
+    Ok(span)
 }
 
 fn socket(table: &Engine) -> Result<SocketOptions, Fault> {

@@ -68,6 +68,12 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
         "  buffers of a worker: {small} of 4KiB and {record} of 18KiB, {reserve} for requests"
     )?;
     writeln!(to, "  tunnels at most: {tunnels}")?;
+    let whether = |span_given: Duration| match span_given.is_zero() {
+        true => "off".to_owned(),
+        false => span(span_given),
+    };
+    let (gather, busy_poll) = (whether(engine.gather), whether(engine.busy_poll));
+    writeln!(to, "  bulk is gathered for: {gather}; busy polling before sleep: {busy_poll}")?;
     writeln!(to, "  after SIGTERM tunnels live on for {}", span(engine.drain_timeout))?;
     writeln!(
         to,
@@ -122,12 +128,15 @@ fn span_or(span_given: Option<Duration>, otherwise: &str) -> String {
 }
 
 fn span(span: Duration) -> String {
-    let milliseconds = span.as_millis();
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let whole =
-        units.into_iter().find(|(unit, _)| milliseconds.is_multiple_of(*unit) && milliseconds > 0);
-    whole.map_or(format!("{milliseconds}ms"), |(unit, name)| {
-        format!("{}{name}", milliseconds / unit)
+    let microseconds = span.as_micros();
+    let seconds = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let seconds = seconds.map(|(seconds, name)| (seconds * 1_000_000, name));
+    let whole = seconds
+        .into_iter()
+        .chain([(1000, "ms")])
+        .find(|(unit, _)| microseconds.is_multiple_of(*unit) && microseconds > 0);
+    whole.map_or(format!("{microseconds}us"), |(unit, name)| {
+        format!("{}{name}", microseconds / unit)
     })
 }
 

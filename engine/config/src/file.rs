@@ -36,6 +36,8 @@ pub(crate) struct Engine {
     pub(crate) per_direction: Spanned<Size>,
     pub(crate) max_tunnels: Auto,
     pub(crate) drain_timeout: Span,
+    pub(crate) gather: Spanned<SpanOrOff>,
+    pub(crate) busy_poll: Spanned<SpanOrOff>,
     pub(crate) keepalive: Spanned<SpanOrOff>,
     pub(crate) user_timeout: SpanOrOff,
 }
@@ -51,6 +53,8 @@ impl Default for Engine {
             per_direction: nowhere(Size(64 << 10)),
             max_tunnels: Auto(None),
             drain_timeout: Span(half_minute),
+            gather: nowhere(SpanOrOff(Some(Duration::from_micros(200)))),
+            busy_poll: nowhere(SpanOrOff(None)),
             keepalive: nowhere(SpanOrOff(Some(half_minute))),
             user_timeout: SpanOrOff(None),
         }

@@ -84,11 +84,12 @@ fn what_is_left_out_is_what_the_documented_file_says() {
 
 #[test]
 fn every_key_has_an_effect() {
-    let engine = "workers = 3\ndriver = \"epoll\"\nsplice = \"ring\"\nmemory = \"1MiB\"\nper_direction = 8192\nmax_tunnels = 7\ndrain_timeout = \"1s\"\nkeepalive = \"off\"\nuser_timeout = \"5s\"";
+    let engine = "workers = 3\ndriver = \"epoll\"\nsplice = \"ring\"\nmemory = \"1MiB\"\nper_direction = 8192\nmax_tunnels = 7\ndrain_timeout = \"1s\"\ngather = \"off\"\nbusy_poll = \"50us\"\nkeepalive = \"off\"\nuser_timeout = \"5s\"";
     let listen = "proxy_protocol = \"required\"\nproxy_from = [\"10.0.0.0/8\"]\nsend_proxy = \"v2\"\nhalf_close = \"forward\"\nidle_scope = \"tunnel\"\nconnect_timeout_status = 504\nstrict_connect_target = true\ntimeouts = { idle = \"off\", lifetime = \"12h\" }\n[log]\nlevel = \"debug\"\naccess = { path = \"-\", format = \"json\" }";
     let settings = parse("x", &least(engine, listen)).expect("all valid");
     let e = &settings.config.engine;
     assert_eq!((e.workers, e.driver, e.splice), (Some(3), Some(Driver::Epoll), SpliceMode::Ring));
+    assert_eq!((e.gather, e.busy_poll), (Duration::ZERO, Duration::from_micros(50)));
     assert_eq!((e.memory, e.per_direction, e.max_tunnels), (1 << 20, 8192, Some(7)));
     assert_eq!((e.drain_timeout, e.socket.keepalive), (Duration::from_secs(1), None));
     assert_eq!(e.socket.user_timeout, Some(Duration::from_secs(5)));
@@ -117,6 +118,7 @@ fn wrong_values() -> Vec<Wrong> {
         (least("per_direction = \"1GiB\"", ""), (2, 17), &["no more than `memory`"]),
         (least("memory = \"48KiB\"", ""), (2, 10), &["`per_direction`", "49152", "65536"]),
         (least("drain_timeout = \"10x\"", ""), (2, 17), &["\"10x\"", "\"10s\""]),
+        (least("busy_poll = \"11ms\"", ""), (2, 13), &["at most \"10ms\""]),
         (least("keepalive = \"500ms\"", ""), (2, 13), &["whole seconds"]),
         (least("", "timeouts = { idle = \"soon\" }"), (8, 21), &["\"soon\"", "or \"off\""]),
         (least("", "timeouts = { handshake = \"off\" }"), (8, 26), &["\"off\"", "\"10s\""]),

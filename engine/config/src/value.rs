@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
-/// A span of time above zero: `500ms`, `10s`, `15m`, `12h`, `7d`.
+/// A span of time above zero: `200us`, `500ms`, `10s`, `15m`, `12h`, `7d`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -39,16 +39,17 @@ pub(crate) struct Word(pub(crate) String);
 fn span(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+    let one = match unit {
+        "us" => Duration::from_micros(1),
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "m" => Duration::from_secs(60),
+        "h" => Duration::from_secs(3600),
+        "d" => Duration::from_secs(86_400),
         _ => return None,
     };
-    let total = number.parse::<u32>().ok().filter(|n| *n > 0)?;
-    Some(Duration::from_millis(u64::from(total) * milliseconds))
+    let number = number.parse::<u32>().ok().filter(|n| *n > 0)?;
+    one.checked_mul(number)
 }
 
 fn size(text: &str) -> Option<usize> {
@@ -187,6 +188,7 @@ mod tests {
         for (text, milliseconds) in cases {
             assert_eq!(span(text), Some(Duration::from_millis(milliseconds)), "{text}");
         }
+        assert_eq!(span("200us"), Some(Duration::from_micros(200)));
         assert_eq!(span("7d"), Some(Duration::from_secs(7 * 86_400)));
         for text in ["", "10", "s", "10x", "0s", "-1s", "1.5s", "10 s", "10S", "99999999999s"] {
             assert_eq!(span(text), None, "{text}");

@@ -36,6 +36,10 @@ pub struct Engine {
     pub max_tunnels: Option<usize>,
     /// How long tunnels may live on after a stop was asked for.
     pub drain_timeout: Duration,
+    /// How long a worker that moves bulk may sleep on, so that more comes at once; zero: not at all.
+    pub gather: Duration,
+    /// How long a worker looks for work before it sleeps; zero: not at all.
+    pub busy_poll: Duration,
     /// TCP options of every leg.
     pub socket: SocketOptions,
 }
@@ -50,6 +54,8 @@ impl Default for Engine {
             per_direction: 64 << 10,
             max_tunnels: None,
             drain_timeout: Duration::from_secs(30),
+            gather: Duration::from_micros(200),
+            busy_poll: Duration::ZERO,
             socket: SocketOptions::default(),
         }
     }

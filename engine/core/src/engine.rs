@@ -279,6 +279,7 @@ fn options(plan: &Plan, epoch: Instant) -> Options {
         pipes: plan.pipes_per_worker,
         splice: engine.splice,
         socket: engine.socket,
+        busy_poll: engine.busy_poll,
         mask: plan.mask,
         epoch,
         ..Options::default()

@@ -1,5 +1,6 @@
 //! What a session may use while it takes one step.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::shared::Shared;
 /// Whether a session goes on, or why it ends.
 pub(crate) type Step = ControlFlow<CloseReason>;
 
-/// A direction that has splicing to do in the next turn.
+/// A direction that has splicing to do.
 pub(crate) type Runnable = (Handle, Way);
 
 /// The worker, as a session sees it during one step.
@@ -28,8 +29,12 @@ pub(crate) struct Turn<K: Kernel> {
     pub shared: Arc<Shared>,
     /// Where questions and records go.
     pub outside: Box<dyn Outside>,
-    /// Directions that want another go.
-    pub runnable: Vec<Runnable>,
+    /// Directions that wait for a run, in order.
+    pub runnable: VecDeque<Runnable>,
+    /// Bytes that went into pipes in this turn.
+    pub spliced: usize,
+    /// Some source had more than a pipe takes.
+    pub more: bool,
     /// Index of the worker.
     pub worker: u8,
     /// The time of this turn.

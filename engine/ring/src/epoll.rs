@@ -11,9 +11,10 @@ mod turn;
 mod wake;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -51,6 +52,9 @@ pub struct Epoll {
     pipes: Pipes,
     bell: Arc<Bell>,
     socket: SocketOptions,
+    busy_poll: Duration,
+    /// How long the next sleep may go on although something is there.
+    gathering: Duration,
     start: Instant,
     now: Time,
     /// Number of the present turn, to know which outcomes the caller may not have seen yet.
@@ -81,6 +85,8 @@ impl Epoll {
             pipes: Pipes::new(options, stats.clone()),
             bell,
             socket: options.socket,
+            busy_poll: options.busy_poll,
+            gathering: Duration::ZERO,
             start: options.epoch,
             now: Time::default(),
             turn: 1,
@@ -114,8 +120,16 @@ impl Epoll {
 
     /// Makes sure that an edge tells when the leg accepts bytes again. Legs that never block are spared these edges.
     fn expect_writable(&mut self, leg: Leg) {
-        let Some(held) = self.legs.get_mut(leg).filter(|held| !held.writable_edges) else { return };
-        held.writable_edges = true;
+        if self.legs.get(leg).is_some_and(|held| !held.writable_edges) {
+            self.ask_again(leg, true);
+        }
+    }
+
+    /// Has Linux look at the leg again: it tells only of edges, and of writability only to who was refused.
+    fn ask_again(&mut self, leg: Leg, writable: bool) {
+        let Some(held) = self.legs.get_mut(leg) else { return };
+        held.writable_edges |= writable;
+        held.bits &= !Bits::DOUBTFUL;
         let mut event = EpollEvent::new(held.interest(), tag(leg));
         let changed = self.epoll.modify(&held.descriptor, &mut event);
         // It is registered, and a change needs no memory.
@@ -136,21 +150,48 @@ impl Epoll {
 
     /// Sleeps until something happens, unless something is to be done already, and notes it.
     fn sleep(&mut self, until: Option<Time>, busy: bool) {
-        let timeout = match until {
-            _ if busy => EpollTimeout::ZERO,
-            None => EpollTimeout::NONE,
-            Some(until) => milliseconds(until.since(self.refresh())),
-        };
+        let left = until.map(|until| until.since(self.refresh()));
+        let sleeps = !busy && left.is_none_or(|left| !left.is_zero());
         // Who looks while we sleep sees what the last turn gave back.
         self.gauge_buffers();
+        let gathering = std::mem::take(&mut self.gathering);
+        if sleeps && !gathering.is_zero() {
+            self.stats.gathered.add(1);
+            // What comes meanwhile is found together; a signal only means that it is fewer.
+            std::thread::sleep(left.map_or(gathering, |left| left.min(gathering)));
+        }
         let mut edges = std::mem::take(&mut self.edges);
+        let count = match sleeps && !self.busy_poll.is_zero() {
+            true => self.look_for_news(&mut edges, left),
+            false => 0,
+        };
+        let timeout = match left {
+            _ if !sleeps => EpollTimeout::ZERO,
+            None => EpollTimeout::NONE,
+            Some(left) => milliseconds(left),
+        };
         // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
-        let count = self.epoll.wait(&mut edges, timeout).unwrap_or(0);
+        let count =
+            if count > 0 { count } else { self.epoll.wait(&mut edges, timeout).unwrap_or(0) };
         self.refresh();
         for edge in &edges[..count] {
             self.note(*edge);
         }
         self.edges = edges;
+    }
+
+    /// Looks for edges as long as the options say; how many there are.
+    fn look_for_news(&mut self, edges: &mut [EpollEvent], left: Option<Duration>) -> usize {
+        let end = self.refresh() + left.map_or(self.busy_poll, |left| left.min(self.busy_poll));
+        while self.now < end {
+            let count = self.epoll.wait(edges, EpollTimeout::ZERO).unwrap_or(0);
+            if count > 0 {
+                self.stats.busy_polled.add(1);
+                return count;
+            }
+            self.refresh();
+        }
+        0
     }
 
     /// Whether a leg gets one buffer per turn: where the pool is small or half used, legs that get stuck together would
@@ -240,8 +281,10 @@ impl Kernel for Epoll {
         };
         held.receiving = Some(group);
         // The edge may have come before anybody wanted it.
-        if held.bits.contains(Bits::READABLE) {
-            self.list(leg);
+        match (held.bits.contains(Bits::READABLE), held.bits.contains(Bits::DOUBTFUL)) {
+            (true, _) => self.list(leg),
+            (false, true) => self.ask_again(leg, false),
+            (false, false) => {}
         }
     }
 
@@ -291,12 +334,23 @@ impl Kernel for Epoll {
         }
         held.watched |= bit;
         held.hints |= held.bits & bit;
-        if !held.hints.is_empty() {
+        let doubtful = held.bits.contains(Bits::DOUBTFUL);
+        if held.bits.contains(bit) {
             self.list(leg);
+        } else if interest == Interest::Writable {
+            self.ask_again(leg, true);
+        } else if interest == Interest::Readable && doubtful {
+            self.ask_again(leg, false);
         }
-        if interest == Interest::Writable {
-            self.expect_writable(leg);
+    }
+
+    fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
+        let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
+        let room = sockets::room(held.descriptor.as_fd());
+        if room.is_none() {
+            held.bits &= !Bits::WRITABLE;
         }
+        room
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
@@ -350,6 +404,10 @@ impl Kernel for Epoll {
             // A duplicate elsewhere would keep the registration, and its edges, alive.
             let _ = self.epoll.delete(&held.descriptor);
         }
+    }
+
+    fn gather(&mut self, span: Duration) {
+        self.gathering = span;
     }
 
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
@@ -411,7 +469,7 @@ fn leg_of(tag: u64) -> Leg {
 }
 
 /// Rounded up, so that a deadline has passed when the sleep ends.
-fn milliseconds(span: std::time::Duration) -> EpollTimeout {
+fn milliseconds(span: Duration) -> EpollTimeout {
     let milliseconds = span.as_nanos().div_ceil(1_000_000);
     let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
     EpollTimeout::try_from(milliseconds).expect("not negative")

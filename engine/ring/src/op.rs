@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::ops::{Add, Sub};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -146,7 +147,7 @@ pub enum Interest {
     HangUp,
 }
 
-/// A hint, as edge-triggered readiness is: it may be spurious, it is never withheld.
+/// A hint: it may be spurious, it is never withheld.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Readiness {
     /// Reading is worth a try (bytes, FIN or an error).
@@ -285,11 +286,15 @@ pub trait Kernel {
     /// What is queued for sending on the leg.
     fn queued(&self, leg: Leg) -> Queued;
 
-    /// Asks for [`Outcome::Ready`], edge-triggered; `on = false` takes it back (a hint may still be on its way). The first
-    /// hint after switching on is given also if the leg was ready already.
+    /// Asks for one [`Outcome::Ready`]: in the next turn if the leg is ready already, else once it is. Who wants another one
+    /// asks again. `on = false` takes it back (a hint may still be on its way).
     fn watch(&mut self, leg: Leg, interest: Interest, on: bool);
 
-    /// Takes a pipe from the pool for the direction that starts at `source`.
+    /// Bytes that the leg would accept now, as far as the system tells: a splice of no more leaves nothing in its pipe. None:
+    /// too few to be woken for; wait for [`Interest::Writable`]. What is broken, or can't say, accepts anything.
+    fn room(&mut self, leg: Leg) -> Option<NonZeroUsize>;
+
+    /// Takes a pipe from the pool for the direction that starts at `source`, unless it has one.
     ///
     /// # Errors
     /// Why there is none; each kind is counted in [`Stats`].
@@ -311,7 +316,7 @@ pub trait Kernel {
     /// Whether less than a quarter of the pipe pool is left, so that who is stuck should give its pipe back.
     fn pipes_scarce(&self) -> bool;
 
-    /// Gives the pipe of `source` back. A pipe that isn't empty, or that the ring still uses, is destroyed instead of reused.
+    /// Gives the pipe of `source` back, if it has one. A pipe that isn't empty, or that the ring still uses, is destroyed instead of reused.
     fn pipe_close(&mut self, source: Leg);
 
     /// shutdown(2) of the sending side; the caller has waited until nothing is queued.
@@ -319,6 +324,10 @@ pub trait Kernel {
 
     /// Ends the leg. What is queued is dropped. The descriptor, its buffers and its pipe are freed after the last outcome.
     fn close(&mut self, leg: Leg, how: Close);
+
+    /// Allows the next [`wait`](Self::wait) to sleep for so long although outcomes are there, so that more come with them: bulk
+    /// costs less by the handful. A wait that is not to sleep doesn't.
+    fn gather(&mut self, span: Duration);
 
     /// Hands what was asked to the kernel, waits for the first outcome, a wake-up or `until` (none: no limit), and appends
     /// outcomes to `events`. With an `until` that has passed, it doesn't sleep. It may return early, with nothing.

@@ -55,6 +55,8 @@ pub struct Options {
     pub splice: SpliceMode,
     /// Options of TCP legs.
     pub socket: SocketOptions,
+    /// How long a wait looks for outcomes again and again before it sleeps; zero: it sleeps at once.
+    pub busy_poll: Duration,
     /// Features hidden from the driver.
     pub mask: Mask,
     /// From when on [`Time`](crate::Time) counts: the same for all workers that compare times.
@@ -70,6 +72,7 @@ impl Default for Options {
             pipe_size_min: 64 << 10,
             splice: SpliceMode::Inline,
             socket: SocketOptions::default(),
+            busy_poll: Duration::ZERO,
             mask: Mask::default(),
             epoch: Instant::now(),
         }
@@ -97,18 +100,18 @@ macro_rules! features {
 features! {
     /// io_uring as a whole; without it, epoll.
     Uring = "uring",
-    /// `IORING_SETUP_COOP_TASKRUN`; without it, completions interrupt the worker.
-    CoopTaskrun = "coop-taskrun",
+    /// `IORING_SETUP_DEFER_TASKRUN`; without it, completions that come meanwhile cut a splice(2) short.
+    DeferTaskrun = "defer-taskrun",
     /// The ring's own descriptor registered; without it, looked up at each system call.
     RegisteredRing = "registered-ring",
     /// Multishot receive; without it, one receive per buffer.
     MultishotReceive = "multishot-receive",
     /// Multishot accept; without it, one accept per connection.
     MultishotAccept = "multishot-accept",
-    /// Multishot poll; without it, a poll per hint.
-    MultishotPoll = "multishot-poll",
     /// Waking a ring by a message (`IORING_REGISTER_SEND_MSG_RING`, 6.13); without it, an eventfd.
     RingMessage = "ring-message",
+    /// Waking a worker for a handful of completions instead of each (`IORING_FEAT_MIN_TIMEOUT`, 6.12).
+    MinimumWait = "minimum-wait",
     /// splice(2); without it, every byte is copied.
     Splice = "splice",
 }

@@ -7,7 +7,7 @@ use penstock_ring::{Group, Time};
 
 use super::pace::Pace;
 
-/// Without a byte for so long, a spliced direction gives its pipe back.
+/// Without a byte for so long, a spliced direction goes back to copying, which wants less of the kernel for what is small.
 pub(super) const QUIET: Duration = Duration::from_millis(250);
 
 /// A direction of a tunnel.
@@ -126,13 +126,15 @@ pub(super) struct Direction {
     pub(super) done: bool,
     /// Ring splices in flight: into the pipe, out of it.
     pub(super) in_flight: [bool; 2],
-    /// A readiness hint came while one was in flight.
-    pub(super) hinted: bool,
+    /// Stands in the line for a run.
+    pub(super) scheduled: bool,
     /// Bytes queued at the sink whose acceptance was not taken up yet. The kernel may know better already, and may know
     /// worse: what it says counts when it is heard.
     pub(super) owed: u32,
     /// Of these, before all others, what is no payload: a reply or a PROXY header of ours.
     pub(super) overhead: u16,
+    /// Bytes that the sink has room for at least, while this direction splices.
+    pub(super) room: u32,
     /// Changes of mover.
     pub(super) switches: u32,
     /// Payload that the sink has accepted, in bytes.
@@ -159,9 +161,10 @@ impl Direction {
             silenced: false,
             done: false,
             in_flight: [false; 2],
-            hinted: false,
+            scheduled: false,
             owed: 0,
             overhead: 0,
+            room: 0,
             switches: 0,
             bytes: 0,
             spliced: 0,
@@ -172,8 +175,8 @@ impl Direction {
         }
     }
 
-    /// Whether a pipe is held.
-    pub(super) fn has_pipe(&self) -> bool {
+    /// Whether a pipe may be held.
+    pub(super) fn is_spliced(&self) -> bool {
         self.mover != Mover::Copy
     }
 

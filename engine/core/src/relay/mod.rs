@@ -212,12 +212,6 @@ impl Relay {
         turn.counters.bytes[way as usize][usize::from(spliced)].add(bytes as u64);
         self.flush_goes_on(turn);
     }
-
-    fn run_later<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
-        if self.ways[way].has_pipe() {
-            turn.runnable.push((self.handle, way));
-        }
-    }
 }
 
 /// The direction that a side's leg feeds.

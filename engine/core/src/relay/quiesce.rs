@@ -24,8 +24,12 @@ impl Relay {
         turn.counters.quiesce[0].add(1);
         match goal {
             Goal::Splice => self.stop_listening(way, turn),
-            // The sink is still watched: what is in the pipe may have to wait for it.
-            Goal::Copy => turn.kernel.watch(self.source(way), Interest::Readable, false),
+            Goal::Copy => {
+                turn.kernel.watch(self.source(way), Interest::Readable, false);
+                // What is in the pipe has to wait for it.
+                let left = turn.kernel.pipe_level(self.source(way)) > 0;
+                turn.kernel.watch(self.sink(way), Interest::Writable, left);
+            }
         }
         self.settle(way, turn)
     }
@@ -65,7 +69,7 @@ impl Relay {
     }
 
     fn pipe_is_empty<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> bool {
-        !self.ways[way].has_pipe() || turn.kernel.pipe_level(self.source(way)) == 0
+        !self.ways[way].is_spliced() || turn.kernel.pipe_level(self.source(way)) == 0
     }
 
     fn arrive<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) {
@@ -77,9 +81,8 @@ impl Relay {
         let was_spliced = goal == Goal::Copy;
         let goal = if direction.ended || direction.silenced { Goal::Copy } else { goal };
         if goal == Goal::Splice {
-            direction.mover = Mover::Splice;
+            (direction.mover, direction.room) = (Mover::Splice, 0);
             turn.kernel.watch(source, Interest::Readable, true);
-            turn.kernel.watch(self.sink(way), Interest::Writable, true);
         } else {
             self.drop_pipe(way, turn);
             self.listen(way, turn);
@@ -90,7 +93,7 @@ impl Relay {
         }
     }
 
-    fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {
+    pub(super) fn take_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> bool {
         let Err(cause) = turn.kernel.pipe_open(self.source(way)) else {
             return true;
         };
@@ -103,7 +106,7 @@ impl Relay {
 
     /// Gives the pipe back, with whatever is in it, and splices no more.
     pub(super) fn drop_pipe<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
-        if self.ways[way].has_pipe() {
+        if self.ways[way].is_spliced() {
             self.ways[way].mover = Mover::Copy;
             turn.kernel.watch(self.source(way), Interest::Readable, false);
             turn.kernel.watch(self.sink(way), Interest::Writable, false);

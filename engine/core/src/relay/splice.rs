@@ -1,61 +1,46 @@
 //! The splicing mover: socket to pipe to socket, the bytes never seen.
 //!
-//! A run goes on until the sink is full, the source is empty, or the turn's byte budget is used up; then the next
-//! readiness hint, or the next turn, runs it again. While quiescing, a run only empties the pipe.
+//! A hint leads to one run: what is left in the pipe goes out, then as much comes in as the sink has room for, and goes out
+//! too. After it the direction waits for whichever side isn't ready. So a pipe is empty between two runs, unless its sink
+//! has less room than it said; an empty one goes back to the worker, and a few pipes serve all. While quiescing, a run only
+//! empties the pipe.
 
 use std::ops::ControlFlow;
 
-use penstock_ring::{Errno, Group, Kernel, Splice, Time};
+use penstock_ring::{Errno, Interest, Kernel, Splice, Time};
 
 use super::{Goal, Mover, Relay, Way};
 use crate::close::CloseReason;
 use crate::turn::{Step, Turn};
 
-/// Bytes that one direction may move in one turn, so that a flood does not starve its neighbours.
-const BUDGET: usize = 1 << 20;
-
-/// Bytes that go into an empty pipe at once. What a stuck sink leaves behind has to fit the
-/// pool when the pipe is to be given back, so it is at most this part of the record buffers that nobody holds.
-const CHUNK_MAX: usize = 128 << 10;
-const CHUNK_MIN: usize = 64 << 10;
-const POOL_PART: usize = 32;
+/// Bytes that go into a pipe at once, its nominal size.
+const FILL: usize = 1 << 20;
+/// Less known room than this is asked for again.
+const ROOM_MIN: u32 = 256 << 10;
 
 const IN: usize = 0;
 const OUT: usize = 1;
 
 impl Relay {
-    /// Splices as much as is possible and fair now.
+    /// Has a run in this turn, or a later one if others were first.
+    pub(super) fn run_later<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
+        if self.ways[way].is_spliced() && !self.ways[way].scheduled {
+            self.ways[way].scheduled = true;
+            turn.runnable.push_back((self.handle, way));
+        }
+    }
+
+    /// Splices what is possible and fair now.
     pub(crate) fn run<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        if !self.ways[way].has_pipe() || self.ways[way].mover == Mover::Quiesce(Goal::Splice) {
+        self.ways[way].scheduled = false;
+        let promoting = self.ways[way].mover == Mover::Quiesce(Goal::Splice);
+        if !self.ways[way].is_spliced() || promoting || self.is_in_flight(way) {
             return Step::Continue(());
         }
-        if self.ways[way].in_flight != [false; 2] {
-            // The hint may be newer than the result that is awaited.
-            self.ways[way].hinted = true;
-            return Step::Continue(());
-        }
-        let mut moved = 0;
-        // Each turn of the loop moves bytes into or out of the pipe, at most BUDGET plus a pipe's content in all.
-        while self.ways[way].in_flight == [false; 2] && !self.ways[way].done {
-            let out = turn.kernel.pipe_level(self.source(way)) > 0;
-            if !out && (self.is_draining(way) || moved >= BUDGET) {
-                if moved >= BUDGET {
-                    turn.runnable.push((self.handle, way));
-                }
-                break;
-            }
-            let result = if out {
-                turn.kernel.splice_out(self.source(way), self.sink(way))
-            } else {
-                let chunk = turn.kernel.spare(Group::Record) / POOL_PART * Group::Record.capacity();
-                turn.kernel.splice_in(self.source(way), chunk.clamp(CHUNK_MIN, CHUNK_MAX))
-            };
-            match self.took(way, out, result, turn)? {
-                Some(bytes) => moved += if out { bytes } else { 0 },
-                None => break,
-            }
-        }
-        self.after_run(way, moved, turn)
+        self.drain(way, turn)?;
+        let lacking = self.fill(way, turn)?;
+        self.drain(way, turn)?;
+        self.rest(way, lacking, turn)
     }
 
     /// A ring splice into the pipe has ended.
@@ -66,11 +51,9 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         self.ways[way].in_flight[IN] = false;
-        if self.ways[way].done {
-            return Step::Continue(());
-        }
         self.took(way, false, result, turn)?;
-        self.continue_run(way, result, turn)
+        self.drain(way, turn)?;
+        self.rest(way, Interest::Readable, turn)
     }
 
     /// A ring splice out of the pipe has ended.
@@ -81,39 +64,75 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         self.ways[way].in_flight[OUT] = false;
-        if self.ways[way].done {
+        self.took(way, true, result, turn)?;
+        self.rest(way, Interest::Readable, turn)
+    }
+
+    /// Into an empty pipe, as much as the sink has room for. What was lacking for more: bytes, or room.
+    fn fill<K: Kernel>(
+        &mut self,
+        way: Way,
+        turn: &mut Turn<K>,
+    ) -> ControlFlow<CloseReason, Interest> {
+        const BYTES: ControlFlow<CloseReason, Interest> = ControlFlow::Continue(Interest::Readable);
+        let source = self.source(way);
+        if self.is_draining(way) || self.is_in_flight(way) || turn.kernel.pipe_level(source) > 0 {
+            return BYTES;
+        }
+        let Some(room) = self.room(way, turn) else {
+            return ControlFlow::Continue(Interest::Writable);
+        };
+        if self.take_pipe(way, turn) {
+            let result = turn.kernel.splice_in(source, room);
+            turn.more |= result == Splice::Moved(room);
+            self.took(way, false, result, turn)?;
+        } else {
+            self.quiesce(way, Goal::Copy, turn)?;
+        }
+        BYTES
+    }
+
+    /// What the sink has room for, up to a pipe's content. It is asked now and then: meanwhile its room only grows, but for
+    /// what this direction sends.
+    fn room<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Option<usize> {
+        if self.ways[way].room < ROOM_MIN {
+            let room = turn.kernel.room(self.sink(way))?.get();
+            self.ways[way].room = u32::try_from(room).unwrap_or(u32::MAX);
+        }
+        Some(FILL.min(self.ways[way].room as usize))
+    }
+
+    /// Out of the pipe, as much as the sink takes.
+    fn drain<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
+        let source = self.source(way);
+        if self.ways[way].done || self.is_in_flight(way) || turn.kernel.pipe_level(source) == 0 {
             return Step::Continue(());
         }
-        if let Some(bytes) = self.took(way, true, result, turn)? {
-            self.ways[way].pace.spliced(bytes);
-        }
-        self.continue_run(way, result, turn)
+        let result = turn.kernel.splice_out(source, self.sink(way));
+        self.took(way, true, result, turn)
     }
 
-    fn continue_run<K: Kernel>(&mut self, way: Way, result: Splice, turn: &mut Turn<K>) -> Step {
-        match result {
-            Splice::Blocked if !std::mem::take(&mut self.ways[way].hinted) => {
-                self.settle(way, turn)
-            }
-            _ => self.run(way, turn),
-        }
-    }
-
-    /// Takes up one splice's result: bytes that moved, or nothing if there is something to wait for.
+    /// Takes up one splice's result.
     fn took<K: Kernel>(
         &mut self,
         way: Way,
         out: bool,
         result: Splice,
         turn: &mut Turn<K>,
-    ) -> ControlFlow<CloseReason, Option<usize>> {
+    ) -> ControlFlow<CloseReason> {
+        if self.ways[way].done {
+            return Step::Continue(());
+        }
         match result {
+            Splice::Moved(bytes) if out => {
+                let direction = &mut self.ways[way];
+                direction.room = direction.room.saturating_sub(bytes as u32);
+                self.account(way, bytes, turn);
+            }
             Splice::Moved(bytes) => {
                 self.ways[way].moved_at = turn.now;
-                if out {
-                    self.account(way, bytes, turn);
-                }
-                return ControlFlow::Continue(Some(bytes));
+                self.ways[way].pace.spliced(bytes);
+                turn.spliced += bytes;
             }
             Splice::Blocked => {}
             Splice::Later => self.ways[way].in_flight[usize::from(out)] = true,
@@ -122,14 +141,25 @@ impl Relay {
             Splice::Failed(Errno::EINVAL) => self.cannot_splice(way, turn)?,
             Splice::Failed(errno) => self.source_failed(way, errno, turn)?,
         }
-        ControlFlow::Continue(None)
+        Step::Continue(())
     }
 
-    fn after_run<K: Kernel>(&mut self, way: Way, moved: usize, turn: &mut Turn<K>) -> Step {
-        self.ways[way].pace.spliced(moved);
+    /// After a run: waits for what was lacking.
+    fn rest<K: Kernel>(&mut self, way: Way, lacking: Interest, turn: &mut Turn<K>) -> Step {
         let direction = &self.ways[way];
+        if direction.done || !direction.is_spliced() || self.is_in_flight(way) {
+            return Step::Continue(());
+        }
         if direction.mover == Mover::Splice && !direction.ended && direction.pace.is_thin() {
             return self.quiesce(way, Goal::Copy, turn);
+        }
+        let (source, sink) = (self.source(way), self.sink(way));
+        if turn.kernel.pipe_level(source) > 0 {
+            turn.kernel.watch(sink, Interest::Writable, true);
+        } else if !self.is_draining(way) {
+            turn.kernel.pipe_close(source);
+            let awaited = if lacking == Interest::Readable { source } else { sink };
+            turn.kernel.watch(awaited, lacking, true);
         }
         self.settle(way, turn)
     }
@@ -137,6 +167,10 @@ impl Relay {
     /// Nothing new is read: the source has ended, or the direction is on its way to another mover.
     fn is_draining(&self, way: Way) -> bool {
         self.ways[way].ended || self.ways[way].mover != Mover::Splice
+    }
+
+    fn is_in_flight(&self, way: Way) -> bool {
+        self.ways[way].in_flight != [false; 2]
     }
 
     /// This source can't be spliced from after all; nothing has left it, so copying goes on where it stands.

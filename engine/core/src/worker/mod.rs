@@ -1,13 +1,14 @@
 //! One thread's share of the engine: the only loop.
 //!
 //! A turn waits once, hands every outcome to the session it is for, takes commands, fires timers, and gives each direction
-//! that splices its byte budget. Sessions never see one another; nothing here is shared with another worker but what
+//! that splices a run. Sessions never see one another; nothing here is shared with another worker but what
 //! [`Shared`] holds. Nothing in a turn may wait but the one `wait`.
 
 mod accepting;
 mod commands;
 mod starvation;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -17,7 +18,6 @@ use penstock_ring::{Errno, Event, Kernel, Time};
 use crate::close::CloseReason;
 use crate::control::{Mailbox, Outside};
 use crate::metrics::Counters;
-use crate::relay::Way;
 use crate::session::{Session, discard};
 use crate::sessions::{Handle, Recipient, Role, Sessions};
 use crate::shared::Shared;
@@ -25,6 +25,9 @@ use crate::timers::Wheel;
 use crate::turn::{Step, Turn};
 
 use accepting::Listening;
+
+/// Bytes that may go into pipes in one turn, before who waits for a keystroke is looked after.
+const SPLICED: usize = 1 << 20;
 
 /// What a worker is made of, besides its kernel.
 pub struct Setup {
@@ -53,6 +56,8 @@ pub struct Worker<K: Kernel> {
     due: Vec<u32>,
     /// Connections turned away that still read their answer.
     turned_away: usize,
+    /// The last turn in which bytes were spliced.
+    spliced_at: Time,
     /// Once a stop was asked for: when what still lives is ended.
     drain_until: Option<Time>,
     /// The last time that a starved pool was looked into.
@@ -75,14 +80,15 @@ impl<K: Kernel> Worker<K> {
         let now = kernel.refresh();
         let mut timers = Wheel::default();
         timers.expire(now, &mut Vec::new());
-        let runnable = Vec::new();
         Ok(Worker {
             turn: Turn {
                 kernel,
                 counters,
                 shared,
                 outside,
-                runnable,
+                runnable: VecDeque::new(),
+                spliced: 0,
+                more: false,
                 worker: index,
                 now,
                 number: 0,
@@ -94,6 +100,7 @@ impl<K: Kernel> Worker<K> {
             events: Vec::new(),
             due: Vec::new(),
             turned_away: 0,
+            spliced_at: Time(0),
             drain_until: None,
             starvation_checked: now,
         })
@@ -102,6 +109,7 @@ impl<K: Kernel> Worker<K> {
     /// Waits once and does all that has come. False once a stop was asked for and nothing lives any more.
     pub fn turn(&mut self) -> bool {
         let until = self.wait_until();
+        self.gather();
         self.turn.kernel.wait(until, &mut self.events);
         self.turn.now = self.turn.kernel.now();
         self.turn.number = self.turn.number.wrapping_add(1);
@@ -176,24 +184,31 @@ impl<K: Kernel> Worker<K> {
         self.due = due;
     }
 
-    /// One run for each direction that asked for it; what they ask for meanwhile is for the next turn.
+    /// Runs the directions that splice, in the order in which they asked, as far as this turn's budget goes; the others
+    /// have theirs in the next turns, after the events of everybody else.
     fn splice(&mut self) {
-        let mut runnable = std::mem::take(&mut self.turn.runnable);
-        runnable.sort_unstable_by_key(|(handle, way)| (handle.slot, *way as u8));
-        runnable.dedup();
-        for (handle, way) in runnable.drain(..) {
-            self.run(handle, way);
+        (self.turn.spliced, self.turn.more) = (0, false);
+        while self.turn.spliced < SPLICED
+            && let Some((handle, way)) = self.turn.runnable.pop_front()
+        {
+            if let Some(session) = self.sessions.get_mut(handle) {
+                let step = session.run(way, &mut self.turn);
+                self.after(handle, step);
+            }
         }
-        if self.turn.runnable.is_empty() {
-            self.turn.runnable = runnable;
+        if self.turn.spliced > 0 {
+            self.spliced_at = self.turn.now;
         }
     }
 
-    fn run(&mut self, handle: Handle, way: Way) {
-        if let Some(session) = self.sessions.get_mut(handle) {
-            let step = session.run(way, &mut self.turn);
-            self.after(handle, step);
+    /// While bulk comes in pieces, lets them gather: from one turn that spliced to the next, so much time may pass.
+    fn gather(&mut self) {
+        let gather = self.turn.shared.config.engine.gather;
+        if self.turn.more || self.turn.now.since(self.spliced_at) >= gather {
+            return;
         }
+        let passed = self.turn.kernel.refresh().since(self.spliced_at);
+        self.turn.kernel.gather(gather.saturating_sub(passed));
     }
 
     /// Ends the session, or sees to its next deadline.

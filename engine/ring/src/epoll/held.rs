@@ -151,6 +151,9 @@ impl Bits {
     /// A short read doesn't mean that nothing is left: behind it may be a FIN that no further edge tells of, or the rest
     /// of a stream that was interrupted by an urgent byte.
     pub(super) const UNSTEADY: Bits = Bits(8);
+    /// Not known to be readable, but bytes may be left that no edge tells of: a splice stopped early, at their end or because
+    /// the pipe was full.
+    pub(super) const DOUBTFUL: Bits = Bits(16);
 
     pub(super) fn contains(self, other: Bits) -> bool {
         self & other == other

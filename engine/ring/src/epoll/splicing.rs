@@ -35,6 +35,10 @@ impl Epoll {
         match result {
             // An empty pipe can't be full, so it is the leg that has no bytes.
             Splice::Blocked if pipe.level() == 0 => held.bits &= !Bits::READABLE,
+            Splice::Moved(bytes) if bytes < limit => {
+                held.bits &= !Bits::READABLE;
+                held.bits |= Bits::DOUBTFUL;
+            }
             // A descriptor that can't be spliced from isn't broken.
             Splice::Failed(Errno::EINVAL) => {}
             Splice::Failed(errno) => held.broken = Some(errno),
@@ -52,19 +56,15 @@ impl Epoll {
                 self.stats.splice_inline.add(1);
                 let result = splice::drain(&mut pipe, held.descriptor.as_fd());
                 match result {
-                    Splice::Blocked if pipe.level() > 0 => held.bits &= !Bits::WRITABLE,
                     Splice::Failed(errno) => held.broken = Some(errno),
+                    _ if pipe.level() > 0 => held.bits &= !Bits::WRITABLE,
                     _ => {}
                 }
                 result
             }
             None => Splice::Failed(Errno::EBADF),
         };
-        let blocked = result == Splice::Blocked && pipe.level() > 0;
         self.legs.get_mut(source).expect("its pipe was here").pipe = Some(pipe);
-        if blocked {
-            self.expect_writable(sink);
-        }
         result
     }
 

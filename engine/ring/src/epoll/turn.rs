@@ -260,6 +260,7 @@ impl Epoll {
     fn hint(&mut self, leg: Leg, events: &mut Vec<Event>) {
         let Some(held) = self.legs.get_mut(leg) else { return };
         let hints = std::mem::take(&mut held.hints);
+        held.watched &= !hints;
         if !hints.is_empty() {
             let outcome = Outcome::Ready(Readiness::from(hints));
             events.push(Event { owner: held.owner, leg, outcome });

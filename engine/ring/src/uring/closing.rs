@@ -9,6 +9,7 @@ use io_uring::{opcode, squeue};
 use nix::errno::Errno;
 
 use super::Uring;
+use super::system::Want;
 use super::tag::{Operation, Tag};
 use super::tenant::{Receive, Sending};
 use crate::op::{Close, Leg};
@@ -93,7 +94,8 @@ impl Uring {
         }
         let end = self.refresh_clock() + PATIENCE;
         while self.in_flight > 0 && self.now < end {
-            self.call(1, Some(end.since(self.now)), &mut Vec::new());
+            let at_most = Some(end.since(self.now));
+            self.call(Want { completions: 1, at_most, ..Want::default() }, &mut Vec::new());
         }
         self.in_flight == 0
     }

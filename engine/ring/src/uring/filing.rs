@@ -2,20 +2,19 @@
 //! continues. Completions are filed in the order of the kernel; work of the caller happens afterwards.
 
 use std::os::fd::AsRawFd;
-use std::time::Duration;
 
 use io_uring::{cqueue, opcode, types};
 use nix::errno::Errno;
 
 use super::Uring;
+use super::system::Want;
 use super::tag::{Operation, Tag};
 use crate::op::{Event, Interest};
-use crate::options::Feature;
 
 impl Uring {
     /// One system call, and what came of it.
-    pub(super) fn call(&mut self, want: u32, limit: Option<Duration>, events: &mut Vec<Event>) {
-        self.ring.enter(want, limit);
+    pub(super) fn call(&mut self, want: Want, events: &mut Vec<Event>) {
+        self.ring.enter(want);
         self.refresh_clock();
         self.received = 0;
         let mut batch = std::mem::take(&mut self.batch);
@@ -90,9 +89,7 @@ impl Uring {
     pub(super) fn listen_for_alarm(&mut self) {
         if let Some(event) = self.alarm.descriptor() {
             let events = libc::POLLIN as u32;
-            let poll = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events);
-            let multi = !self.options.mask.hides(Feature::MultishotPoll);
-            let entry = poll.multi(multi).build();
+            let entry = opcode::PollAdd::new(types::Fd(event.as_raw_fd()), events).build();
             self.alarm_polled = true;
             self.count_started();
             self.ring.push(entry, Tag::WAKE);

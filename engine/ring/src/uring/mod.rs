@@ -27,14 +27,17 @@ mod watching;
 
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use io_uring::{cqueue, opcode, squeue};
 use nix::errno::Errno;
 
 use self::provided::{POSTED_MIN, Provided};
 use self::ring::{Ring, Sizes};
+use self::system::Want;
 use self::tag::{Operation, Tag};
 use self::tenant::Tenant;
 use self::wake::Alarm;
@@ -50,6 +53,9 @@ use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
 
+/// Completions that are worth a wake-up before the time to gather is over.
+const HANDFUL: u32 = 16;
+
 /// [`Kernel`] on io_uring. It belongs to the thread that made it, and can't leave it.
 pub struct Uring {
     ring: ManuallyDrop<Ring>,
@@ -62,9 +68,6 @@ pub struct Uring {
     turns: Vec<Leg>,
     /// Legs to which `Stopped` is to be told in the next turn.
     stopped: Vec<Leg>,
-    /// Watches whose one-shot poll is spent, and when they are started anew.
-    spent: Vec<(Leg, Interest)>,
-    renewal: Option<Time>,
     /// Operations whose final completion has not been seen; memory is freed by this, so nobody else can write it.
     in_flight: u64,
     /// Number of the present turn.
@@ -77,6 +80,10 @@ pub struct Uring {
     alarm: Arc<Alarm>,
     /// The alarm's poll is in flight.
     alarm_polled: bool,
+    /// How long the next sleep may go on although something is there.
+    gathering: Duration,
+    /// The kernel can do that.
+    gathers: bool,
     /// The driver is being dropped: nothing is started any more.
     closing: bool,
     options: Options,
@@ -118,9 +125,9 @@ impl Uring {
             waiting: Waiting::new(stats.clone()),
             turns: Vec::new(),
             stopped: Vec::new(),
-            spent: Vec::new(),
-            renewal: None,
             alarm_polled: false,
+            gathering: Duration::ZERO,
+            gathers: ring.knows_minimum_wait() && !options.mask.hides(Feature::MinimumWait),
             closing: false,
             in_flight: 0,
             turn: 1,
@@ -134,7 +141,7 @@ impl Uring {
             stats,
         };
         // The trial message of the alarm.
-        uring.ring.enter(0, None);
+        uring.ring.enter(Want::default());
         uring.ring.reap(&mut uring.batch);
         uring.batch.clear();
         uring.refresh_clock();
@@ -156,6 +163,36 @@ impl Uring {
         tenant.in_flight += 1;
         self.count_started();
         self.ring.push(entry, Tag::new(operation, leg));
+    }
+
+    /// What a sleep waits for.
+    fn want(&mut self, limit: Option<Duration>) -> Want {
+        if !self.options.busy_poll.is_zero() && self.look_for_news(limit) {
+            self.stats.busy_polled.add(1);
+            return Want::default();
+        }
+        let at_least = limit.map_or(self.gathering, |limit| limit.min(self.gathering));
+        if at_least.is_zero() {
+            return Want { completions: 1, at_most: limit, ..Want::default() };
+        }
+        self.stats.gathered.add(1);
+        Want { completions: HANDFUL, at_least, at_most: limit }
+    }
+
+    /// Hands over what was asked, and looks for completions as long as the options say; whether there are some.
+    fn look_for_news(&mut self, limit: Option<Duration>) -> bool {
+        self.ring.enter(Want::default());
+        let span = limit.map_or(self.options.busy_poll, |limit| limit.min(self.options.busy_poll));
+        let end = self.now + span;
+        loop {
+            if self.ring.has_news() {
+                return true;
+            }
+            if self.refresh_clock() >= end {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
     }
 
     fn count_started(&mut self) {
@@ -274,6 +311,10 @@ impl Kernel for Uring {
         self.turn_watch(leg, interest, on);
     }
 
+    fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
+        self.open(leg).map_or(Some(NonZeroUsize::MAX), |tenant| sockets::room(tenant.borrowed()))
+    }
+
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
         self.open_pipe(source)
     }
@@ -313,6 +354,12 @@ impl Kernel for Uring {
         self.start_closing(leg, how);
     }
 
+    fn gather(&mut self, span: Duration) {
+        if self.gathers {
+            self.gathering = span;
+        }
+    }
+
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.stats.turns.add(1);
         let before = events.len();
@@ -321,12 +368,11 @@ impl Kernel for Uring {
         self.hand_over_sends(events);
         self.serve_receivers();
         self.count_buffers();
-        let until = self
-            .renew_watches()
-            .map_or(until, |renewal| Some(until.map_or(renewal, |until| until.min(renewal))));
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
-        self.call(u32::from(sleeps), limit.filter(|_| sleeps), events);
+        let want = if sleeps { self.want(limit) } else { Want::default() };
+        self.gathering = Duration::ZERO;
+        self.call(want, events);
         self.count_buffers();
     }
 

@@ -72,13 +72,13 @@ impl Uring {
     pub(super) fn turn_accept(&mut self, listener: Leg, on: bool) {
         let Some(tenant) = self.open_mut(listener) else { return };
         match (tenant.accept, on) {
-            (Repeat::Off | Repeat::Spent, true) => self.arm_accept(listener),
+            (Repeat::Off, true) => self.arm_accept(listener),
             (Repeat::On, false) => {
                 tenant.accept = Repeat::Leaving { again: false };
                 self.cancel(listener, Operation::Accept);
             }
             (Repeat::Leaving { .. }, again) => tenant.accept = Repeat::Leaving { again },
-            (Repeat::On, true) | (Repeat::Off | Repeat::Spent, false) => {}
+            (Repeat::On, true) | (Repeat::Off, false) => {}
         }
     }
 

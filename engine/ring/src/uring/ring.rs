@@ -3,16 +3,14 @@
 //! It never loses an entry and never looks inside a completion. A full queue is flushed early; what the kernel can't
 //! take even then waits in a backlog. It owns what entries point to only while the kernel reads them (`scratch`).
 
+use io_uring::{IoUring, cqueue, squeue};
+use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
-
-use io_uring::{IoUring, cqueue, squeue};
-use nix::errno::Errno;
 
 use super::scratch::Scratch;
-use super::system;
+use super::system::{self, Want};
 use super::tag::Tag;
 use crate::options::{Feature, Mask};
 use crate::sockets::errno;
@@ -47,9 +45,11 @@ impl Ring {
     pub(super) fn new(sizes: Sizes, mask: Mask, stats: Arc<Stats>) -> Result<Ring, Errno> {
         let mut builder = IoUring::builder();
         builder.setup_cqsize(sizes.completion).setup_submit_all().setup_single_issuer();
-        if !mask.hides(Feature::CoopTaskrun) {
-            builder.setup_coop_taskrun();
-        }
+        builder.setup_taskrun_flag();
+        match mask.hides(Feature::DeferTaskrun) {
+            true => builder.setup_coop_taskrun(),
+            false => builder.setup_defer_taskrun(),
+        };
         let io = builder.build(sizes.submission).map_err(errno)?;
         // `Scratch` stands on the first, sleeping with a limit on the second, no lost completion on the third.
         let known = io.params();
@@ -98,25 +98,35 @@ impl Ring {
         }
         self.stats.submission_full.add(1);
         self.backlog.push_back(entry);
-        self.call(0, None);
+        self.call(Want::default());
         self.unload();
     }
 
-    /// Hands everything over, then waits for `want` completions, but no longer than `limit`.
-    pub(super) fn enter(&mut self, want: u32, limit: Option<Duration>) {
+    /// Hands everything over, then waits.
+    pub(super) fn enter(&mut self, want: Want) {
         // Ends: each turn either shortens the backlog or stops.
         while !self.backlog.is_empty() {
             let before = self.backlog.len();
-            self.call(0, None);
+            self.call(Want::default());
             self.unload();
             if self.backlog.len() == before {
                 break;
             }
         }
-        self.call(want, limit);
+        self.call(want);
         if self.backlog.is_empty() && self.io.submission().is_empty() {
             self.scratch.reset();
         }
+    }
+
+    /// Whether completions are there, or work of the kernel that makes some. Asks nobody.
+    pub(super) fn has_news(&mut self) -> bool {
+        self.io.submission().taskrun() || !self.io.completion().is_empty()
+    }
+
+    /// Whether [`Want::at_least`] may be other than zero.
+    pub(super) fn knows_minimum_wait(&self) -> bool {
+        self.io.params().is_feature_min_timeout()
     }
 
     /// Moves all completions that are there to the end of `batch`.
@@ -138,7 +148,7 @@ impl Ring {
         }
     }
 
-    fn call(&mut self, want: u32, limit: Option<Duration>) {
+    fn call(&mut self, want: Want) {
         let submission = self.io.submission();
         let count = submission.len() as u32;
         // The kernel keeps what didn't fit, and moves it into the queue during the call.
@@ -149,7 +159,7 @@ impl Ring {
         let ring = self.registered.map_or(system::Name::Descriptor(self.io.as_raw_fd()), |index| {
             system::Name::Registered(index)
         });
-        match system::enter(ring, count, want, limit) {
+        match system::enter(ring, count, want) {
             Ok(()) => {}
             // A signal, the time limit, or no memory for now: what was not consumed stays in the queue.
             Err(Errno::EINTR | Errno::ETIME | Errno::EAGAIN | Errno::EBUSY | Errno::ENOMEM) => {}

@@ -39,22 +39,29 @@ struct Update {
     data: u64,
 }
 
-/// Submits `count` entries, runs what the kernel has deferred to this thread, and waits for `want` completions.
+/// What [`enter`] waits for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Want {
+    /// Completions.
+    pub(super) completions: u32,
+    /// After so long, one will do. Zero, or a kernel of 6.12.
+    pub(super) at_least: Duration,
+    /// After so long, none will.
+    pub(super) at_most: Option<Duration>,
+}
+
+/// Submits `count` entries, runs what the kernel has deferred to this thread, and waits.
 ///
 /// # Errors
 /// Of io_uring_enter(2), unless entries were consumed.
-pub(super) fn enter(
-    ring: Name,
-    count: u32,
-    want: u32,
-    limit: Option<Duration>,
-) -> Result<(), Errno> {
-    let limit =
-        limit.map(|limit| types::Timespec::new().sec(limit.as_secs()).nsec(limit.subsec_nanos()));
+pub(super) fn enter(ring: Name, count: u32, want: Want) -> Result<(), Errno> {
+    let limit = want
+        .at_most
+        .map(|limit| types::Timespec::new().sec(limit.as_secs()).nsec(limit.subsec_nanos()));
     let arguments = Arguments {
         signals: 0,
         signals_size: 0,
-        min_wait: 0,
+        min_wait: u32::try_from(want.at_least.as_micros()).unwrap_or(u32::MAX),
         limit: limit.as_ref().map_or(0, |limit| std::ptr::from_ref(limit) as u64),
     };
     let (descriptor, named) = match ring {
@@ -68,7 +75,7 @@ pub(super) fn enter(
             libc::SYS_io_uring_enter,
             descriptor,
             i64::from(count),
-            i64::from(want),
+            i64::from(want.completions),
             i64::from(flags),
             &raw const arguments,
             size_of::<Arguments>(),

@@ -49,8 +49,6 @@ pub(super) struct Tenant {
 pub(super) enum Repeat {
     Off,
     On,
-    /// Wanted, but not in flight: a one-shot hint is spent.
-    Spent,
     /// Off as soon as its cancellation has come through, unless `again`.
     Leaving {
         again: bool,

@@ -1,58 +1,32 @@
-//! Readiness hints by multishot poll, which is edge-triggered; the first hint comes at once if the leg is ready.
+//! Readiness hints: one poll per hint, which looks at the level when it starts.
 //!
-//! Without multishot a poll is level-triggered and good for one hint. Its successor starts a while later: at once, a level
-//! that nobody acts on would be a spin.
-
-use std::time::Duration;
+//! A multishot poll would tell of each edge, also of those that come while the caller is at work on the leg anyway, and each
+//! of them costs a completion. But every poll is told of a half-close, and again and again. Who does not wait for one goes on
+//! with a multishot, which is told once.
 
 use io_uring::opcode;
 use nix::errno::Errno;
 
 use super::Uring;
-use super::tenant::{Repeat, Tenant, place, watch_operation};
-use crate::op::{Event, Interest, Leg, Outcome, Readiness, Time};
-use crate::options::Feature;
-
-/// How long a level is left alone before it is polled for again.
-const RENEWAL: Duration = Duration::from_millis(1);
+use super::tenant::{Repeat, place, watch_operation};
+use crate::op::{Event, Interest, Leg, Outcome, Readiness};
 
 impl Uring {
     pub(super) fn turn_watch(&mut self, leg: Leg, interest: Interest, on: bool) {
         let Some(tenant) = self.open_mut(leg) else { return };
         let watch = &mut tenant.watches[place(interest)];
         match (*watch, on) {
-            (Repeat::Off | Repeat::Spent, true) => self.arm_watch(leg, interest),
+            (Repeat::Off, true) => self.arm_watch(leg, interest, false),
             (Repeat::On, false) => {
                 *watch = Repeat::Leaving { again: false };
                 self.cancel(leg, watch_operation(interest));
             }
-            (Repeat::Spent, false) => *watch = Repeat::Off,
             (Repeat::Leaving { .. }, again) => *watch = Repeat::Leaving { again },
             (Repeat::On, true) | (Repeat::Off, false) => {}
         }
     }
 
-    /// Starts spent polls anew when their time has come; else says when it will.
-    pub(super) fn renew_watches(&mut self) -> Option<Time> {
-        if self.spent.is_empty() {
-            return None;
-        }
-        let renewal = *self.renewal.get_or_insert(self.now + RENEWAL);
-        if self.refresh_clock() < renewal {
-            return Some(renewal);
-        }
-        self.renewal = None;
-        for (leg, interest) in std::mem::take(&mut self.spent) {
-            let is_spent = |tenant: &Tenant| tenant.watches[place(interest)] == Repeat::Spent;
-            if self.open(leg).is_some_and(is_spent) {
-                self.arm_watch(leg, interest);
-            }
-        }
-        None
-    }
-
-    fn arm_watch(&mut self, leg: Leg, interest: Interest) {
-        let multi = !self.options.mask.hides(Feature::MultishotPoll);
+    fn arm_watch(&mut self, leg: Leg, interest: Interest, multishot: bool) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
         tenant.watches[place(interest)] = Repeat::On;
         let events = match interest {
@@ -61,11 +35,12 @@ impl Uring {
             // ERR and HUP are always polled for.
             Interest::HangUp => 0,
         };
-        let poll = opcode::PollAdd::new(tenant.fd(), events as u32).multi(multi).build();
+        let poll = opcode::PollAdd::new(tenant.fd(), events as u32);
+        let poll = poll.multi(multishot).build();
         self.start(leg, watch_operation(interest), poll);
     }
 
-    /// A hint, or the end of a poll.
+    /// A poll has something to say; it is over unless there is `more`.
     pub(super) fn file_watch(
         &mut self,
         leg: Leg,
@@ -78,24 +53,17 @@ impl Uring {
         let watch = &mut tenant.watches[place(interest)];
         let state = *watch;
         if !more {
-            *watch = if state == Repeat::On { Repeat::Spent } else { Repeat::Off };
+            *watch = Repeat::Off;
         }
-        if tenant.closing {
-            return;
-        }
-        if !more && state == Repeat::On {
-            self.spent.push((leg, interest));
-        }
-        match (state, result) {
-            (Repeat::Leaving { again: true }, _) if !more => self.arm_watch(leg, interest),
-            // A cancellation that was taken back came through all the same.
-            (Repeat::On, Err(Errno::ECANCELED)) => {}
-            (Repeat::On, result) => {
-                let readiness = readiness(interest, result);
-                if readiness != Readiness::default() {
-                    self.tell(leg, Outcome::Ready(readiness), events);
-                }
+        let readiness = readiness(interest, result);
+        match state {
+            _ if tenant.closing => {}
+            Repeat::Leaving { again: true } if !more => self.arm_watch(leg, interest, false),
+            Repeat::On if readiness != Readiness::default() => {
+                self.turn_watch(leg, interest, false);
+                self.tell(leg, Outcome::Ready(readiness), events);
             }
+            Repeat::On if !more => self.arm_watch(leg, interest, true),
             _ => {}
         }
     }

@@ -100,6 +100,7 @@ macro_rules! suite {
                 splicing: [
                     a_spliced_stream_is_exact,
                     a_stuck_pipe_is_taken_out,
+                    the_room_of_a_sink_is_told,
                     the_pipe_pool_is_bounded,
                     a_pipe_with_bytes_is_destroyed,
                     a_used_up_quota_means_copy,
@@ -118,11 +119,13 @@ macro_rules! suite {
                     no_wake_is_lost,
                     waking_a_driver_that_is_gone_harms_nobody,
                     a_wait_ends_in_time,
+                    a_wait_may_gather_and_a_lone_one_may_look_around,
                 ],
                 watching: [
                     what_is_ready_already_is_told_at_once,
-                    edges_are_told_without_receiving,
+                    each_hint_is_asked_for,
                     a_full_socket_tells_when_it_accepts_again,
+                    a_half_close_is_neither_room_nor_a_hang_up,
                     a_hang_up_is_heard_while_nothing_is_read,
                     what_is_no_longer_watched_is_silent,
                 ],
@@ -136,8 +139,9 @@ suite!(epoll_copy, Epoll::new, hides[Feature::Splice], SpliceMode::Inline);
 suite!(uring, Uring::new, hides [], SpliceMode::Inline);
 suite!(uring_splices_by_ring, Uring::new, hides [], SpliceMode::Ring);
 suite!(uring_one_shot, Uring::new, hides [
-    Feature::MultishotReceive, Feature::MultishotAccept, Feature::MultishotPoll,
+    Feature::MultishotReceive, Feature::MultishotAccept,
 ], SpliceMode::Inline);
 suite!(uring_bare, Uring::new, hides [
-    Feature::CoopTaskrun, Feature::RegisteredRing, Feature::RingMessage, Feature::Splice,
+    Feature::DeferTaskrun, Feature::RegisteredRing, Feature::RingMessage, Feature::MinimumWait,
+    Feature::Splice,
 ], SpliceMode::Inline);

@@ -1,14 +1,15 @@
 //! Splicing: exactness, and each way to have no pipe.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
 use nix::unistd::{Uid, geteuid, setresuid};
 use penstock_ring::{
-    Buffer, Chunk, Errno, Feature, Group, Interest, Leg, NoPipe, Options, Outcome, Sent, Splice,
-    SpliceMode,
+    Buffer, Chunk, Close, Errno, Event, Feature, Group, Interest, Leg, NoPipe, Options, Outcome,
+    Sent, Splice, SpliceMode,
 };
 
 use crate::Driver;
@@ -22,9 +23,10 @@ impl Driver {
     }
 }
 
-/// Waits for the hint of a leg.
+/// Asks for a hint of a leg, and waits for it.
 #[track_caller]
-fn ready(rig: &mut Rig, leg: Leg) {
+fn ready(rig: &mut Rig, leg: Leg, interest: Interest) {
+    rig.kernel.watch(leg, interest, true);
     match rig.next(leg) {
         Outcome::Ready(_) => {}
         outcome => panic!("{leg:?} is to be ready, not {outcome:?}"),
@@ -43,22 +45,15 @@ fn splice_out(rig: &mut Rig, source: Leg, sink: Leg) -> Splice {
     ended(rig, source, result)
 }
 
-/// The result of a splice, that of the ring too. Hints that come meanwhile are dropped: a splice follows in any case.
+/// The result of a splice, that of the ring too.
 #[track_caller]
 fn ended(rig: &mut Rig, source: Leg, result: Splice) -> Splice {
     if result != Splice::Later {
         return result;
     }
-    loop {
-        match rig.next(source) {
-            Outcome::SplicedIn(result) | Outcome::SplicedOut(result) => {
-                // What was dropped may have been the only hint.
-                rig.kernel.watch(source, Interest::Readable, true);
-                return result;
-            }
-            Outcome::Ready(_) => {}
-            outcome => panic!("{source:?} is to splice, not {outcome:?}"),
-        }
+    match rig.next(source) {
+        Outcome::SplicedIn(result) | Outcome::SplicedOut(result) => result,
+        outcome => panic!("{source:?} is to splice, not {outcome:?}"),
     }
 }
 
@@ -78,8 +73,6 @@ pub fn a_spliced_stream_is_exact(driver: &Driver) {
     });
     rig.kernel.pipe_open(source).expect("a pipe");
     assert_eq!((rig.count("pipes"), rig.count("pipes_in_use")), (1, 1));
-    rig.kernel.watch(source, Interest::Readable, true);
-    rig.kernel.watch(sink, Interest::Writable, true);
     assert_eq!(pump(&mut rig, source, sink), BYTES);
     rig.kernel.pipe_close(source);
     rig.kernel.shutdown(sink);
@@ -100,18 +93,43 @@ fn pump(rig: &mut Rig, source: Leg, sink: Leg) -> usize {
     loop {
         match splice_in(rig, source, 1 << 20) {
             Splice::Moved(n) => total += n,
-            Splice::Blocked => ready(rig, source),
+            Splice::Blocked => ready(rig, source, Interest::Readable),
             Splice::Ended => return total,
             result => panic!("{result:?}"),
         }
         while rig.kernel.pipe_level(source) > 0 {
             match splice_out(rig, source, sink) {
                 Splice::Moved(_) => {}
-                Splice::Blocked => ready(rig, sink),
+                Splice::Blocked => ready(rig, sink, Interest::Writable),
                 result => panic!("{result:?}"),
             }
         }
     }
+}
+
+pub fn the_room_of_a_sink_is_told(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    let room = rig.kernel.room(leg).expect("nothing is queued").get();
+    assert!((4096..usize::MAX).contains(&room), "{room} bytes");
+    rig.kernel.send(leg, Chunk::Bytes(vec![1; 32 << 20].into()));
+    rig.until("a full socket", |rig| rig.kernel.room(leg).is_none());
+    // Asked for only now: nobody was refused since.
+    rig.backlog.clear();
+    rig.kernel.watch(leg, Interest::Writable, true);
+    let reader = thread::spawn(move || {
+        let mut bytes = vec![0; 32 << 20];
+        peer.read_exact(&mut bytes).expect("read");
+        peer
+    });
+    rig.until("all to be sent", |rig| rig.kernel.queued(leg).bytes == 0);
+    let is_hint = |event: &Event| matches!(event.outcome, Outcome::Ready(_));
+    rig.until("a hint", |rig| rig.backlog.iter().any(is_hint));
+    rig.until("room", |rig| rig.kernel.room(leg).is_some());
+    drop(reader.join().expect("no panic"));
+    rig.kernel.close(leg, Close::Normal);
+    assert_eq!(rig.kernel.room(leg), Some(NonZeroUsize::MAX), "what is closed says so elsewhere");
+    rig.finish();
 }
 
 pub fn the_pipe_pool_is_bounded(driver: &Driver) {
@@ -143,7 +161,7 @@ pub fn a_pipe_with_bytes_is_destroyed(driver: &Driver) {
         let destroyed = rig.count("pipe_destroyed");
         match how {
             "pipe_close" => rig.kernel.pipe_close(secret),
-            _ => rig.kernel.close(secret, penstock_ring::Close::Normal),
+            _ => rig.kernel.close(secret, Close::Normal),
         }
         rig.until("a destroyed pipe", |rig| rig.count("pipe_destroyed") == destroyed + 1);
         assert_eq!((rig.count("pipes"), rig.kernel.pipe_level(secret)), (0, 0));
@@ -165,11 +183,10 @@ pub fn a_pipe_with_bytes_is_destroyed(driver: &Driver) {
 /// Splices in until so many bytes are in the pipe.
 #[track_caller]
 fn fill(rig: &mut Rig, source: Leg, count: usize) {
-    rig.kernel.watch(source, Interest::Readable, true);
     while rig.kernel.pipe_level(source) < count {
         match splice_in(rig, source, 1 << 20) {
             Splice::Moved(_) => {}
-            Splice::Blocked => ready(rig, source),
+            Splice::Blocked => ready(rig, source, Interest::Readable),
             result => panic!("{result:?}"),
         }
     }
@@ -225,7 +242,7 @@ pub fn without_splice_there_are_no_pipes(driver: &Driver) {
         assert_eq!(kernel.pipe_open(leg), Err(NoPipe::Off));
         assert_eq!((kernel.stats().pipe_off.get(), kernel.pipe_level(leg)), (1, 0));
         kernel.receive(leg, Group::Small);
-        kernel.close(leg, penstock_ring::Close::Normal);
+        kernel.close(leg, Close::Normal);
     }
 }
 
@@ -267,7 +284,6 @@ pub fn a_stuck_pipe_is_taken_out(driver: &Driver) {
         }
         sent
     });
-    rig.kernel.watch(source, Interest::Readable, true);
     rig.kernel.pipe_open(source).expect("a pipe");
     assert!(rig.kernel.pipe_take(source).is_none(), "an empty pipe has nothing to take");
     let mut moved = 0;
@@ -277,7 +293,7 @@ pub fn a_stuck_pipe_is_taken_out(driver: &Driver) {
         match rig.kernel.splice_out(source, sink) {
             Splice::Moved(n) => moved += n,
             Splice::Blocked if rig.kernel.pipe_level(source) > 0 => break,
-            _ if filled == Splice::Blocked => ready(&mut rig, source),
+            _ if filled == Splice::Blocked => ready(&mut rig, source, Interest::Readable),
             _ => {}
         }
     }

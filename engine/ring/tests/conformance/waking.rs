@@ -1,6 +1,6 @@
 //! Waking a driver from other threads, and sleeping no longer than asked.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use penstock_ring::{Feature, Group, Options};
 
 use crate::Driver;
-use crate::rig::Rig;
+use crate::rig::{PATIENCE, Rig};
 
 pub fn another_thread_ends_a_wait(driver: &Driver) {
     let mut rig = Rig::new(driver);
@@ -106,5 +107,41 @@ pub fn a_wait_ends_in_time(driver: &Driver) {
         assert!(now.since(until) < Duration::from_secs(2));
         assert!(now <= rig.kernel.refresh());
     }
+    rig.finish();
+}
+
+pub fn a_wait_may_gather_and_a_lone_one_may_look_around(driver: &Driver) {
+    const SPAN: Duration = Duration::from_millis(20);
+    let gathers = !driver.hidden.contains(&Feature::MinimumWait);
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Small);
+    rig.turn(Duration::ZERO);
+    peer.write_all(b"first").expect("written");
+    let start = Instant::now();
+    rig.kernel.gather(SPAN);
+    assert_eq!(rig.received(leg).expect("bytes"), b"first");
+    let gathered = rig.count("gathered");
+    assert_eq!((start.elapsed() >= SPAN, gathered), (gathers, u64::from(gathers)));
+    // What was allowed was allowed once.
+    peer.write_all(b"second").expect("written");
+    assert_eq!(rig.received(leg).expect("bytes"), b"second");
+    assert_eq!(rig.count("gathered"), gathered);
+    assert_eq!(rig.count("busy_polled"), 0);
+    rig.finish();
+
+    let options = Options { busy_poll: PATIENCE, ..Options::default() };
+    let mut rig = Rig::with(driver, options);
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Small);
+    rig.turn(Duration::ZERO);
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(5));
+        peer.write_all(b"third").expect("written");
+        peer
+    });
+    assert_eq!(rig.received(leg).expect("bytes"), b"third");
+    drop(writer.join().expect("no panic"));
+    assert!(rig.count("busy_polled") > 0, "it slept");
     rig.finish();
 }

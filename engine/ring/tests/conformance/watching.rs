@@ -1,4 +1,4 @@
-//! Hints: never withheld, even when the edge came before anybody asked.
+//! Hints: one for each time that somebody asks, and never withheld, even when the edge came before.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use penstock_ring::{Chunk, Group, Interest, Leg, Outcome, Readiness};
+use penstock_ring::{Chunk, Event, Group, Interest, Leg, Outcome, Readiness};
 
 use crate::Driver;
 use crate::rig::{Rig, reset};
@@ -32,7 +32,7 @@ pub fn what_is_ready_already_is_told_at_once(driver: &Driver) {
     rig.finish();
 }
 
-pub fn edges_are_told_without_receiving(driver: &Driver) {
+pub fn each_hint_is_asked_for(driver: &Driver) {
     let mut rig = Rig::new(driver);
     let (leg, mut peer) = rig.tcp();
     rig.kernel.watch(leg, Interest::Readable, true);
@@ -40,17 +40,19 @@ pub fn edges_are_told_without_receiving(driver: &Driver) {
     for _ in 0..10 {
         peer.write_all(b"more").expect("written");
         assert!(hint(&mut rig, leg).readable);
-        // Each write is an edge of its own, although nobody reads.
-        thread::sleep(Duration::from_millis(1));
-        while rig.next_within(leg, Duration::from_millis(5)).is_some() {}
+        // It is told once; what lies unread is told again to who asks again.
+        peer.write_all(b"more").expect("written");
+        rig.silent(leg);
+        rig.kernel.watch(leg, Interest::Readable, true);
+        assert!(hint(&mut rig, leg).readable);
+        rig.kernel.watch(leg, Interest::Readable, true);
     }
     peer.shutdown(Shutdown::Write).expect("ended");
+    while rig.next_within(leg, Duration::from_millis(5)).is_some() {}
+    rig.kernel.watch(leg, Interest::Readable, true);
     assert!(hint(&mut rig, leg).readable, "an end is worth a read");
-    rig.kernel.watch(leg, Interest::Readable, false);
-    rig.turn(Duration::from_millis(5));
-    rig.backlog.clear();
     rig.kernel.receive(leg, Group::Small);
-    assert_eq!(rig.read_to_end(leg).0.len(), 40);
+    assert_eq!(rig.read_to_end(leg).0.len(), 80);
     rig.finish();
 }
 
@@ -75,6 +77,33 @@ pub fn a_full_socket_tells_when_it_accepts_again(driver: &Driver) {
         told && rig.kernel.queued(leg).bytes == 0
     });
     reader.join().expect("no panic");
+    rig.finish();
+}
+
+pub fn a_half_close_is_neither_room_nor_a_hang_up(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.send(leg, Chunk::Bytes(vec![1; 32 << 20].into()));
+    rig.turn(Duration::from_millis(20));
+    peer.shutdown(Shutdown::Write).expect("ended");
+    rig.turn(Duration::from_millis(20));
+    rig.backlog.clear();
+    rig.kernel.watch(leg, Interest::Writable, true);
+    rig.kernel.watch(leg, Interest::HangUp, true);
+    let turns = rig.count("turns");
+    rig.silent(leg);
+    rig.silent(leg);
+    assert!(rig.count("turns") - turns < 20, "it is told of the half-close again and again");
+    let reader = thread::spawn(move || {
+        peer.read_exact(&mut vec![0; 32 << 20]).expect("read");
+        peer
+    });
+    let is_writable = |event: &Event| {
+        matches!(event.outcome, Outcome::Ready(Readiness { writable: true, hang_up: false, .. }))
+    };
+    rig.until("a hint", |rig| rig.backlog.iter().any(is_writable));
+    rig.until("all to be sent", |rig| rig.kernel.queued(leg).bytes == 0);
+    drop(reader.join().expect("no panic"));
     rig.finish();
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn plain_descriptors_speak_both_ways_and_end_by_hang_up() {
-    for mask in ["", "multishot-poll"] {
+    for mask in ["", "defer-taskrun"] {
         let mut rig = Rig::new(&masked(mask), Sizes::default());
         let pty = nix::pty::openpty(None, None).expect("a terminal");
         raw(&pty.slave);

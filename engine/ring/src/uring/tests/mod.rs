@@ -110,13 +110,13 @@ fn masked(text: &str) -> Options {
 
 const MASKS: [&str; 8] = [
     "",
-    "coop-taskrun",
+    "defer-taskrun",
     "registered-ring",
     "multishot-receive",
     "multishot-accept",
-    "multishot-poll",
+    "minimum-wait",
     "ring-message",
-    "coop-taskrun,registered-ring,multishot-receive,multishot-accept,multishot-poll,ring-message,splice",
+    "defer-taskrun,registered-ring,multishot-receive,multishot-accept,ring-message,minimum-wait,splice",
 ];
 
 /// Accept, connect, both directions, half-close; returns the driver for a look at its counters.
