@@ -1,5 +1,6 @@
 //! The command `run`: from arguments to tables and the record.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::{RunArgs, interrupt, machine, table};
 /// False if a row failed.
 pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     ensure!(args.load_core != args.relay_core, "load and contestants need a core each");
-    let scenarios = run::choose(&args.scenarios)?;
+    let mut scenarios = run::choose(&args.scenarios)?;
     let began = Instant::now();
     let machine = machine::describe();
     interrupt::watch()?;
@@ -27,13 +28,8 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let programs = copy_programs(args, folder.path())?;
     let (recipes, mut absent) = choose_contestants(args, &programs, &scenarios)?;
     run::pin(args.load_core)?;
-    for scenario in &scenarios {
-        let left_out = scenario.without.iter().map(|(name, why)| Absent {
-            name: (*name).into(),
-            reason: format!("{}: {why}", scenario.name),
-        });
-        absent.extend(left_out);
-    }
+    absent.extend(left_out(&scenarios, args.quick));
+    scenarios.retain(|scenario| !run::field(scenario, &recipes, args.quick).is_empty());
     let timing = timing(args);
     let rounds = args.rounds.unwrap_or(if args.quick { 5 } else { 9 });
     let contestants: Vec<record::Contestant> = recipes.iter().map(Recipe::describe).collect();
@@ -57,7 +53,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let plan = Plan {
         rounds,
         timing,
-        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 0.5 } else { 3.0 })),
+        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 0.4 } else { 2.0 })),
         quick: args.quick,
         programs: &programs,
         progress: &progress,
@@ -78,6 +74,20 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(record.scenarios.iter().flat_map(|s| &s.rows).all(|row| row.failure.is_none()))
+}
+
+/// Who can't take part in a scenario, and whom a quick run has no time for.
+fn left_out(scenarios: &[&Scenario], quick: bool) -> Vec<Absent> {
+    let absent = |name: &str, reason| Absent { name: name.into(), reason };
+    let unable = scenarios.iter().flat_map(|scenario| {
+        scenario.without.iter().map(|(name, why)| absent(name, format!("{}: {why}", scenario.name)))
+    });
+    let late = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.also)
+        .filter(|name| quick && !scenarios.iter().any(|scenario| scenario.field.contains(name)));
+    let late: BTreeSet<_> = late.collect();
+    unable.chain(late.into_iter().map(|name| absent(name, "not in a quick run".into()))).collect()
 }
 
 fn timing(args: &RunArgs) -> Timing {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
 
 use crate::load::{Memory, Meter};
 
@@ -35,7 +35,7 @@ impl Process {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]);
         if let Some(user) = user {
-            command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+            command.args(["--reuid", user, "--regid", &group_of(user), "--clear-groups"]);
         }
         command.args(["taskset", "-c", cores]).args(argv);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
@@ -147,6 +147,12 @@ impl Drop for Process {
             let _ = child.wait();
         }
     }
+}
+
+/// A number of no user's is a group of its own.
+fn group_of(user: &str) -> String {
+    let known = User::from_name(user).ok().flatten();
+    known.map_or(user.to_owned(), |user| user.gid.to_string())
 }
 
 fn cpu_of(pid: Pid) -> Result<Duration> {

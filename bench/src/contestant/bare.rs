@@ -5,22 +5,16 @@ use crate::record::Family;
 
 pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
     [
-        ("tokio", Family::Peer, "plain relay, copy_bidirectional", "tokio"),
-        ("tokio-uring", Family::Peer, "plain relay, 64 KiB each way", "tokio-uring"),
-        ("bare-copy", Family::Limit, "epoll, recv and send, 64 KiB", "copy"),
-        ("bare-splice", Family::Limit, "epoll, splice(2), pipes of 1 MiB", "splice"),
+        ("tokio", "plain relay, copy_bidirectional", "tokio"),
+        ("tokio-uring", "plain relay, 64 KiB each way", "tokio-uring"),
+        ("bare-copy", "epoll, recv and send, 64 KiB", "copy"),
+        ("bare-splice", "epoll, splice(2), pipes of 1 MiB", "splice"),
     ]
-    .map(|(name, family, setting, kind)| recipe(name, family, setting, kind, programs))
+    .map(|(name, setting, kind)| recipe(name, setting, kind, programs))
     .into()
 }
 
-fn recipe(
-    name: &str,
-    family: Family,
-    setting: &str,
-    kind: &'static str,
-    programs: &Programs,
-) -> Recipe {
+fn recipe(name: &str, setting: &str, kind: &'static str, programs: &Programs) -> Recipe {
     let itself = programs.itself.display().to_string();
     let launch = move |site: &Site| {
         let argv = [
@@ -34,7 +28,7 @@ fn recipe(
     };
     Recipe {
         name: name.into(),
-        family,
+        family: Family::Limit,
         setting: setting.into(),
         kind: Kind::Tcp,
         source: Source::Start { build: Box::new(launch), user: None, cores: Cores::Own },

@@ -73,16 +73,12 @@ impl Scenario {
         self.field.contains(&name) || (!quick && self.also.contains(&name))
     }
 
-    /// A quick run keeps smaller herds; others but Penstock are shown by fewer tunnels just as well.
+    /// What a tunnel of a peer holds is seen of a smaller herd just as well; Penstock's pool of buffers is not a tunnel's,
+    /// and weighs more in a smaller one.
     pub(crate) fn pattern_for(&self, family: record::Family, quick: bool) -> Pattern {
         let mut pattern = self.pattern;
-        if pattern.fill.is_some() {
-            let most = match (quick, family) {
-                (true, _) => 500,
-                (false, record::Family::Penstock) => pattern.streams,
-                (false, _) => 1000,
-            };
-            pattern.streams = pattern.streams.min(most);
+        if pattern.fill.is_some() && family != record::Family::Penstock {
+            pattern.streams = pattern.streams.min(if quick { 500 } else { 1000 });
         }
         pattern
     }
