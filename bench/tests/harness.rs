@@ -189,13 +189,17 @@ fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
     });
     let all = descendants(child.id());
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-    let status = child.wait().unwrap();
+    let mut status = None;
+    wait_until("it ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
     wait_until("nobody is left", || {
         all.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
     });
     let mut text = String::new();
     child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    (status.code(), text)
+    (status.and_then(|status| status.code()), text)
 }
 
 #[test]

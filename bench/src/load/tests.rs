@@ -175,9 +175,9 @@ fn a_stream_that_stalls_fails_the_measurement() {
     assert!(error.to_string().contains("1 clients got nothing through"), "{error:#}");
 }
 
-#[test]
-fn an_open_loop_counts_the_wait_of_messages_that_could_not_be_sent() {
-    let slow = start_server(|mut stream| {
+/// An echo that takes 4 ms for each message.
+fn start_slow_echo() -> SocketAddr {
+    start_server(|mut stream| {
         stream.set_nodelay(true).unwrap();
         thread::spawn(move || {
             let mut message = [0; 64];
@@ -186,7 +186,12 @@ fn an_open_loop_counts_the_wait_of_messages_that_could_not_be_sent() {
                 stream.write_all(&message).unwrap();
             }
         });
-    });
+    })
+}
+
+#[test]
+fn an_open_loop_counts_the_wait_of_messages_that_could_not_be_sent() {
+    let slow = start_slow_echo();
     let origin = Origin::bind().unwrap();
     // Each tunnel is asked every 5 ms and takes more than 4: it keeps up, just.
     let keeps_up = Pattern { pingpongs: 5, pace: Pace::Rate(1000), ..Pattern::NONE };
@@ -198,6 +203,17 @@ fn an_open_loop_counts_the_wait_of_messages_that_could_not_be_sent() {
     let falls_behind = Pattern { pingpongs: 2, ..keeps_up };
     let sample = measure(falls_behind, &direct(slow, slow), &origin, TIMING, &Unread).unwrap();
     assert_eq!(sample.latency.len(), 100);
+    assert!(sample.latency.max() > 90_000_000, "{} ns", sample.latency.max());
+}
+
+#[test]
+fn an_open_loop_counts_the_wait_of_connections_that_could_not_be_opened() {
+    let slow = start_slow_echo();
+    let origin = Origin::bind().unwrap();
+    // 50 in 100 ms, one at a time: the last waits for half of them.
+    let pattern = Pattern { setups: 1, pace: Pace::Rate(500), ..Pattern::NONE };
+    let sample = measure(pattern, &direct(slow, slow), &origin, TIMING, &Unread).unwrap();
+    assert_eq!((sample.operations, sample.latency.len()), (50, 50));
     assert!(sample.latency.max() > 90_000_000, "{} ns", sample.latency.max());
 }
 
