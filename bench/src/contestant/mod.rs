@@ -30,7 +30,7 @@ pub(crate) struct Recipe {
     /// What its path counters must say, where they can be read.
     pub(crate) expected: Option<Expected>,
     pub(crate) version: Version,
-    /// Its name begins the names of the scenarios in which it takes part although they don't name it.
+    /// Of somebody's own: what the names of its scenarios begin with; empty: all without a special setting.
     pub(crate) guest_of: Option<Vec<String>>,
 }
 
