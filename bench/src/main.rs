@@ -3,25 +3,27 @@
 //! Figures count as ratios between programs measured in the same run, never as absolute numbers: see `run --help`.
 #![forbid(unsafe_code)]
 
+mod compare;
 mod contestant;
+mod interrupt;
 mod load;
+mod machine;
+mod measure;
+mod pipes;
 mod process;
+mod progress;
+mod record;
 mod relay;
-mod report;
+mod row;
 mod run;
 mod scenario;
 mod stats;
+mod table;
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
-
-use contestant::Choice;
-use load::Timing;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -36,6 +38,9 @@ enum Verb {
     Run(RunArgs),
     /// Be one of the bare relays: the harness starts these itself
     Relay { kind: relay::Kind, forwards: Vec<relay::Forward> },
+    /// Use up the user's pipe quota: the harness starts this itself
+    #[command(hide = true)]
+    HoldPipes,
     /// Name the scenarios
     List,
 }
@@ -44,7 +49,7 @@ enum Verb {
 struct RunArgs {
     /// Scenarios, or what their names begin with; all of them if none is given
     scenarios: Vec<String>,
-    /// 5 short rounds instead of 9 longer ones
+    /// 5 short rounds instead of 9 longer ones, and fewer contestants
     #[arg(long)]
     quick: bool,
     /// Rounds per scenario
@@ -53,9 +58,15 @@ struct RunArgs {
     /// Measured milliseconds per contestant and round
     #[arg(long)]
     window: Option<u64>,
+    /// Seconds for which idle tunnels are watched
+    #[arg(long)]
+    idle: Option<f64>,
     /// Only these contestants
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Contestants of your own: see bench/README.md
+    #[arg(long, value_name = "FILE.toml")]
+    contestants: Option<PathBuf>,
     /// Core of the load generator and the origins
     #[arg(long, default_value_t = 0)]
     load_core: usize,
@@ -72,10 +83,11 @@ struct RunArgs {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Verb::Run(args) => measure(&args),
+        Verb::Run(args) => measure::measure(&args),
         Verb::Relay { kind, forwards } => {
             relay::run(kind, &forwards).map(|()| true).map_err(Into::into)
         }
+        Verb::HoldPipes => pipes::hold().map(|()| true).map_err(Into::into),
         Verb::List => {
             list();
             Ok(true)
@@ -93,54 +105,6 @@ fn main() -> ExitCode {
 
 fn list() {
     for scenario in scenario::SCENARIOS {
-        println!("{:<16}{}", scenario.name, scenario.title);
+        println!("{:<20}{}", scenario.name, scenario.title);
     }
-}
-
-/// False if a row failed.
-fn measure(args: &RunArgs) -> Result<bool> {
-    ensure!(args.load_core != args.relay_core, "load and contestants need a core each");
-    let scenarios = run::choose(&args.scenarios)?;
-    let timing = Timing {
-        warm_up: Duration::from_millis(if args.quick { 150 } else { 250 }),
-        window: Duration::from_millis(args.window.unwrap_or(if args.quick { 400 } else { 1000 })),
-    };
-    let rounds = args.rounds.unwrap_or(if args.quick { 5 } else { 9 });
-    run::pin(args.load_core)?;
-    run::raise_descriptor_limit()?;
-
-    let machine = report::machine();
-    let folder = tempfile::tempdir()?;
-    let penstock = match &args.penstock {
-        Some(path) => std::path::absolute(path)?,
-        None => std::env::current_exe()?.with_file_name("penstock"),
-    };
-    let choice = Choice { only: args.only.clone(), penstock, core: args.relay_core };
-    let (mut contestants, absent) = contestant::start_all(&choice, folder.path())?;
-    ensure!(!contestants.is_empty(), "nobody to measure: {}", absent.join("; "));
-    println!("{machine}\n{rounds} rounds of {:?}", timing.window);
-    for contestant in &contestants {
-        println!("  {:<16}{}", contestant.name, contestant.setting);
-    }
-    println!(
-        "verdicts: cheaper or dearer only where the difference exceeds the distance between the quartiles"
-    );
-    for reason in &absent {
-        println!("  left out: {reason}");
-    }
-
-    let began = Instant::now();
-    let mut outcomes = Vec::new();
-    for scenario in scenarios {
-        let outcome = run::run(scenario, &mut contestants, rounds, timing);
-        print!("{}", report::table(&outcome));
-        outcomes.push(outcome);
-    }
-    print!("{}", report::mixed_against_alone(&outcomes));
-    println!("\nmeasured in {:.0} s", began.elapsed().as_secs_f64());
-    if let Some(path) = &args.json {
-        let text = format!("{:#}\n", report::to_json(&machine, &outcomes, &contestants, &absent));
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-    }
-    Ok(outcomes.iter().flat_map(|outcome| &outcome.rows).all(|row| row.failure.is_none()))
 }

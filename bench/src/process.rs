@@ -1,7 +1,7 @@
-//! One program under measurement: started on a core of its own, its CPU read, and gone when dropped.
+//! One program under measurement: started on cores of its own, what it uses read, and gone when dropped.
 //!
 //! setpriv(1) asks the kernel to end it when the harness dies in whatever way, taskset(1) pins it; both exec, so that
-//! the process id is the program's.
+//! the process id is the program's. A program that was there before is only read.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,21 +10,24 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::time::{clock_getcpuclockid, clock_gettime};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
 
-pub(crate) struct Process {
-    child: Child,
-    log: PathBuf,
+use crate::load::{Memory, Meter};
+
+pub(crate) enum Process {
+    Started { child: Child, log: PathBuf },
+    Attached(Pid),
 }
 
 impl Process {
-    /// Starts `argv` on `core`, its output in `log`. `user`: run as this user instead of root.
+    /// Starts `argv` on `cores` (a list as taskset(1) reads it), its output in `log`. `user`: run as this user instead of
+    /// root.
     pub(crate) fn start(
         argv: &[impl AsRef<OsStr>],
-        core: usize,
+        cores: &str,
         user: Option<&str>,
         log: PathBuf,
     ) -> Result<Process> {
@@ -32,22 +35,18 @@ impl Process {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]);
         if let Some(user) = user {
-            command.args(["--reuid", user, "--regid", user, "--clear-groups"]);
+            command.args(["--reuid", user, "--regid", &group_of(user), "--clear-groups"]);
         }
-        command.arg("taskset").arg("-c").arg(core.to_string()).args(argv);
+        command.args(["taskset", "-c", cores]).args(argv);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("setpriv and taskset, of util-linux, are needed")?;
-        Ok(Process { child, log })
+        Ok(Process::Started { child, log })
     }
 
-    /// CPU time used so far by all its processes, with threads that have ended, as the scheduler counts it (ns).
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let mut sum = Duration::ZERO;
-        for pid in self.family() {
-            sum += cpu_of(pid)
-                .with_context(|| format!("process {pid} is gone{}", self.last_words()))?;
-        }
-        Ok(sum)
+    /// A program that runs already, and will go on.
+    pub(crate) fn attach(pid: i32) -> Result<Process> {
+        ensure!(Path::new(&format!("/proc/{pid}")).exists(), "there is no process {pid}");
+        Ok(Process::Attached(Pid::from_raw(pid)))
     }
 
     /// Waits until it has worked off the connections that were closed, for half a second at most.
@@ -55,9 +54,9 @@ impl Process {
         let deadline = Instant::now() + Duration::from_millis(500);
         let mut before = self.cpu()?;
         while Instant::now() < deadline {
-            sleep(Duration::from_millis(10));
+            sleep(Duration::from_millis(5));
             let now = self.cpu()?;
-            if now - before < Duration::from_micros(200) {
+            if now - before < Duration::from_micros(100) {
                 break;
             }
             before = now;
@@ -66,20 +65,31 @@ impl Process {
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        match self {
+            Process::Started { child, .. } => !matches!(child.try_wait(), Ok(None)),
+            Process::Attached(pid) => !Path::new(&format!("/proc/{pid}")).exists(),
+        }
     }
 
     /// The end of its output, for an error message.
     pub(crate) fn last_words(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
+        let Process::Started { log, .. } = self else { return String::new() };
+        let text = fs::read(log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().rev().take(5).collect();
         lines.iter().rev().map(|line| format!("\n    {line}")).collect()
     }
 
+    fn pid(&self) -> Pid {
+        match self {
+            Process::Started { child, .. } => Pid::from_raw(child.id() as i32),
+            Process::Attached(pid) => *pid,
+        }
+    }
+
     /// Itself and its descendants.
     fn family(&self) -> Vec<Pid> {
-        let mut pids = vec![Pid::from_raw(self.child.id() as i32)];
+        let mut pids = vec![self.pid()];
         let mut next = 0;
         while next < pids.len() {
             pids.extend(children(pids[next]));
@@ -89,10 +99,38 @@ impl Process {
     }
 }
 
+impl Meter for Process {
+    /// As the scheduler counts it (ns), with threads that have ended.
+    fn cpu(&self) -> Result<Duration> {
+        let mut sum = Duration::ZERO;
+        for pid in self.family() {
+            sum += cpu_of(pid)
+                .with_context(|| format!("process {pid} is gone{}", self.last_words()))?;
+        }
+        Ok(sum)
+    }
+
+    fn switches(&self) -> Result<u64> {
+        Ok(self.family().into_iter().map(switches_of).sum())
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        let mut sum = Memory::default();
+        for pid in self.family() {
+            let path = format!("/proc/{pid}/smaps_rollup");
+            let text = fs::read_to_string(&path).with_context(|| path)?;
+            let Memory { resident, private_dirty } = parse_rollup(&text);
+            sum.resident += resident;
+            sum.private_dirty += private_dirty;
+        }
+        Ok(sum)
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // A child that has been waited for no longer owns its process id.
-        if self.has_ended() {
+        if matches!(self, Process::Attached(_)) || self.has_ended() {
             return;
         }
         let family = self.family();
@@ -105,17 +143,49 @@ impl Drop for Process {
         for pid in family {
             let _ = kill(pid, Signal::SIGKILL);
         }
-        let _ = self.child.wait();
+        if let Process::Started { child, .. } = self {
+            let _ = child.wait();
+        }
     }
+}
+
+/// A number of no user's is a group of its own.
+fn group_of(user: &str) -> String {
+    let known = User::from_name(user).ok().flatten();
+    known.map_or(user.to_owned(), |user| user.gid.to_string())
 }
 
 fn cpu_of(pid: Pid) -> Result<Duration> {
     Ok(clock_gettime(clock_getcpuclockid(pid)?)?.into())
 }
 
+/// Of threads alive; one that ends meanwhile counts nothing.
+fn switches_of(pid: Pid) -> u64 {
+    let of_thread = |thread: PathBuf| {
+        let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+        field(&status, "voluntary_ctxt_switches:")
+    };
+    threads(pid).map(of_thread).sum()
+}
+
+/// proc_pid_smaps(5); a process that has ended reads as nothing.
+fn parse_rollup(text: &str) -> Memory {
+    let bytes = |name| field(text, name) * 1024;
+    Memory { resident: bytes("Rss:"), private_dirty: bytes("Private_Dirty:") }
+}
+
+fn field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn threads(pid: Pid) -> impl Iterator<Item = PathBuf> {
+    let folder = fs::read_dir(format!("/proc/{pid}/task"));
+    folder.into_iter().flatten().flatten().map(|thread| thread.path())
+}
+
 fn children(pid: Pid) -> Vec<Pid> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    threads.flat_map(|thread| children_of_thread(&thread.path())).collect()
+    threads(pid).flat_map(|thread| children_of_thread(&thread)).collect()
 }
 
 fn children_of_thread(thread: &Path) -> Vec<Pid> {
@@ -130,7 +200,7 @@ mod tests {
     fn start(script: &str) -> (Process, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let process =
-            Process::start(&["sh", "-c", script], 0, None, folder.path().join("log")).unwrap();
+            Process::start(&["sh", "-c", script], "0", None, folder.path().join("log")).unwrap();
         (process, folder)
     }
 
@@ -182,5 +252,36 @@ mod tests {
         let pids = process.family();
         drop(process);
         wait_until(|| pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+    }
+
+    #[test]
+    fn memory_and_switches_are_those_of_the_whole_family() {
+        // A child that holds 8 MiB of its own and sleeps again and again.
+        let script =
+            "(x=$(head -c 8388608 /dev/zero | tr '\\0' x); while :; do sleep 0.01; done) & wait";
+        let (process, _folder) = start(script);
+        wait_until(|| process.memory().is_ok_and(|m| m.private_dirty > 8 << 20));
+        let memory = process.memory().unwrap();
+        assert!(memory.resident >= memory.private_dirty, "{memory:?}");
+        assert!(memory.resident < 100 << 20, "{memory:?}");
+        let before = process.switches().unwrap();
+        wait_until(|| process.switches().unwrap() > before + 5);
+    }
+
+    #[test]
+    fn a_rollup_is_read_in_bytes() {
+        let text = "55d0-7ffd ---p 00000000 00:00 0  [rollup]\nRss:            1024 kB\nPss_Dirty:       7 kB\nPrivate_Clean:   3 kB\nPrivate_Dirty:  12 kB\n";
+        assert_eq!(parse_rollup(text), Memory { resident: 1 << 20, private_dirty: 12 << 10 });
+        assert_eq!(parse_rollup(""), Memory::default());
+    }
+
+    #[test]
+    fn who_was_there_before_lives_on() {
+        let (process, _folder) = start("sleep 60");
+        let attached = Process::attach(process.pid().as_raw()).unwrap();
+        assert!(attached.cpu().is_ok());
+        drop(attached);
+        assert!(process.cpu().is_ok());
+        assert!(Process::attach(i32::MAX).is_err());
     }
 }

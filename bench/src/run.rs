@@ -1,48 +1,66 @@
-//! Interleaves the contestants round by round: A B C, A B C. Everything runs on two cores: contestants on one, load
-//! and origins on the other.
+//! Measures group by group, and within a group round by round: scenario by scenario, contestant by contestant, A B C, A B C.
+//! Everything runs on two cores: contestants on one, load and origins on the other.
 
 use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Error, Result, ensure};
+use anyhow::{Error, Result, anyhow, ensure};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 
-use crate::contestant::{Contestant, Paths};
-use crate::load::{self, Sample, Timing};
-use crate::scenario::{SCENARIOS, Scenario};
+use crate::contestant::{Contestant, Paths, Programs, Recipe, Stage, start_all};
+use crate::interrupt;
+use crate::load::{self, Meter, Timing};
+use crate::pipes;
+use crate::process::Process;
+use crate::progress::Progress;
+use crate::record;
+use crate::row::Row;
+use crate::scenario::{SCENARIOS, Scenario, Special};
 
-/// All rounds of one scenario.
-pub(crate) struct Outcome {
-    pub(crate) scenario: &'static Scenario,
-    pub(crate) rows: Vec<Row>,
-}
-
-/// All rounds of one contestant in one scenario.
-pub(crate) struct Row {
-    pub(crate) contestant: &'static str,
-    /// One per round, as long as nothing failed.
-    pub(crate) samples: Vec<Sample>,
-    /// Growth of Penstock's counters in the last round.
-    pub(crate) paths: Option<Paths>,
-    /// Why the row does not count.
-    pub(crate) failure: Option<String>,
+/// How everything is measured.
+pub(crate) struct Plan<'a> {
+    pub(crate) rounds: usize,
+    pub(crate) timing: Timing,
+    /// How long an idle herd is watched.
+    pub(crate) idle: Duration,
+    pub(crate) quick: bool,
+    pub(crate) programs: &'a Programs,
+    pub(crate) progress: &'a Progress,
 }
 
 /// The scenarios whose names are, or begin with, one of `names`; all if there are none.
 pub(crate) fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
-    let matches =
-        |name: &String, s: &Scenario| s.name == name || s.name.starts_with(&format!("{name}-"));
     for name in names {
         let known = || SCENARIOS.iter().map(|s| s.name).collect::<Vec<_>>().join(", ");
         ensure!(
-            SCENARIOS.iter().any(|s| matches(name, s)),
+            SCENARIOS.iter().any(|s| is_called(s, name)),
             "no scenario {name}; known: {}",
             known()
         );
     }
-    let is_chosen = |s: &&Scenario| names.is_empty() || names.iter().any(|name| matches(name, s));
+    let is_chosen = |s: &&Scenario| names.is_empty() || names.iter().any(|name| is_called(s, name));
     Ok(SCENARIOS.iter().filter(is_chosen).collect())
+}
+
+fn is_called(scenario: &Scenario, name: &str) -> bool {
+    scenario.name == name || scenario.name.starts_with(&format!("{name}-"))
+}
+
+/// Who takes part in a scenario, of those there are.
+pub(crate) fn field<'r>(
+    scenario: &Scenario,
+    recipes: &'r [Recipe],
+    quick: bool,
+) -> Vec<&'r Recipe> {
+    let admits = |recipe: &&Recipe| match &recipe.guest_of {
+        None => scenario.admits(&recipe.name, quick),
+        Some(_) if scenario.special != Special::None => false,
+        Some(names) => names.is_empty() || names.iter().any(|name| is_called(scenario, name)),
+    };
+    recipes.iter().filter(admits).collect()
 }
 
 /// Keeps this thread, and what it starts, on one core.
@@ -56,37 +74,135 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// To the hard limit, for this process and what it starts: 1,000 tunnels through pipes take 6,000 descriptors.
+/// For this process and what it starts: 4,000 tunnels are 8,000 sockets here and as many there, 1,000 through pipes 6,000.
 pub(crate) fn raise_descriptor_limit() -> Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+    if hard >= DESCRIPTORS {
+        return Ok(setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard)?);
+    }
+    // Above the hard limit goes only root.
+    match setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS) {
+        Ok(()) => Ok(()),
+        Err(_) => Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?),
+    }
 }
 
-/// Measures one scenario. A contestant that fails is out of it, not the whole run.
-pub(crate) fn run(
-    scenario: &'static Scenario,
-    contestants: &mut [Contestant],
-    rounds: usize,
-    timing: Timing,
-) -> Outcome {
-    let row = |c: &Contestant| Row {
-        contestant: c.name,
-        samples: Vec::new(),
-        paths: None,
-        failure: None,
+const DESCRIPTORS: u64 = 30_000;
+
+/// Measures the scenarios of one group side by side. A contestant that fails is out of the scenario, not the whole run.
+pub(crate) fn run_group(
+    scenarios: &[&'static Scenario],
+    recipes: &[Recipe],
+    stage: &mut Stage,
+    plan: &Plan,
+    known: &mut [record::Contestant],
+) -> Result<Vec<record::Scenario>> {
+    let special = scenarios.first().map_or(Special::None, |scenario| scenario.special);
+    let user = match special {
+        Special::Unprivileged { pipes_used_up } => {
+            Some((100_000 + std::process::id() % 50_000 * 2 + u32::from(pipes_used_up)).to_string())
+        }
+        _ => None,
     };
-    let mut rows: Vec<Row> = contestants.iter().map(row).collect();
-    for round in 1..=rounds {
-        eprintln!("{}: round {round} of {rounds}", scenario.name);
-        for (row, contestant) in rows.iter_mut().zip(&mut *contestants) {
-            if row.failure.is_none() {
-                row.failure = one_round(scenario, contestant, timing, row)
-                    .err()
-                    .map(|e| explain(contestant, &e));
+    let _holder = match special {
+        Special::Unprivileged { pipes_used_up: true } => Some(hold_pipes(stage, plan, &user)?),
+        _ => None,
+    };
+    let fields: Vec<Vec<&Recipe>> =
+        scenarios.iter().map(|scenario| field(scenario, recipes, plan.quick)).collect();
+    let is_needed = |r: &&Recipe| fields.iter().flatten().any(|other| other.name == r.name);
+    let needed: Vec<&Recipe> = recipes.iter().filter(is_needed).collect();
+    let started = match special {
+        Special::Fresh => needed.iter().map(|_| Err(anyhow!("not started yet"))).collect(),
+        _ => start_all(&needed, stage, user.as_deref()),
+    };
+    let mut group = Group {
+        special,
+        contestants: needed.into_iter().zip(started).collect(),
+        rows: scenarios.iter().zip(&fields).map(|(s, field)| rows(s, field)).collect(),
+    };
+    for round in 1..=plan.rounds {
+        for (index, scenario) in scenarios.iter().enumerate() {
+            plan.progress.round(scenario.name, round, plan.rounds);
+            group.round(index, scenario, stage, plan)?;
+        }
+    }
+    group.remember(known);
+    let rows = group.rows.into_iter();
+    Ok(scenarios.iter().zip(rows).map(|(scenario, rows)| finish(scenario, rows)).collect())
+}
+
+struct Group<'r> {
+    special: Special,
+    /// Everybody whom a scenario of the group needs, running or not.
+    contestants: Vec<(&'r Recipe, Result<Contestant>)>,
+    /// Of each scenario.
+    rows: Vec<Vec<Row<'r>>>,
+}
+
+fn rows<'r>(scenario: &Scenario, field: &[&'r Recipe]) -> Vec<Row<'r>> {
+    field.iter().map(|recipe| Row::new(recipe, scenario.unit)).collect()
+}
+
+impl Group<'_> {
+    fn round(
+        &mut self,
+        index: usize,
+        scenario: &Scenario,
+        stage: &mut Stage,
+        plan: &Plan,
+    ) -> Result<()> {
+        for row in &mut self.rows[index] {
+            interrupt::check()?;
+            plan.progress.step(scenario.name, &row.recipe.name);
+            let Some((recipe, contestant)) =
+                self.contestants.iter_mut().find(|(recipe, _)| recipe.name == row.recipe.name)
+            else {
+                continue;
+            };
+            if row.failure.is_some() {
+                continue;
+            }
+            if self.special == Special::Fresh {
+                // The one before is stopped first.
+                *contestant = Err(anyhow!("stopped"));
+                *contestant = start_all(&[*recipe], stage, None).remove(0);
+            }
+            row.failure = match contestant {
+                Err(error) => Some(format!("{error:#}")),
+                Ok(contestant) => {
+                    let result = one_round(scenario, contestant, plan, row);
+                    result.err().map(|error| explain(contestant, &error))
+                }
+            };
+            interrupt::check()?;
+        }
+        Ok(())
+    }
+
+    /// Notes how each was started.
+    fn remember(&self, known: &mut [record::Contestant]) {
+        for (recipe, contestant) in &self.contestants {
+            let entry = known.iter_mut().find(|entry| entry.name == recipe.name);
+            if let (Some(entry), Ok(contestant)) = (entry, contestant) {
+                entry.command = contestant.command.clone();
+                entry.configuration = contestant.configuration.clone();
             }
         }
     }
-    Outcome { scenario, rows }
+}
+
+fn finish(scenario: &Scenario, rows: Vec<Row>) -> record::Scenario {
+    record::Scenario {
+        name: scenario.name.into(),
+        title: scenario.title.into(),
+        question: scenario.question.into(),
+        unit: scenario.unit,
+        reference: scenario.reference.into(),
+        series: scenario.series.map(|(name, size)| (name.into(), size)),
+        bars: scenario.record_bars(),
+        rows: rows.into_iter().map(Row::finish).collect(),
+    }
 }
 
 fn explain(contestant: &mut Contestant, error: &Error) -> String {
@@ -99,20 +215,38 @@ fn explain(contestant: &mut Contestant, error: &Error) -> String {
 fn one_round(
     scenario: &Scenario,
     contestant: &Contestant,
-    timing: Timing,
+    plan: &Plan,
     row: &mut Row,
 ) -> Result<()> {
-    let scrape = || contestant.admin.map(Paths::scrape).transpose();
+    let Contestant { origin, route, process, admin, .. } = contestant;
+    let scrape = || admin.map(Paths::scrape).transpose();
     let before = scrape()?;
-    let Contestant { origin, route, process, .. } = contestant;
-    let sample = load::measure(scenario.pattern, route, origin, timing, || process.cpu())?;
-    row.samples.push(sample);
+    let pattern = scenario.pattern_for(row.recipe.family, plan.quick);
+    let timing = scenario.timing(plan.timing, plan.idle);
+    let sample = load::measure(pattern, route, origin, timing, process)?;
+    row.add(&sample)?;
     process.settle()?;
-    if let (Some(before), Some(after)) = (before, scrape()?) {
+    if let (Some(before), Some(after), Some(expected)) = (before, scrape()?, row.recipe.expected) {
         let growth = after.since(&before);
-        let verdict = growth.check(contestant.name, scenario.path);
-        row.paths = Some(growth);
-        verdict?;
+        row.paths = Some(growth.summary());
+        growth.check(expected, scenario.path)?;
     }
     Ok(())
+}
+
+/// A process that holds all pipes that `user` may have.
+fn hold_pipes(stage: &mut Stage, plan: &Plan, user: &Option<String>) -> Result<Process> {
+    let is_root = nix::unistd::geteuid().is_root();
+    let argv = [plan.programs.itself.display().to_string(), "hold-pipes".into()];
+    let user = user.as_deref().filter(|_| is_root);
+    let mut holder = Process::start(&argv, &stage.own_core, user, stage.log("hold-pipes"))?;
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !holder.last_words().contains(pipes::HELD) {
+        ensure!(!holder.has_ended(), "who should hold the pipes ended{}", holder.last_words());
+        ensure!(Instant::now() < deadline, "the pipes were not used up in time");
+        sleep(Duration::from_millis(5));
+    }
+    // Reading its CPU proves that it lives.
+    holder.cpu()?;
+    Ok(holder)
 }

@@ -1,215 +1,187 @@
-//! Who is measured. Each contestant is one running process, reached by a route, with origins of its own behind it.
+//! Who is measured. A recipe says how to start a contestant; one that runs is a process, reached by a route, with origins
+//! of its own behind it.
 
+mod bare;
+mod file;
+mod paths;
 mod peers;
 mod penstock;
+mod proxies;
+mod running;
 
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use crate::load::{Origin, Route, Via};
-use crate::process::Process;
-pub(crate) use penstock::Paths;
+use crate::record::{self, Absent, Family};
+pub(crate) use paths::{Driver, Expected, Paths, Splicing};
+pub(crate) use running::{Contestant, Stage, start_all};
 
-pub(crate) struct Contestant {
-    pub(crate) name: &'static str,
+/// How to get a contestant to run.
+pub(crate) struct Recipe {
+    pub(crate) name: String,
+    pub(crate) family: Family,
     /// What makes it what it is, for the report.
     pub(crate) setting: String,
-    pub(crate) process: Process,
-    pub(crate) origin: Origin,
-    pub(crate) route: Route,
-    /// Where its path counters can be read: Penstock's own.
-    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) kind: Kind,
+    pub(crate) source: Source,
+    /// What its path counters must say, where they can be read.
+    pub(crate) expected: Option<Expected>,
+    pub(crate) version: Version,
+    /// Of somebody's own: what the names of its scenarios begin with; empty: all without a special setting.
+    pub(crate) guest_of: Option<Vec<String>>,
 }
 
-/// How to start a contestant, before anything runs.
-struct Recipe {
-    name: &'static str,
-    setting: &'static str,
-    kind: Kind,
-    /// Configuration file, if it takes one, and the command line.
-    build: fn(&Site) -> (Option<String>, Vec<String>),
-    /// Squid refuses to run as root.
-    user: Option<&'static str>,
+/// Where the process comes from.
+pub(crate) enum Source {
+    Start {
+        build: Build,
+        /// Who refuses to run as root runs as this user.
+        user: Option<&'static str>,
+        cores: Cores,
+    },
+    /// It runs already; where it listens, for the echo, the flood and its administrator.
+    Running {
+        pid: i32,
+        addresses: [SocketAddr; 2],
+        admin: Option<SocketAddr>,
+        origins: [SocketAddr; 2],
+    },
+}
+
+/// Writes what files it needs beside its configuration, and says how it is started.
+pub(crate) type Build = Box<dyn Fn(&Site) -> Result<Launch>>;
+
+pub(crate) struct Launch {
+    pub(crate) argv: Vec<String>,
+    /// Text of the file at `Site::config`.
+    pub(crate) config: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cores {
+    /// The contestants' own.
+    Own,
+    /// That and another: the load's, where there are only two.
+    Two,
+}
+
+/// Where the version comes from.
+pub(crate) enum Version {
+    /// Program and argument whose first line of output tells it.
+    Asked(String, &'static str),
+    Told(String),
 }
 
 /// How a client gets to its target through a contestant.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
     /// Two ports, each forwarded to one origin.
     Tcp,
-    /// One port that takes CONNECT; and where Penstock answers its administrator.
+    /// One port that takes CONNECT.
     Connect,
 }
 
 /// Addresses and files of one contestant.
-struct Site {
-    folder: PathBuf,
+pub(crate) struct Site {
+    pub(crate) folder: PathBuf,
     /// Where its configuration will be written.
-    config: PathBuf,
+    pub(crate) config: PathBuf,
     /// TCP: in front of the echo origin. CONNECT: the proxy.
-    first: SocketAddr,
-    /// TCP: in front of the flood origin. CONNECT: the admin address.
-    second: SocketAddr,
-    echo: SocketAddr,
-    flood: SocketAddr,
-    penstock: PathBuf,
+    pub(crate) listen: SocketAddr,
+    /// TCP: in front of the flood origin.
+    pub(crate) listen_flood: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) echo: SocketAddr,
+    pub(crate) flood: SocketAddr,
 }
 
-/// What the command line says about contestants.
-pub(crate) struct Choice {
-    /// Only these; everybody if empty.
-    pub(crate) only: Vec<String>,
+/// Programs of our own, copied at the start, so that a build meanwhile changes nothing and every user may read them.
+pub(crate) struct Programs {
     pub(crate) penstock: PathBuf,
-    /// The core on which every contestant runs.
-    pub(crate) core: usize,
+    pub(crate) itself: PathBuf,
 }
 
-/// Starts everybody chosen who is installed. The rest are named with the reason.
-pub(crate) fn start_all(choice: &Choice, folder: &Path) -> Result<(Vec<Contestant>, Vec<String>)> {
-    let recipes = || penstock::RECIPES.iter().chain(peers::RECIPES);
-    for name in &choice.only {
-        let known = || recipes().map(|r| r.name).collect::<Vec<_>>().join(", ");
-        ensure!(recipes().any(|r| r.name == name), "no contestant {name}; known: {}", known());
+/// Everybody there is a recipe for, in the order of the tables.
+pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<Recipe>> {
+    let mut all = penstock::recipes(programs);
+    all.extend(proxies::recipes());
+    all.extend(peers::recipes());
+    all.extend(bare::recipes(programs));
+    if let Some(path) = guests {
+        all.extend(file::read(path)?);
     }
-    let (mut running, mut absent) = (Vec::new(), Vec::new());
-    let mut ports = free_ports();
-    for recipe in
-        recipes().filter(|r| choice.only.is_empty() || choice.only.iter().any(|n| n == r.name))
-    {
-        let origin = Origin::bind()?;
-        let site = Site::new(recipe, choice, folder, &origin, &mut ports)?;
-        let (config, argv) = (recipe.build)(&site);
-        if !is_installed(&argv[0]) {
-            absent.push(format!(
-                "{}: {} is not there; {}",
-                recipe.name,
-                argv[0],
-                recipe.how_to_get()
-            ));
-            continue;
+    for (index, recipe) in all.iter().enumerate() {
+        let twice = all[..index].iter().any(|other| other.name == recipe.name);
+        ensure!(!twice, "two contestants are called {}", recipe.name);
+    }
+    Ok(all)
+}
+
+/// Takes those away who are not installed.
+pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
+    let mut absent = Vec::new();
+    recipes.retain(|recipe| {
+        let Version::Asked(program, _) = &recipe.version else { return true };
+        let installed = is_installed(program);
+        if !installed {
+            let how = match recipe.family {
+                Family::Penstock => "cargo build --release makes it",
+                _ => "bench/setup installs it",
+            };
+            let reason = format!("{program} is not there; {how}");
+            absent.push(Absent { name: recipe.name.clone(), reason });
         }
-        running
-            .push(recipe.start(choice, site, config, argv, origin).with_context(|| recipe.name)?);
-    }
-    Ok((running, absent))
+        installed
+    });
+    absent
 }
 
 impl Recipe {
-    fn how_to_get(&self) -> &'static str {
-        if self.name.starts_with("penstock") {
-            "cargo build --release makes it"
-        } else {
-            "bench/setup installs it"
-        }
-    }
-
-    fn start(
-        &self,
-        choice: &Choice,
-        site: Site,
-        config: Option<String>,
-        argv: Vec<String>,
-        origin: Origin,
-    ) -> Result<Contestant> {
-        if let Some(text) = config {
-            fs::write(&site.config, text)?;
-        }
-        let user = self.user.filter(|_| nix::unistd::geteuid().is_root());
-        if user.is_some() {
-            open_to_all(&site.folder)?;
-        }
-        let mut process = Process::start(&argv, choice.core, user, site.folder.join("output"))?;
-        wait_for_port(site.first, &mut process)?;
-        Ok(Contestant {
-            name: self.name,
-            setting: self.setting.to_owned(),
-            process,
-            origin,
-            route: self.route(&site),
-            admin: (argv[0] == site.penstock.to_string_lossy()).then_some(site.second),
-        })
-    }
-
-    fn route(&self, site: &Site) -> Route {
-        match self.kind {
-            Kind::Tcp => Route {
-                echo: Via { dial: site.first, request: None },
-                flood: Via { dial: site.second, request: None },
-            },
-            Kind::Connect => Route {
-                echo: Via { dial: site.first, request: Some(connect_request(site.echo)) },
-                flood: Via { dial: site.first, request: Some(connect_request(site.flood)) },
-            },
+    /// For the report, before it is started: command and configuration come with the first start.
+    pub(crate) fn describe(&self) -> record::Contestant {
+        record::Contestant {
+            name: self.name.clone(),
+            family: self.family,
+            version: self.version.read(),
+            setting: self.setting.clone(),
+            command: Vec::new(),
+            configuration: None,
         }
     }
 }
 
-impl Site {
-    fn new(
-        recipe: &Recipe,
-        choice: &Choice,
-        folder: &Path,
-        origin: &Origin,
-        ports: &mut impl Iterator<Item = SocketAddr>,
-    ) -> Result<Site> {
-        let folder = folder.join(recipe.name);
-        fs::create_dir(&folder)?;
-        let mut port = || ports.next().context("no free port below the ephemeral ones");
-        Ok(Site {
-            config: folder.join("config"),
-            first: port()?,
-            second: port()?,
-            echo: origin.echo.local_addr()?,
-            flood: origin.flood.local_addr()?,
-            penstock: choice.penstock.clone(),
-            folder,
-        })
+impl Version {
+    fn read(&self) -> String {
+        match self {
+            Version::Told(text) => text.clone(),
+            Version::Asked(program, argument) => {
+                let path = find(program).unwrap_or_else(|| program.into());
+                let Ok(output) = Command::new(path).arg(argument).output() else {
+                    return String::new();
+                };
+                let text = [output.stdout, output.stderr].concat();
+                let text = String::from_utf8_lossy(&text);
+                text.lines().next().unwrap_or_default().trim().to_owned()
+            }
+        }
     }
-}
-
-fn connect_request(target: SocketAddr) -> Vec<u8> {
-    format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").into_bytes()
-}
-
-/// Loopback addresses nobody listens on, below the range from which the kernel takes ports for outgoing connections.
-fn free_ports() -> impl Iterator<Item = SocketAddr> {
-    let first = 20_000 + (std::process::id() % 1000) as u16 * 10;
-    let addresses = (first..32_000).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    addresses.filter(|address| TcpListener::bind(address).is_ok())
 }
 
 fn is_installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
+fn find(program: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
     folders.extend(["/usr/sbin".into(), "/sbin".into()]);
     // Joining an absolute path gives that path.
-    folders.iter().any(|folder| folder.join(program).is_file())
+    folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-fn open_to_all(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))?;
-    let parent = folder.parent().context("the folder of a contestant has a parent")?;
-    Ok(fs::set_permissions(parent, fs::Permissions::from_mode(0o755))?)
-}
-
-fn wait_for_port(address: SocketAddr, process: &mut Process) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(address).is_err() {
-        if process.has_ended() {
-            bail!("it ended at once{}", process.last_words());
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "it never listened on {address}{}",
-            process.last_words()
-        );
-        sleep(Duration::from_millis(20));
-    }
-    Ok(())
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -1,13 +1,14 @@
 //! One client of the load: dials the contestant, asks for the tunnel if that takes asking, then does its task.
 //!
 //! ```text
-//! Connecting ──writable──▶ [TunnelReply ──200──▶] ┬─▶ Flood          (Sink)
-//!                                                 └─▶ Echo ⇄ Rest    (PingPong)
-//!                                                     └─▶ closed, dialed anew  (SetUp)
+//! Connecting ──writable──▶ [TunnelReply ──200──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
+//!                                                 └─▶ Echo ⇄ Rest            (PingPong)
+//!                                                     └─▶ closed, dialed anew (SetUp)
 //! ```
 //!
 //! Every echo is compared with what was sent; a client whose tunnel ends or lies fails the measurement.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
@@ -19,12 +20,14 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Domain, Type};
 
-use super::{Load, Socket};
+use super::{Load, Pace, Route, Socket, Via};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     /// Discards the flood.
     Sink,
+    /// Reads the beginning of the flood, and then nothing more.
+    Stall,
     /// Round trips on one tunnel.
     PingPong,
     /// Connect, one round trip, close.
@@ -34,9 +37,11 @@ pub(crate) enum Task {
 pub(super) struct Client {
     pub(super) stream: TcpStream,
     task: Task,
-    state: State,
-    /// When the round trip (or, for a set-up, the connection) began.
-    began: Instant,
+    pub(super) state: State,
+    /// When the round trip (or, for a set-up, the connection) began, or should have begun.
+    pub(super) began: Instant,
+    /// When the messages that wait for the one under way should have begun.
+    pub(super) waiting: VecDeque<Instant>,
     /// The message under way; its first bytes number the round.
     message: Vec<u8>,
     round: u64,
@@ -45,10 +50,10 @@ pub(super) struct Client {
     pub(super) progressed: bool,
 }
 
-enum State {
+pub(super) enum State {
     Connecting,
     TunnelReply { head: Vec<u8> },
-    Flood,
+    Flood { received: u64 },
     Echo { received: usize },
     Rest,
 }
@@ -64,19 +69,20 @@ enum Outcome {
 }
 
 impl Client {
-    /// A tunnel of this client lives as long as the measurement.
+    /// Its tunnel should carry something all the time.
     pub(super) fn lasts(&self) -> bool {
-        self.task != Task::SetUp
+        matches!(self.task, Task::Sink | Task::PingPong)
     }
 
     fn step(&mut self, request: Option<&[u8]>, scratch: &mut [u8]) -> Result<Outcome> {
         match &mut self.state {
             State::Connecting => self.connected(request),
             State::TunnelReply { .. } => self.receive_reply(scratch),
-            State::Flood => Ok(match discard(&self.stream, scratch)? {
-                0 => Outcome::Nothing,
-                len => Outcome::Payload(len),
-            }),
+            State::Flood { received } => {
+                let len = discard(&self.stream, scratch)?;
+                *received += len as u64;
+                Ok(if len == 0 { Outcome::Nothing } else { Outcome::Payload(len) })
+            }
             State::Echo { .. } => self.receive_echo(scratch),
             State::Rest => bail!("the tunnel ended or spoke while the client rested"),
         }
@@ -110,6 +116,9 @@ impl Client {
         ensure!(is_ok, "CONNECT was answered with {}", String::from_utf8_lossy(status));
         let payload = head.len() - end - 4;
         self.start_task()?;
+        if let State::Flood { received } = &mut self.state {
+            *received = payload as u64;
+        }
         Ok(if payload > 0 { Outcome::Payload(payload) } else { Outcome::Nothing })
     }
 
@@ -128,7 +137,7 @@ impl Client {
 
     fn start_task(&mut self) -> Result<()> {
         match self.task {
-            Task::Sink => self.state = State::Flood,
+            Task::Sink | Task::Stall => self.state = State::Flood { received: 0 },
             Task::PingPong => {
                 self.began = Instant::now();
                 self.send_message()?;
@@ -139,7 +148,16 @@ impl Client {
         Ok(())
     }
 
-    fn send_message(&mut self) -> Result<()> {
+    /// Has had all that it wants to read.
+    fn is_full(&self, fill: Option<u64>) -> bool {
+        let State::Flood { received } = &self.state else { return false };
+        match self.task {
+            Task::Stall => *received > 0,
+            _ => fill.is_some_and(|fill| *received >= fill),
+        }
+    }
+
+    pub(super) fn send_message(&mut self) -> Result<()> {
         self.round += 1;
         for (byte, digit) in self.message.iter_mut().zip(self.round.to_ne_bytes()) {
             *byte = digit;
@@ -159,9 +177,8 @@ impl Client {
 
 impl Load<'_> {
     /// Dials the contestant for one client. `counted`: this client's first payload is no longer waited for.
-    pub(super) fn dial(&mut self, task: Task, counted: bool) -> Result<()> {
-        let via = if task == Task::Sink { &self.route.flood } else { &self.route.echo };
-        let began = Instant::now();
+    pub(super) fn dial(&mut self, task: Task, began: Instant, counted: bool) -> Result<()> {
+        let via = via(self.route, task);
         let socket =
             socket2::Socket::new(Domain::for_address(via.dial), Type::STREAM.nonblocking(), None)?;
         socket.set_tcp_nodelay(true)?;
@@ -178,6 +195,7 @@ impl Load<'_> {
             task,
             state: State::Connecting,
             began,
+            waiting: VecDeque::new(),
             message: vec![b'.'; self.pattern.message],
             round: 0,
             opened: counted,
@@ -189,43 +207,68 @@ impl Load<'_> {
 
     pub(super) fn handle_client(&mut self, key: usize) -> Result<()> {
         let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
-        let via = if client.task == Task::Sink { &self.route.flood } else { &self.route.echo };
-        let outcome = client.step(via.request.as_deref(), &mut self.scratch)?;
-        match outcome {
-            Outcome::Nothing => return Ok(()),
-            Outcome::Connected => {
-                let mut readable = EpollEvent::new(EpollFlags::EPOLLIN, key as u64);
-                self.poll.modify(&client.stream, &mut readable)?;
-                return Ok(());
+        let via = via(self.route, client.task);
+        match client.step(via.request.as_deref(), &mut self.scratch)? {
+            Outcome::Nothing => Ok(()),
+            Outcome::Connected => self.interest(key, EpollFlags::EPOLLIN),
+            Outcome::Payload(len) => self.count_payload(key, len),
+            Outcome::Round => self.count_round(key),
+        }
+    }
+
+    fn count_payload(&mut self, key: usize, len: usize) -> Result<()> {
+        self.bytes += len as u64;
+        let fill = self.pattern.fill;
+        let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
+        client.progressed = true;
+        let full = client.is_full(fill);
+        if !client.opened && (full || fill.is_none()) {
+            client.opened = true;
+            self.opening -= 1;
+        }
+        if full {
+            client.state = State::Rest;
+            if client.task == Task::Stall {
+                return self.interest(key, EpollFlags::empty());
             }
-            Outcome::Payload(len) => self.bytes += len as u64,
-            Outcome::Round => {
-                self.rounds += 1;
-                self.latency.saturating_record(client.began.elapsed().as_nanos() as u64);
-            }
+        }
+        Ok(())
+    }
+
+    fn count_round(&mut self, key: usize) -> Result<()> {
+        let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
+        if self.open_loop.as_ref().is_none_or(|open_loop| open_loop.counts(client.began)) {
+            self.operations += 1;
+            self.latency.saturating_record(client.began.elapsed().as_nanos() as u64);
         }
         client.progressed = true;
         if !client.opened {
             client.opened = true;
             self.opening -= 1;
         }
-        match client.task {
-            Task::Sink => Ok(()),
-            Task::PingPong => self.rest(key),
-            Task::SetUp => {
-                self.close(key)?;
-                self.dial(Task::SetUp, true)
+        if client.task == Task::PingPong
+            && let Some(opened) = &mut self.opened
+        {
+            opened.push(key);
+            return Ok(());
+        }
+        match (client.task, self.pattern.pace) {
+            (Task::PingPong, Pace::Closed) => self.next_round(key, Instant::now()),
+            (Task::PingPong, Pace::Rest(pause)) => {
+                self.resting.push_back((Instant::now() + pause, key));
+                Ok(())
             }
+            (Task::PingPong, Pace::Rate(_)) => self.next_waiting(key),
+            (Task::SetUp, Pace::Rate(_)) => {
+                self.close(key)?;
+                self.set_up_ended()
+            }
+            (Task::SetUp, _) => {
+                self.close(key)?;
+                self.dial(Task::SetUp, Instant::now(), true)
+            }
+            (Task::Sink | Task::Stall, _) => Ok(()),
         }
-    }
-
-    fn rest(&mut self, key: usize) -> Result<()> {
-        let pause = self.pattern.pause;
-        if pause.is_zero() {
-            return self.next_round(key);
-        }
-        self.resting.push_back((Instant::now() + pause, key));
-        Ok(())
     }
 
     pub(super) fn wake_rested(&mut self) -> Result<()> {
@@ -234,15 +277,22 @@ impl Load<'_> {
                 break;
             }
             self.resting.pop_front();
-            self.next_round(key)?;
+            self.next_round(key, Instant::now())?;
         }
         Ok(())
     }
 
-    fn next_round(&mut self, key: usize) -> Result<()> {
+    pub(super) fn next_round(&mut self, key: usize, began: Instant) -> Result<()> {
         let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
-        client.began = Instant::now();
+        client.began = began;
         client.send_message()
+    }
+}
+
+fn via(route: &Route, task: Task) -> &Via {
+    match task {
+        Task::Sink | Task::Stall => &route.flood,
+        Task::PingPong | Task::SetUp => &route.echo,
     }
 }
 

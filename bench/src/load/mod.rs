@@ -1,135 +1,128 @@
 //! The load generator and the origin, both in one epoll loop on one thread.
 //!
 //! Enters: a pattern (how many clients of which task) and the route to a contestant. Leaves: what the contestant did in
-//! the measured window and what CPU it used. Clients are closed loops: each waits for its answer before it goes on, so
-//! latencies are not corrected for coordinated omission.
+//! the measured window and what CPU it used. Clients without a rate are closed loops: each waits for its answer before it
+//! goes on, so their latencies are not corrected for coordinated omission; those with a rate follow a schedule and are.
 //!
 //! No slot carries a generation: a batch of events names each descriptor at most once, and a socket is removed only
 //! while its own event is handled.
 
 mod client;
+mod open_loop;
 mod origin;
+mod pattern;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use slab::Slab;
 
-use client::Client;
-pub(crate) use client::Task;
+use crate::interrupt;
+
+use client::{Client, Task};
+use open_loop::OpenLoop;
 pub(crate) use origin::Origin;
+pub(crate) use pattern::{Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
 
-/// What the clients of one measurement do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pattern {
-    /// Clients that discard what the origin floods.
-    pub(crate) streams: usize,
-    /// Clients that send a message and wait for its echo, again and again.
-    pub(crate) pingpongs: usize,
-    /// Clients that connect, do one round trip and close, again and again.
-    pub(crate) setups: usize,
-    /// Bytes of a ping-pong message, at most 64 KiB.
-    pub(crate) message: usize,
-    /// How long a ping-pong client rests between two round trips.
-    pub(crate) pause: Duration,
-}
-
-/// How to reach the two origins through one contestant.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) echo: Via,
-    pub(crate) flood: Via,
-}
-
-/// One address to dial and, for a CONNECT proxy, the request to send there.
-#[derive(Clone, Debug)]
-pub(crate) struct Via {
-    pub(crate) dial: SocketAddr,
-    pub(crate) request: Option<Vec<u8>>,
-}
-
-/// What happened in the measured window.
-#[derive(Debug)]
-pub(crate) struct Sample {
-    /// The contestant's own CPU.
-    pub(crate) cpu: Duration,
-    /// Wall clock.
-    pub(crate) elapsed: Duration,
-    /// Bulk payload that reached the clients.
-    pub(crate) bytes: u64,
-    /// Round trips completed; for set-ups each is a whole connection.
-    pub(crate) rounds: u64,
-    /// Nanoseconds per round trip, or per connection.
-    pub(crate) latency: Histogram<u64>,
-}
-
-/// Lengths of one measurement.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) warm_up: Duration,
-    pub(crate) window: Duration,
-}
-
-/// Opens the clients, warms up, and measures one window. `cpu` reads the contestant's CPU so far.
+/// Opens the clients, warms up, and measures one window. `meter` reads what the contestant has used.
 pub(crate) fn measure(
     pattern: Pattern,
     route: &Route,
     origin: &Origin,
     timing: Timing,
-    cpu: impl Fn() -> Result<Duration>,
+    meter: &impl Meter,
 ) -> Result<Sample> {
+    if pattern.prelude {
+        let one = Pattern { streams: 1, ..Pattern::NONE };
+        let mut load = Load::new(one, route, origin)?;
+        load.open_all()?;
+        load.drive(Instant::now() + PRELUDE)?;
+    }
+    let is_herd = pattern.fill.is_some();
+    let empty = if is_herd { meter.memory()? } else { Memory::default() };
     let mut load = Load::new(pattern, route, origin)?;
     load.open_all()?;
+    load.start_schedule();
     load.drive(Instant::now() + timing.warm_up)?;
 
-    load.clear();
-    let (cpu_before, began) = (cpu()?, Instant::now());
+    let (cpu, switches, began) = (meter.cpu()?, meter.switches()?, Instant::now());
+    load.start_counting(began, began + timing.window);
     load.drive(began + timing.window)?;
-    let (cpu_after, elapsed) = (cpu()?, began.elapsed());
+    load.finish_schedule()?;
+    let (cpu, elapsed) = (meter.cpu()?.saturating_sub(cpu), began.elapsed());
+    // Threads that have ended took their count with them.
+    let switches = meter.switches()?.saturating_sub(switches);
+    let memory = meter.memory()?;
 
-    ensure!(load.bytes + load.rounds > 0, "nothing came through in {elapsed:?}");
-    ensure!(load.starved() == 0, "{} clients got nothing through", load.starved());
-    let Load { bytes, rounds, latency, .. } = load;
-    Ok(Sample { cpu: cpu_after.saturating_sub(cpu_before), elapsed, bytes, rounds, latency })
+    if is_herd {
+        load.operations = pattern.tunnels() as u64;
+    } else {
+        ensure!(load.bytes + load.operations > 0, "nothing came through in {elapsed:?}");
+        ensure!(load.starved() == 0, "{} clients got nothing through", load.starved());
+    }
+    let grown = memory.private_dirty.saturating_sub(empty.private_dirty);
+    let Load { bytes, operations, latency, .. } = load;
+    Ok(Sample { cpu, elapsed, bytes, operations, latency, switches, memory, grown })
 }
 
+/// Time for a stream to become bulk.
+const PRELUDE: Duration = Duration::from_millis(50);
 /// More would overflow the listen queue of some peer, and a dropped SYN costs a second.
 const OPENING_MAX: usize = 64;
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
+/// More time to open, for each tunnel.
+const OPEN_LIMIT_EACH: Duration = Duration::from_millis(10);
+/// A flood that has not moved for so long is stuck.
+const QUIET: Duration = Duration::from_millis(100);
 const SCRATCH: usize = 1 << 20;
 
 struct Load<'a> {
     poll: Epoll,
+    /// Rings when the next thing is due; epoll's own time-out knows milliseconds only.
+    alarm: TimerFd,
+    alarm_at: Option<Instant>,
     sockets: Slab<Socket>,
     route: &'a Route,
     origin: &'a Origin,
     pattern: Pattern,
-    /// Clients dialed whose first payload has not come yet.
+    /// Clients dialed whose first payload (or fill) has not come yet.
     opening: usize,
+    /// Ping-pong clients that wait until everybody's tunnel is open; none: all are.
+    opened: Option<Vec<usize>>,
     /// Resting ping-pong clients in order of their next message.
     resting: VecDeque<(Instant, usize)>,
+    /// Of a load at a fixed rate, from the warm-up on.
+    open_loop: Option<OpenLoop>,
     scratch: Vec<u8>,
+    /// What the origin has flooded.
+    flooded: u64,
     bytes: u64,
-    rounds: u64,
+    operations: u64,
     latency: Histogram<u64>,
 }
 
 enum Socket {
     Client(Client),
     Echo(TcpStream),
-    Flood(TcpStream),
+    /// And how many bytes it still has to send.
+    Flood(TcpStream, u64),
 }
 
 /// What is left of a socket after its event.
 enum Fate {
     Keep,
+    /// It has nothing more to send.
+    Silent,
     Drop,
 }
 
@@ -138,42 +131,94 @@ impl<'a> Load<'a> {
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         poll.add(&origin.echo, EpollEvent::new(EpollFlags::EPOLLIN, ECHO_LISTENER))?;
         poll.add(&origin.flood, EpollEvent::new(EpollFlags::EPOLLIN, FLOOD_LISTENER))?;
+        let alarm = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+        )?;
+        poll.add(&alarm, EpollEvent::new(EpollFlags::EPOLLIN, ALARM))?;
         Ok(Load {
             poll,
+            alarm,
+            alarm_at: None,
             sockets: Slab::new(),
             route,
             origin,
             pattern,
             opening: 0,
+            opened: Some(Vec::new()),
             resting: VecDeque::new(),
+            open_loop: None,
             scratch: vec![0; SCRATCH],
+            flooded: 0,
             bytes: 0,
-            rounds: 0,
+            operations: 0,
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
         })
     }
 
     fn open_all(&mut self) -> Result<()> {
-        let deadline = Instant::now() + OPEN_LIMIT;
-        let Pattern { streams, pingpongs, setups, .. } = self.pattern;
-        let tasks = [(Task::Sink, streams), (Task::PingPong, pingpongs), (Task::SetUp, setups)];
+        let each = OPEN_LIMIT_EACH * self.pattern.tunnels() as u32;
+        let deadline = Instant::now() + OPEN_LIMIT + each;
+        let Pattern { streams, pingpongs, stalled, .. } = self.pattern;
+        let setups = match self.pattern.pace {
+            Pace::Rate(_) => 0,
+            _ => self.pattern.setups,
+        };
+        let tasks = [
+            (Task::Stall, stalled),
+            (Task::Sink, streams),
+            (Task::PingPong, pingpongs),
+            (Task::SetUp, setups),
+        ];
         for (task, count) in tasks {
             for _ in 0..count {
-                self.dial(task, false)?;
+                self.dial(task, Instant::now(), false)?;
                 while self.opening >= OPENING_MAX {
-                    self.step(deadline)?;
+                    self.wait_for_opening(deadline)?;
                 }
+            }
+            if task == Task::Stall && count > 0 {
+                self.wait_for_full_buffers(deadline)?;
             }
         }
         while self.opening > 0 {
-            ensure!(
-                Instant::now() < deadline,
-                "{} clients still wait for a first byte",
-                self.opening
-            );
-            self.step(deadline)?;
+            self.wait_for_opening(deadline)?;
+        }
+        self.start_opened()
+    }
+
+    /// Those who rest between two messages don't all begin at once.
+    fn start_opened(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let opened = self.opened.take().unwrap_or_default();
+        let count = opened.len() as u32;
+        for (index, key) in opened.into_iter().enumerate() {
+            match self.pattern.pace {
+                Pace::Closed => self.next_round(key, now)?,
+                Pace::Rest(pause) => {
+                    self.resting.push_back((now + pause * index as u32 / count, key));
+                }
+                Pace::Rate(_) => {}
+            }
         }
         Ok(())
+    }
+
+    /// Until nothing more goes into the tunnels whose clients do not read.
+    fn wait_for_full_buffers(&mut self, deadline: Instant) -> Result<()> {
+        let mut before = None;
+        while before != Some(self.flooded) {
+            before = Some(self.flooded);
+            self.drive(Instant::now() + QUIET)?;
+            ensure!(Instant::now() < deadline, "clients that do not read are sent more and more");
+        }
+        Ok(())
+    }
+
+    fn wait_for_opening(&mut self, deadline: Instant) -> Result<()> {
+        let opening = self.opening;
+        ensure!(Instant::now() < deadline, "{opening} clients still wait for their first bytes");
+        self.step(deadline)
     }
 
     fn drive(&mut self, deadline: Instant) -> Result<()> {
@@ -183,9 +228,13 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    fn clear(&mut self) {
-        (self.bytes, self.rounds) = (0, 0);
+    /// From `now` on everything counts; of a schedule, what is due before `end`.
+    fn start_counting(&mut self, now: Instant, end: Instant) {
+        (self.bytes, self.operations) = (0, 0);
         self.latency.reset();
+        if let Some(open_loop) = &mut self.open_loop {
+            open_loop.start_counting(now, end);
+        }
         for (_, socket) in &mut self.sockets {
             if let Socket::Client(client) = socket {
                 client.progressed = false;
@@ -202,10 +251,12 @@ impl<'a> Load<'a> {
     /// Waits for events until `deadline` at the latest, and handles one batch.
     fn step(&mut self, deadline: Instant) -> Result<()> {
         let mut events = [EpollEvent::empty(); 512];
-        let ready = match self.poll.wait(&mut events, self.timeout(deadline)) {
+        let timeout = self.timeout(deadline)?;
+        let ready = match self.poll.wait(&mut events, timeout) {
             Err(Errno::EINTR) => 0,
             other => other?,
         };
+        interrupt::check()?;
         if Instant::now() > deadline + OPEN_LIMIT {
             bail!("the load generator fell {OPEN_LIMIT:?} behind");
         }
@@ -215,45 +266,76 @@ impl<'a> Load<'a> {
                     self.accept(&self.origin.echo, Socket::Echo, EpollFlags::EPOLLIN)?
                 }
                 FLOOD_LISTENER => {
-                    self.accept(&self.origin.flood, Socket::Flood, EpollFlags::EPOLLOUT)?
+                    let bytes = self.pattern.fill.unwrap_or(u64::MAX);
+                    let wrap = |stream| Socket::Flood(stream, bytes);
+                    self.accept(&self.origin.flood, wrap, EpollFlags::EPOLLOUT)?
                 }
+                ALARM => self.silence_alarm()?,
                 key => self.handle(key as usize)?,
             }
         }
-        self.wake_rested()
+        self.wake_rested()?;
+        self.start_due()
     }
 
-    fn timeout(&self, deadline: Instant) -> EpollTimeout {
-        let next = self.resting.front().map_or(deadline, |(due, _)| deadline.min(*due));
+    fn timeout(&mut self, deadline: Instant) -> Result<EpollTimeout> {
+        let rested = self.resting.front().map(|(due, _)| *due);
+        let scheduled = self.open_loop.as_ref().and_then(OpenLoop::next);
+        let next = [rested, scheduled].into_iter().flatten().fold(deadline, Instant::min);
         let left = next.saturating_duration_since(Instant::now());
-        // Rounded up: rounding down would spin through the last millisecond.
-        EpollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(EpollTimeout::MAX)
+        if self.pattern.spin || left.is_zero() {
+            return Ok(EpollTimeout::ZERO);
+        }
+        if self.alarm_at != Some(next) {
+            let when = Expiration::OneShot(TimeSpec::from_duration(left));
+            self.alarm.set(when, TimerSetTimeFlags::empty())?;
+            self.alarm_at = Some(next);
+        }
+        Ok(EpollTimeout::NONE)
+    }
+
+    fn silence_alarm(&mut self) -> Result<()> {
+        self.alarm_at = None;
+        match self.alarm.wait() {
+            // Set anew since it rang.
+            Err(Errno::EAGAIN) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn handle(&mut self, key: usize) -> Result<()> {
         let fate = match &mut self.sockets[key] {
             Socket::Echo(stream) => origin::echo(stream, &mut self.scratch)?,
-            Socket::Flood(stream) => origin::flood(stream, &self.scratch),
+            Socket::Flood(stream, left) => {
+                let before = *left;
+                let fate = origin::flood(stream, left, &mut self.scratch);
+                self.flooded += before - *left;
+                fate
+            }
             Socket::Client(_) => return self.handle_client(key).context("client"),
         };
         match fate {
             Fate::Keep => Ok(()),
+            Fate::Silent => self.interest(key, EpollFlags::EPOLLIN),
             Fate::Drop => self.close(key),
         }
     }
 
+    fn interest(&self, key: usize, interest: EpollFlags) -> Result<()> {
+        let mut event = EpollEvent::new(interest, key as u64);
+        Ok(self.poll.modify(self.sockets[key].stream(), &mut event)?)
+    }
+
     fn close(&mut self, key: usize) -> Result<()> {
         let socket = self.sockets.remove(key);
-        let (Socket::Echo(stream) | Socket::Flood(stream) | Socket::Client(Client { stream, .. })) =
-            &socket;
         // Closing alone would not do while a forked child still has the descriptor open.
-        Ok(self.poll.delete(stream)?)
+        Ok(self.poll.delete(socket.stream())?)
     }
 
     fn accept(
         &mut self,
         listener: &TcpListener,
-        wrap: fn(TcpStream) -> Socket,
+        wrap: impl Fn(TcpStream) -> Socket,
         interest: EpollFlags,
     ) -> Result<()> {
         while let Some(stream) = origin::accept(listener)? {
@@ -265,5 +347,15 @@ impl<'a> Load<'a> {
     }
 }
 
+impl Socket {
+    fn stream(&self) -> &TcpStream {
+        match self {
+            Socket::Echo(stream) | Socket::Flood(stream, _) => stream,
+            Socket::Client(client) => &client.stream,
+        }
+    }
+}
+
 const ECHO_LISTENER: u64 = u64::MAX;
 const FLOOD_LISTENER: u64 = u64::MAX - 1;
+const ALARM: u64 = u64::MAX - 2;

@@ -6,7 +6,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Socket, Type};
 
 use super::Fate;
@@ -22,13 +22,19 @@ pub(crate) struct Origin {
 impl Origin {
     /// Binds both to free ports on 127.0.0.1.
     pub(crate) fn bind() -> Result<Origin> {
-        Ok(Origin { echo: listen()?, flood: listen()? })
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Origin::bind_to(any, any)
+    }
+
+    pub(crate) fn bind_to(echo: SocketAddr, flood: SocketAddr) -> Result<Origin> {
+        Ok(Origin { echo: listen(echo)?, flood: listen(flood)? })
     }
 }
 
-fn listen() -> Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into()).with_context(|| format!("origin on {address}"))?;
     socket.listen(4096)?;
     Ok(socket.into())
 }
@@ -63,10 +69,21 @@ pub(super) fn echo(stream: &mut TcpStream, scratch: &mut [u8]) -> Result<Fate> {
     }
 }
 
-/// One chunk per turn, so that ping-pongs beside the flood do not wait for the generator itself.
-pub(super) fn flood(stream: &mut TcpStream, scratch: &[u8]) -> Fate {
-    match stream.write(&scratch[..FLOOD_CHUNK]) {
-        Ok(_) => Fate::Keep,
+/// One chunk per turn, so that ping-pongs beside the flood do not wait for the generator itself. `left` is what is still
+/// to be sent.
+pub(super) fn flood(stream: &mut TcpStream, left: &mut u64, scratch: &mut [u8]) -> Fate {
+    if *left == 0 {
+        return match stream.read(scratch) {
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Fate::Keep,
+            _ => Fate::Drop,
+        };
+    }
+    let chunk = usize::try_from(*left).unwrap_or(usize::MAX).min(FLOOD_CHUNK);
+    match stream.write(&scratch[..chunk]) {
+        Ok(sent) => {
+            *left -= sent as u64;
+            if *left == 0 { Fate::Silent } else { Fate::Keep }
+        }
         Err(e) if e.kind() == ErrorKind::WouldBlock => Fate::Keep,
         Err(_) => Fate::Drop,
     }

@@ -10,8 +10,24 @@ use crate::relay::{self, Forward, Kind};
 
 const TIMING: Timing =
     Timing { warm_up: Duration::from_millis(20), window: Duration::from_millis(100) };
-const ALONE: Pattern =
-    Pattern { streams: 0, pingpongs: 1, setups: 0, message: 64, pause: Duration::ZERO };
+const ALONE: Pattern = Pattern { pingpongs: 1, ..Pattern::NONE };
+
+/// A contestant that nobody reads.
+struct Unread;
+
+impl Meter for Unread {
+    fn cpu(&self) -> Result<Duration> {
+        Ok(Duration::ZERO)
+    }
+
+    fn switches(&self) -> Result<u64> {
+        Ok(0)
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        Ok(Memory::default())
+    }
+}
 
 fn free_port() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
@@ -45,10 +61,10 @@ fn start_server(serve: fn(TcpStream)) -> SocketAddr {
 
 fn failure(pattern: Pattern, route: &Route) -> String {
     let origin = Origin::bind().unwrap();
-    format!("{:#}", measure(pattern, route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap_err())
+    format!("{:#}", measure(pattern, route, &origin, TIMING, &Unread).unwrap_err())
 }
 
-const KINDS: [Kind; 3] = [Kind::Copy, Kind::Splice, Kind::TokioUring];
+const KINDS: [Kind; 4] = [Kind::Copy, Kind::Splice, Kind::Tokio, Kind::TokioUring];
 
 #[test]
 fn every_task_gets_through_every_bare_relay() {
@@ -70,13 +86,13 @@ fn every_task_gets_through_every_bare_relay() {
             (task(0, 0, 4, 64), false, true),
             (task(2, 8, 0, 64), true, true),
         ] {
-            let sample = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap();
+            let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
             assert_eq!(
-                (sample.bytes > 0, sample.rounds > 0),
+                (sample.bytes > 0, sample.operations > 0),
                 (bulk, interactive),
                 "{kind:?} {pattern:?}"
             );
-            assert_eq!(sample.latency.len(), sample.rounds);
+            assert_eq!(sample.latency.len(), sample.operations);
         }
     }
 }
@@ -85,12 +101,12 @@ fn every_task_gets_through_every_bare_relay() {
 fn a_pause_spaces_the_round_trips() {
     let origin = Origin::bind().unwrap();
     let route = direct(origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap());
-    let pattern = Pattern { pingpongs: 10, pause: Duration::from_millis(20), ..ALONE };
-    let sample = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap();
+    let pattern = Pattern { pingpongs: 10, pace: Pace::Rest(Duration::from_millis(20)), ..ALONE };
+    let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
     assert!(
-        (10..=60).contains(&sample.rounds),
+        (10..=60).contains(&sample.operations),
         "{} round trips of 10 clients in 100 ms",
-        sample.rounds
+        sample.operations
     );
 }
 
@@ -155,6 +171,106 @@ fn a_stream_that_stalls_fails_the_measurement() {
     let origin = Origin::bind().unwrap();
     let pattern = Pattern { streams: 1, pingpongs: 1, ..ALONE };
     let route = direct(origin.echo.local_addr().unwrap(), staller);
-    let error = measure(pattern, &route, &origin, TIMING, || Ok(Duration::ZERO)).unwrap_err();
+    let error = measure(pattern, &route, &origin, TIMING, &Unread).unwrap_err();
     assert!(error.to_string().contains("1 clients got nothing through"), "{error:#}");
+}
+
+/// An echo that takes 4 ms for each message.
+fn start_slow_echo() -> SocketAddr {
+    start_server(|mut stream| {
+        stream.set_nodelay(true).unwrap();
+        thread::spawn(move || {
+            let mut message = [0; 64];
+            while stream.read_exact(&mut message).is_ok() {
+                thread::sleep(Duration::from_millis(4));
+                stream.write_all(&message).unwrap();
+            }
+        });
+    })
+}
+
+#[test]
+fn an_open_loop_counts_the_wait_of_messages_that_could_not_be_sent() {
+    let slow = start_slow_echo();
+    let origin = Origin::bind().unwrap();
+    // Each tunnel is asked every 5 ms and takes more than 4: it keeps up, just.
+    let keeps_up = Pattern { pingpongs: 5, pace: Pace::Rate(1000), ..Pattern::NONE };
+    let sample = measure(keeps_up, &direct(slow, slow), &origin, TIMING, &Unread).unwrap();
+    assert_eq!((sample.operations, sample.latency.len()), (100, 100));
+    assert!(sample.latency.min() >= 4_000_000, "{} ns", sample.latency.min());
+
+    // Asked every 2 ms, it falls behind: the last of 50 messages in 100 ms waits for half of them.
+    let falls_behind = Pattern { pingpongs: 2, ..keeps_up };
+    let sample = measure(falls_behind, &direct(slow, slow), &origin, TIMING, &Unread).unwrap();
+    assert_eq!(sample.latency.len(), 100);
+    assert!(sample.latency.max() > 90_000_000, "{} ns", sample.latency.max());
+}
+
+#[test]
+fn an_open_loop_counts_the_wait_of_connections_that_could_not_be_opened() {
+    let slow = start_slow_echo();
+    let origin = Origin::bind().unwrap();
+    // 50 in 100 ms, one at a time: the last waits for half of them.
+    let pattern = Pattern { setups: 1, pace: Pace::Rate(500), ..Pattern::NONE };
+    let sample = measure(pattern, &direct(slow, slow), &origin, TIMING, &Unread).unwrap();
+    assert_eq!((sample.operations, sample.latency.len()), (50, 50));
+    assert!(sample.latency.max() > 90_000_000, "{} ns", sample.latency.max());
+}
+
+#[test]
+fn an_open_loop_opens_as_many_connections_as_are_due() {
+    for kind in [Kind::Copy, Kind::Tokio] {
+        let origin = Origin::bind().unwrap();
+        let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+        let addresses = start_relay(kind, &targets);
+        let route = direct(addresses[0], addresses[1]);
+        // One at a time: arrivals wait for each other and are counted all the same.
+        for setups in [1, 100] {
+            let pattern = Pattern { setups, pace: Pace::Rate(500), ..Pattern::NONE };
+            let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
+            assert_eq!((sample.operations, sample.latency.len()), (50, 50), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn an_open_loop_that_is_never_answered_fails() {
+    let silent = start_server(|mut stream| {
+        thread::spawn(move || {
+            let mut message = [0; 64];
+            stream.read_exact(&mut message).unwrap();
+            stream.write_all(&message).unwrap();
+            thread::sleep(Duration::from_secs(10));
+        });
+    });
+    let pattern = Pattern { pace: Pace::Rate(100), ..ALONE };
+    let reason = failure(pattern, &direct(silent, silent));
+    assert!(reason.contains("10 of 10 operations had not ended"), "{reason}");
+}
+
+#[test]
+fn a_herd_is_filled_and_falls_silent() {
+    for kind in KINDS {
+        let origin = Origin::bind().unwrap();
+        let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+        let addresses = start_relay(kind, &targets);
+        let route = direct(addresses[0], addresses[1]);
+        let pattern = Pattern { streams: 100, fill: Some(1 << 20), ..Pattern::NONE };
+        let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
+        // What came before the window is not in it, and nothing came later.
+        assert_eq!((sample.operations, sample.bytes), (100, 0), "{kind:?}");
+    }
+}
+
+#[test]
+fn ping_pongs_go_on_beside_readers_that_stopped() {
+    let origin = Origin::bind().unwrap();
+    let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+    let addresses = start_relay(Kind::Copy, &targets);
+    let route = direct(addresses[0], addresses[1]);
+    let pattern = Pattern { stalled: 20, spin: true, ..ALONE };
+    let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
+    assert!(sample.operations > 0);
+    // Of a flood that somebody read there would be much more.
+    assert!(sample.bytes < 20 << 20, "{} bytes", sample.bytes);
 }

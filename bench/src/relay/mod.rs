@@ -1,10 +1,11 @@
 //! Relays that do nothing but relay: the limits against which engines are judged. TCP in, TCP out, one thread, no
 //! protocol, no limits, no time-outs; they trust their clients and run only under the harness.
 //!
-//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tokio_uring` stands alone.
+//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tokio` and `tokio_uring` stand alone.
 
 mod copy;
 mod splice;
+mod tokio;
 mod tokio_uring;
 
 use std::io::{Error, ErrorKind, Result};
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     Copy,
     /// epoll and splice(2) through pipes of 1 MiB.
     Splice,
+    /// tokio, as a programmer would write it.
+    Tokio,
     /// tokio-uring, as a programmer would write it.
     TokioUring,
 }
@@ -49,6 +52,7 @@ pub(crate) fn run(kind: Kind, forwards: &[Forward]) -> Result<()> {
     match kind {
         Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(),
         Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(),
+        Kind::Tokio => tokio::run(forwards),
         Kind::TokioUring => tokio_uring::run(forwards),
     }
 }

@@ -1,0 +1,198 @@
+//! Starts contestants for a group of scenarios, all at once, and says how each is reached.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Cores, Kind, Launch, Recipe, Site, Source};
+use crate::interrupt;
+use crate::load::{Origin, Route, Via};
+use crate::process::Process;
+
+pub(crate) struct Contestant {
+    pub(crate) process: Process,
+    pub(crate) origin: Origin,
+    pub(crate) route: Route,
+    /// Where its path counters can be read: Penstock's own.
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) command: Vec<String>,
+    pub(crate) configuration: Option<String>,
+}
+
+/// Where and as whom contestants run.
+pub(crate) struct Stage {
+    /// Lists as taskset(1) reads them.
+    pub(crate) own_core: String,
+    pub(crate) two_cores: String,
+    folder: PathBuf,
+    /// Folders made so far.
+    count: usize,
+    next_port: u16,
+}
+
+impl Stage {
+    pub(crate) fn new(own_core: String, two_cores: String, folder: PathBuf) -> Self {
+        let next_port = PORT_MIN + (std::process::id() % 400) as u16 * 20;
+        Stage { own_core, two_cores, folder, count: 0, next_port }
+    }
+
+    /// The output of a helper.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A folder of its own for a contestant.
+    fn new_folder(&mut self, name: &str) -> Result<PathBuf> {
+        self.count += 1;
+        let folder = self.folder.join(format!("{}-{name}", self.count));
+        fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
+    /// A loopback address nobody listens on, below the range from which the kernel takes ports for outgoing connections.
+    fn free_port(&mut self) -> Result<SocketAddr> {
+        for _ in PORT_MIN..PORT_MAX {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port));
+            self.next_port =
+                if self.next_port + 1 == PORT_MAX { PORT_MIN } else { self.next_port + 1 };
+            if TcpListener::bind(address).is_ok() {
+                return Ok(address);
+            }
+        }
+        bail!("no free port below the ephemeral ones")
+    }
+}
+
+const PORT_MIN: u16 = 20_000;
+const PORT_MAX: u16 = 32_000;
+
+/// Starts all of them, then waits for each to listen. `user`: everybody runs as this one.
+pub(crate) fn start_all(
+    recipes: &[&Recipe],
+    stage: &mut Stage,
+    user: Option<&str>,
+) -> Vec<Result<Contestant>> {
+    let started: Vec<_> = recipes.iter().map(|recipe| recipe.start(stage, user)).collect();
+    started.into_iter().map(|contestant| contestant.and_then(Contestant::wait)).collect()
+}
+
+impl Recipe {
+    fn start(&self, stage: &mut Stage, user: Option<&str>) -> Result<Contestant> {
+        match &self.source {
+            Source::Running { pid, addresses: [echo, flood], admin, origins } => {
+                let origin = Origin::bind_to(origins[0], origins[1])?;
+                let targets = [origin.echo.local_addr()?, origin.flood.local_addr()?];
+                let route = self.route([*echo, *flood], targets);
+                let process = Process::attach(*pid)?;
+                let command = vec![format!("process {pid}, which ran already")];
+                Ok(Contestant {
+                    process,
+                    origin,
+                    route,
+                    admin: *admin,
+                    command,
+                    configuration: None,
+                })
+            }
+            Source::Start { build, user: own_user, cores } => {
+                let origin = Origin::bind()?;
+                let site = Site::new(&self.name, stage, &origin)?;
+                let Launch { argv, config } = build(&site)?;
+                if let Some(text) = &config {
+                    fs::write(&site.config, text)?;
+                }
+                let user = user.or(*own_user).filter(|_| nix::unistd::geteuid().is_root());
+                if user.is_some() {
+                    open_to_all(&site.folder)?;
+                }
+                let cores = match cores {
+                    Cores::Own => &stage.own_core,
+                    Cores::Two => &stage.two_cores,
+                };
+                let process = Process::start(&argv, cores, user, site.folder.join("output"))?;
+                let route = self.route([site.listen, site.listen_flood], [site.echo, site.flood]);
+                let admin = self.expected.map(|_| site.admin);
+                Ok(Contestant {
+                    process,
+                    origin,
+                    route,
+                    admin,
+                    command: argv,
+                    configuration: config,
+                })
+            }
+        }
+    }
+
+    fn route(&self, dial: [SocketAddr; 2], targets: [SocketAddr; 2]) -> Route {
+        match self.kind {
+            Kind::Tcp => Route {
+                echo: Via { dial: dial[0], request: None },
+                flood: Via { dial: dial[1], request: None },
+            },
+            Kind::Connect => {
+                let via = |target| Via { dial: dial[0], request: Some(connect_request(target)) };
+                Route { echo: via(targets[0]), flood: via(targets[1]) }
+            }
+        }
+    }
+}
+
+impl Site {
+    fn new(name: &str, stage: &mut Stage, origin: &Origin) -> Result<Site> {
+        let folder = stage.new_folder(name)?;
+        Ok(Site {
+            config: folder.join("config"),
+            listen: stage.free_port()?,
+            listen_flood: stage.free_port()?,
+            admin: stage.free_port()?,
+            echo: origin.echo.local_addr()?,
+            flood: origin.flood.local_addr()?,
+            folder,
+        })
+    }
+}
+
+impl Contestant {
+    fn wait(mut self) -> Result<Contestant> {
+        let address = self.route.echo.dial;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(address).is_err() {
+            interrupt::check()?;
+            if self.process.has_ended() {
+                bail!("it ended at once{}", self.process.last_words());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "it never listened on {address}{}",
+                self.process.last_words()
+            );
+            sleep(Duration::from_millis(10));
+        }
+        Ok(self)
+    }
+}
+
+fn connect_request(target: SocketAddr) -> Vec<u8> {
+    format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").into_bytes()
+}
+
+/// A folder and everything in it.
+fn open_to_all(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777))?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            open_to_all(&path)?;
+        } else {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o666))
+                .with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}

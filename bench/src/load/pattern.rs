@@ -1,0 +1,119 @@
+//! What the clients of one measurement do, how they reach the origins, and what came of it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+/// A load: how many clients of which task.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pattern {
+    /// Clients that discard what the origin floods.
+    pub(crate) streams: usize,
+    /// Clients that send a message and wait for its echo, again and again.
+    pub(crate) pingpongs: usize,
+    /// Clients that connect, do one round trip and close, again and again. At a fixed rate: how many may be under way.
+    pub(crate) setups: usize,
+    /// Clients that read the beginning of a flood and then nothing more.
+    pub(crate) stalled: usize,
+    /// Bytes of a ping-pong message, at most 64 KiB.
+    pub(crate) message: usize,
+    pub(crate) pace: Pace,
+    /// The load never sleeps, so that no wake-up of its own is timed.
+    pub(crate) spin: bool,
+    /// Bytes that the origin floods on each connection before it falls silent: the streams then rest.
+    pub(crate) fill: Option<u64>,
+    /// One stream comes and goes before anything is measured.
+    pub(crate) prelude: bool,
+}
+
+/// When a client goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// As soon as it has its answer.
+    Closed,
+    /// That long after its answer.
+    Rest(Duration),
+    /// So many operations begin per second, all clients together, whatever became of those before them.
+    Rate(u32),
+}
+
+impl Pattern {
+    pub(crate) const NONE: Pattern = Pattern {
+        streams: 0,
+        pingpongs: 0,
+        setups: 0,
+        stalled: 0,
+        message: 64,
+        pace: Pace::Closed,
+        spin: false,
+        fill: None,
+        prelude: false,
+    };
+
+    /// Clients that stay for the whole measurement.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.streams + self.pingpongs + self.stalled
+    }
+}
+
+/// How to reach the two origins through one contestant.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) echo: Via,
+    pub(crate) flood: Via,
+}
+
+/// One address to dial and, for a CONNECT proxy, the request to send there.
+#[derive(Clone, Debug)]
+pub(crate) struct Via {
+    pub(crate) dial: SocketAddr,
+    pub(crate) request: Option<Vec<u8>>,
+}
+
+/// Reads what the contestant has used so far.
+pub(crate) trait Meter {
+    /// CPU time of all its processes.
+    fn cpu(&self) -> Result<Duration>;
+
+    /// Voluntary context switches of all its threads.
+    fn switches(&self) -> Result<u64>;
+
+    fn memory(&self) -> Result<Memory>;
+}
+
+/// Of all processes of a contestant, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    /// Pages that it wrote and shares with nobody.
+    pub(crate) private_dirty: u64,
+}
+
+/// What happened in the measured window.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    /// The contestant's own CPU.
+    pub(crate) cpu: Duration,
+    /// Wall clock.
+    pub(crate) elapsed: Duration,
+    /// Bulk payload that reached the clients.
+    pub(crate) bytes: u64,
+    /// Round trips completed; for set-ups each is a whole connection. Of an idle herd, the tunnels.
+    pub(crate) operations: u64,
+    /// Nanoseconds per round trip, or per connection.
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) switches: u64,
+    /// Memory at the end.
+    pub(crate) memory: Memory,
+    /// What the tunnels added to the private memory: measured of idle herds alone.
+    pub(crate) grown: u64,
+}
+
+/// Lengths of one measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+}

@@ -1,0 +1,41 @@
+//! What the run was made on.
+
+use std::fs;
+use std::process::Command;
+
+use chrono::{SecondsFormat, Utc};
+
+use crate::record::Machine;
+
+pub(crate) fn describe() -> Machine {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let processor = value(&cpuinfo, "model name").unwrap_or("unknown");
+    let memory = read("/proc/meminfo");
+    let memory = value(&memory, "MemTotal").and_then(|text| text.split(' ').next());
+    let load = read("/proc/loadavg");
+    Machine {
+        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+        processor: processor.into(),
+        cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
+        memory_bytes: memory.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024,
+        load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+        date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+    }
+}
+
+/// Of Penstock: its version, and the commit of the sources beside this program's, if they are there.
+pub(crate) fn version(said: &str) -> String {
+    let mut git = Command::new("git");
+    git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]);
+    let commit = git.output().ok().filter(|output| output.status.success());
+    match commit.and_then(|output| String::from_utf8(output.stdout).ok()) {
+        Some(commit) => format!("{said} ({})", commit.trim()),
+        None => said.to_owned(),
+    }
+}
+
+fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(rest.trim_start_matches([' ', '\t', ':']))
+}

@@ -1,0 +1,151 @@
+//! The command `run`: from arguments to tables and the record.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::contestant::{self, Programs, Recipe, Stage};
+use crate::load::Timing;
+use crate::progress::Progress;
+use crate::record::{self, Absent, Record};
+use crate::run::{self, Plan};
+use crate::scenario::Scenario;
+use crate::{RunArgs, interrupt, machine, table};
+
+/// False if a row failed.
+pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
+    ensure!(args.load_core != args.relay_core, "load and contestants need a core each");
+    let mut scenarios = run::choose(&args.scenarios)?;
+    let began = Instant::now();
+    let machine = machine::describe();
+    interrupt::watch()?;
+    run::raise_descriptor_limit()?;
+
+    let folder = tempfile::tempdir()?;
+    let programs = copy_programs(args, folder.path())?;
+    let (recipes, mut absent) = choose_contestants(args, &programs, &scenarios)?;
+    run::pin(args.load_core)?;
+    absent.extend(left_out(&scenarios, args.quick));
+    scenarios.retain(|scenario| !run::field(scenario, &recipes, args.quick).is_empty());
+    let timing = timing(args);
+    let rounds = args.rounds.unwrap_or(if args.quick { 5 } else { 9 });
+    let contestants: Vec<record::Contestant> = recipes.iter().map(Recipe::describe).collect();
+    let ours = contestants.iter().find(|c| c.family == record::Family::Penstock);
+    let mut record = Record {
+        format: record::FORMAT,
+        machine,
+        command: std::env::args().collect(),
+        version: ours.map_or(String::new(), |ours| machine::version(&ours.version)),
+        rounds,
+        window_ms: timing.window.as_millis() as u64,
+        seconds: 0.0,
+        contestants,
+        absent,
+        scenarios: Vec::new(),
+    };
+    print!("{}", table::heading(&record));
+
+    let steps = scenarios.iter().map(|s| run::field(s, &recipes, args.quick).len() * rounds);
+    let progress = Progress::new(steps.sum::<usize>() as u64);
+    let plan = Plan {
+        rounds,
+        timing,
+        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 0.4 } else { 2.0 })),
+        quick: args.quick,
+        programs: &programs,
+        progress: &progress,
+    };
+    let mut stage = stage(args, record.machine.cores, folder.path());
+    for group in scenarios.chunk_by(|a, b| a.group == b.group) {
+        let measured = run::run_group(group, &recipes, &mut stage, &plan, &mut record.contestants)?;
+        let first = record.scenarios.len();
+        record.scenarios.extend(measured);
+        for scenario in &record.scenarios[first..] {
+            progress.print(&table::table(&record, scenario));
+        }
+    }
+    record.seconds = began.elapsed().as_secs_f64();
+    progress.print(&format!("\nmeasured in {:.0} s\n", record.seconds));
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&record)? + "\n";
+        fs::write(path, text).with_context(|| path.display().to_string())?;
+    }
+    Ok(record.scenarios.iter().flat_map(|s| &s.rows).all(|row| row.failure.is_none()))
+}
+
+/// Who can't take part in a scenario, and whom a quick run has no time for.
+fn left_out(scenarios: &[&Scenario], quick: bool) -> Vec<Absent> {
+    let absent = |name: &str, reason| Absent { name: name.into(), reason };
+    let unable = scenarios.iter().flat_map(|scenario| {
+        scenario.without.iter().map(|(name, why)| absent(name, format!("{}: {why}", scenario.name)))
+    });
+    let late = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.also)
+        .filter(|name| quick && !scenarios.iter().any(|scenario| scenario.field.contains(name)));
+    let late: BTreeSet<_> = late.collect();
+    unable.chain(late.into_iter().map(|name| absent(name, "not in a quick run".into()))).collect()
+}
+
+fn timing(args: &RunArgs) -> Timing {
+    let window = args.window.unwrap_or(if args.quick { 200 } else { 700 });
+    Timing {
+        warm_up: Duration::from_millis(if args.quick { 80 } else { 200 }),
+        window: Duration::from_millis(window),
+    }
+}
+
+fn stage(args: &RunArgs, cores: usize, folder: &Path) -> Stage {
+    let other = (0..cores)
+        .find(|core| ![args.load_core, args.relay_core].contains(core))
+        .unwrap_or(args.load_core);
+    let two_cores = format!("{other},{}", args.relay_core);
+    Stage::new(args.relay_core.to_string(), two_cores, folder.to_owned())
+}
+
+fn copy_programs(args: &RunArgs, folder: &Path) -> Result<Programs> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    let itself = std::env::current_exe()?;
+    let penstock = args.penstock.clone().unwrap_or_else(|| itself.with_file_name("penstock"));
+    let programs =
+        Programs { penstock: folder.join("penstock"), itself: folder.join("penstock-bench") };
+    fs::copy(&itself, &programs.itself)?;
+    if penstock.is_file() {
+        fs::copy(&penstock, &programs.penstock)?;
+    }
+    Ok(programs)
+}
+
+/// Everybody who takes part in one of the scenarios, and who is not there.
+fn choose_contestants(
+    args: &RunArgs,
+    programs: &Programs,
+    scenarios: &[&Scenario],
+) -> Result<(Vec<Recipe>, Vec<Absent>)> {
+    let mut recipes = contestant::recipes(programs, args.contestants.as_deref())?;
+    for name in &args.only {
+        let known = || recipes.iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+        ensure!(
+            recipes.iter().any(|r| r.name == *name),
+            "no contestant {name}; known: {}",
+            known()
+        );
+    }
+    recipes.retain(|recipe| args.only.is_empty() || args.only.contains(&recipe.name));
+    let needed: Vec<bool> = recipes
+        .iter()
+        .map(|recipe| {
+            let one = std::slice::from_ref(recipe);
+            scenarios.iter().any(|scenario| !run::field(scenario, one, args.quick).is_empty())
+        })
+        .collect();
+    let mut needed = needed.into_iter();
+    recipes.retain(|_| needed.next().unwrap_or(false));
+    let absent = contestant::remove_absent(&mut recipes);
+    ensure!(!recipes.is_empty(), "nobody to measure");
+    Ok((recipes, absent))
+}

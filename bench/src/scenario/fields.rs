@@ -1,0 +1,87 @@
+//! Who takes part where, and who is compared with whom.
+
+use super::Bar;
+use crate::record::Measure;
+
+pub(super) const URING: &str = "penstock-uring";
+pub(super) const EPOLL: &str = "penstock-epoll";
+
+/// Peers, each at every setting that could be its best; the lowest of them is the best peer's best.
+pub(super) const PEERS: &[&str] = &[
+    "squid",
+    "tinyproxy",
+    "trafficserver",
+    "haproxy-copy",
+    "haproxy-auto",
+    "haproxy-splice",
+    "nginx",
+    "nginx-default",
+];
+
+/// Peers as they come.
+pub(super) const DEFAULTS: &[&str] =
+    &["squid", "tinyproxy", "trafficserver", "haproxy-copy", "nginx-default"];
+
+pub(super) const BULK: &[&str] = &[
+    URING,
+    EPOLL,
+    "squid",
+    "haproxy-copy",
+    "haproxy-auto",
+    "haproxy-splice",
+    "nginx",
+    "nginx-default",
+    "bare-copy",
+    "bare-splice",
+];
+
+pub(super) const MESSAGES: &[&str] = &[
+    URING,
+    EPOLL,
+    "squid",
+    "haproxy-copy",
+    "haproxy-auto",
+    "haproxy-splice",
+    "nginx",
+    "bare-copy",
+];
+
+/// Beside a field of interactive peers, the bare relays and what a user may set.
+pub(super) const OTHERS: &[&str] = &[
+    "penstock-uring-ring",
+    "penstock-uring-copy",
+    "tinyproxy",
+    "trafficserver",
+    "tokio",
+    "tokio-uring",
+    "bare-splice",
+];
+
+pub(super) const fn cost(rivals: &'static [&'static str], limit: f64) -> Bar {
+    Bar { ours: URING, measure: Measure::Figure, rivals, scenario: None, limit }
+}
+
+pub(super) const fn p99(rivals: &'static [&'static str], limit: f64) -> Bar {
+    Bar { ours: URING, measure: Measure::P99, rivals, scenario: None, limit }
+}
+
+/// Against itself in another scenario.
+pub(super) const fn growth(scenario: &'static str, limit: f64) -> Bar {
+    let rivals = &[URING];
+    Bar { ours: URING, measure: Measure::Figure, rivals, scenario: Some(scenario), limit }
+}
+
+/// What the driver without io_uring may cost beside the one with it.
+pub(super) const fn epoll(limit: f64) -> Bar {
+    Bar { ours: EPOLL, measure: Measure::Figure, rivals: &[URING], scenario: None, limit }
+}
+
+/// Two workers against one.
+pub(super) const fn workers(limit: f64) -> Bar {
+    let rivals = &[URING];
+    Bar { ours: "penstock-uring-2", measure: Measure::Figure, rivals, scenario: None, limit }
+}
+
+pub(super) const fn absolute(ours: &'static str, measure: Measure, limit: f64) -> Bar {
+    Bar { ours, measure, rivals: &[], scenario: None, limit }
+}

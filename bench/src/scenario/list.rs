@@ -1,0 +1,285 @@
+//! The scenarios, in the order in which they are measured and shown.
+
+use std::time::Duration;
+
+use super::fields::*;
+use super::{Bar, Path, Scenario, Special};
+use crate::load::{Pace, Pattern};
+use crate::record::{Measure, Unit};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "setup",
+        group: "setup",
+        title: "connect, one 64-byte round trip, close; 16 clients",
+        question: "What does it cost to open a console?",
+        pattern: Pattern { setups: 16, ..Pattern::NONE },
+        unit: Unit::Connection,
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "haproxy-auto", "nginx", "bare-copy"],
+        also: &["tinyproxy", "trafficserver", "tokio", "tokio-uring", "bare-splice"],
+        bars: &[cost(&["squid"], 0.42), cost(&["nginx"], 0.95), epoll(1.4)],
+        ..BASE
+    },
+    Scenario {
+        name: "setup-open",
+        group: "setup",
+        title: "1,000 connections per second, each with one 64-byte round trip, begun on schedule; latency from the scheduled moment",
+        question: "How long does a user wait for a console when others keep opening theirs?",
+        pattern: Pattern { setups: 1000, pace: Pace::Rate(1000), ..Pattern::NONE },
+        unit: Unit::Connection,
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
+        also: &["trafficserver", "tokio"],
+        ..BASE
+    },
+    Scenario {
+        name: "pingpong-64",
+        title: "64-byte round trips on 64 tunnels",
+        question: "What does a key press or a mouse move cost?",
+        field: MESSAGES,
+        also: OTHERS,
+        bars: &[cost(PEERS, 0.90), p99(PEERS, 1.0), epoll(1.25)],
+        ..pingpong(64)
+    },
+    Scenario {
+        name: "pingpong-256",
+        title: "64-byte round trips on 256 tunnels",
+        question: "Does a message cost more beside 256 consoles?",
+        field: &[],
+        also: &[
+            URING,
+            EPOLL,
+            "squid",
+            "haproxy-copy",
+            "haproxy-auto",
+            "nginx",
+            "tokio",
+            "bare-copy",
+        ],
+        ..pingpong(256)
+    },
+    Scenario {
+        name: "pingpong-1000",
+        title: "64-byte round trips on 1,000 tunnels",
+        question: "Does a message cost more beside 1,000 consoles?",
+        field: MESSAGES,
+        also: &["trafficserver", "tokio", "tokio-uring"],
+        without: &[("tinyproxy", "a thread for each of 1,000 tunnels")],
+        bars: &[cost(PEERS, 0.80), p99(PEERS, 1.0), growth("pingpong-64", 1.35), epoll(1.25)],
+        ..pingpong(1000)
+    },
+    Scenario {
+        name: "pingpong-4000",
+        title: "64-byte round trips on 4,000 tunnels",
+        question: "Does a message cost more beside 4,000 consoles?",
+        field: &[URING, EPOLL, "haproxy-auto", "nginx", "bare-copy"],
+        also: &["haproxy-copy", "tokio"],
+        without: &[
+            ("tinyproxy", "a thread for each of 4,000 tunnels"),
+            ("haproxy-splice", "four pipe ends beside two sockets for each of 4,000 tunnels"),
+            ("bare-splice", "four pipe ends beside two sockets for each of 4,000 tunnels"),
+        ],
+        bars: &[growth("pingpong-64", 1.6), epoll(1.25)],
+        ..pingpong(4000)
+    },
+    Scenario {
+        name: "messages-open",
+        group: "messages-open",
+        title: "5,000 64-byte messages per second on 64 tunnels, sent on schedule; latency from the scheduled moment",
+        question: "How long does an answer take under a steady load?",
+        pattern: Pattern { pingpongs: 64, pace: Pace::Rate(5000), ..Pattern::NONE },
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
+        also: &["haproxy-auto", "trafficserver", "tokio", "tokio-uring"],
+        ..BASE
+    },
+    Scenario {
+        name: "message-16k",
+        title: "16 KiB round trips on 16 tunnels; everybody runs without privileges",
+        question: "What do larger messages cost, such as small pictures?",
+        ..MESSAGE_16K
+    },
+    Scenario {
+        name: "message-16k-nopipes",
+        title: "16 KiB round trips on 16 tunnels, after a stream that wanted pipes; the user's pipe quota is used up",
+        group: "message-16k-nopipes",
+        question: "Is there a cliff where the kernel has no pipes left to give?",
+        pattern: Pattern { pingpongs: 16, message: 16 << 10, prelude: true, ..Pattern::NONE },
+        path: Path::NoPipe,
+        special: Special::Unprivileged { pipes_used_up: true },
+        ..MESSAGE_16K
+    },
+    Scenario {
+        name: "bulk-1",
+        title: "one stream, origin to client",
+        question: "What does one large transfer cost?",
+        pattern: Pattern { streams: 1, ..Pattern::NONE },
+        bars: &[cost(BEST_OR_BARE, 1.05), epoll(1.25)],
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "bulk-8",
+        title: "8 streams, origin to client",
+        question: "What do 8 large transfers cost?",
+        pattern: Pattern { streams: 8, ..Pattern::NONE },
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "mixed",
+        title: "8 bulk streams beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99)",
+        question: "Do large transfers make the consoles beside them slow?",
+        pattern: Pattern {
+            streams: 8,
+            pingpongs: 64,
+            pace: Pace::Rest(Duration::from_millis(20)),
+            ..Pattern::NONE
+        },
+        path: Path::Both,
+        bars: &[p99(PEERS, 1.0), growth("bulk-8", 1.15), epoll(1.25)],
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "bulk-32",
+        title: "32 streams, origin to client",
+        question: "What do 32 large transfers cost?",
+        pattern: Pattern { streams: 32, ..Pattern::NONE },
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "idle",
+        group: "idle",
+        title: "memory that 5,000 tunnels hold (of other programs 1,000, or 500 in a quick run) after each carried 1 MiB and fell silent",
+        question: "What does a console cost that nobody looks at?",
+        pattern: Pattern { streams: 5000, fill: Some(1 << 20), ..Pattern::NONE },
+        unit: Unit::BytesPerTunnel,
+        reference: "haproxy-copy",
+        path: Path::Any,
+        special: Special::Fresh,
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx-default"],
+        also: &["trafficserver", "haproxy-splice", "nginx", "tokio"],
+        bars: &[
+            absolute(URING, Measure::Absolute, 1024.0),
+            absolute(EPOLL, Measure::Absolute, 1024.0),
+            absolute(URING, Measure::CoreShare, 0.005),
+        ],
+        ..BASE
+    },
+    Scenario {
+        name: "slow-readers",
+        group: "slow-readers",
+        title: "64-byte round trips on 64 tunnels beside 100 clients that stopped reading a flood",
+        question: "Do consoles suffer from neighbours that do not read?",
+        pattern: Pattern { pingpongs: 64, stalled: 100, ..Pattern::NONE },
+        path: Path::Any,
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
+        also: &["trafficserver", "haproxy-splice", "tokio"],
+        ..BASE
+    },
+    Scenario {
+        name: "lone",
+        group: "lone",
+        title: "64-byte round trips on one tunnel; client and origin never sleep, the median latency",
+        question: "How quick is a single console on a quiet machine?",
+        pattern: Pattern { pingpongs: 1, spin: true, ..Pattern::NONE },
+        unit: Unit::Latency,
+        special: Special::Closed,
+        field: &[
+            URING,
+            "penstock-uring-busy",
+            "squid",
+            "haproxy-copy",
+            "haproxy-busy",
+            "nginx",
+            "bare-copy",
+        ],
+        bars: &[Bar {
+            ours: "penstock-uring-busy",
+            measure: Measure::P50,
+            rivals: &["squid", "haproxy-copy", "haproxy-busy", "nginx"],
+            scenario: None,
+            limit: 0.5,
+        }],
+        ..BASE
+    },
+    Scenario {
+        name: "workers-messages",
+        title: "5,000 64-byte messages per second on 64 tunnels; two workers on two cores (one is the load's, where there are only two) against one worker on one",
+        question: "Does a second worker make messages dearer?",
+        pattern: Pattern { pingpongs: 64, pace: Pace::Rate(5000), ..Pattern::NONE },
+        ..WORKERS
+    },
+    Scenario {
+        name: "workers-setups",
+        title: "500 connections per second, each with one 64-byte round trip; two workers on two cores (one is the load's, where there are only two) against one worker on one",
+        question: "Does a second worker make opening a console dearer?",
+        pattern: Pattern { setups: 1000, pace: Pace::Rate(500), ..Pattern::NONE },
+        unit: Unit::Connection,
+        ..WORKERS
+    },
+];
+
+const BASE: Scenario = Scenario {
+    name: "",
+    group: "",
+    title: "",
+    question: "",
+    pattern: Pattern::NONE,
+    unit: Unit::RoundTrip,
+    reference: "bare-copy",
+    path: Path::Copy,
+    field: &[],
+    also: &[],
+    without: &[],
+    series: None,
+    special: Special::None,
+    bars: &[],
+};
+
+const fn pingpong(tunnels: u32) -> Scenario {
+    Scenario {
+        group: "pingpong",
+        pattern: Pattern { pingpongs: tunnels as usize, ..Pattern::NONE },
+        series: Some(("tunnels", tunnels)),
+        ..BASE
+    }
+}
+
+const MESSAGE_16K: Scenario = Scenario {
+    group: "message-16k",
+    pattern: Pattern { pingpongs: 16, message: 16 << 10, ..Pattern::NONE },
+    special: Special::Unprivileged { pipes_used_up: false },
+    field: MESSAGES,
+    also: &["penstock-uring-copy", "tokio", "bare-splice"],
+    bars: &[cost(&["bare-copy"], 1.10), p99(&["bare-copy"], 1.10), epoll(1.25)],
+    ..BASE
+};
+
+const BULK_MANY: Scenario = Scenario {
+    group: "bulk",
+    unit: Unit::Gigabyte,
+    reference: "bare-splice",
+    path: Path::Splice,
+    field: BULK,
+    also: OTHERS,
+    bars: &[cost(DEFAULTS, 0.45), cost(PEERS, 0.90), cost(&["bare-splice"], 1.10), epoll(1.25)],
+    ..BASE
+};
+
+const BEST_OR_BARE: &[&str] = &[
+    "squid",
+    "tinyproxy",
+    "trafficserver",
+    "haproxy-copy",
+    "haproxy-auto",
+    "haproxy-splice",
+    "nginx",
+    "nginx-default",
+    "bare-splice",
+];
+
+const WORKERS: Scenario = Scenario {
+    group: "workers",
+    special: Special::Closed,
+    reference: URING,
+    field: &[URING, "penstock-uring-2"],
+    bars: &[workers(1.1)],
+    ..BASE
+};

@@ -1,0 +1,222 @@
+//! The harness as a program: contestants from a file, one that runs already, and what is left when it is interrupted.
+//!
+//! The daemon is not built by these tests: where a contestant has to be Penstock, a few lines here answer for its counters.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const BENCH: &str = env!("CARGO_BIN_EXE_penstock-bench");
+/// All of them pin themselves to the same cores.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// `run` in a folder where temporary files go.
+fn bench(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BENCH);
+    command.arg("run").args(arguments).args(["--rounds", "1", "--window", "50"]);
+    command.env("TMPDIR", folder).stdin(Stdio::null());
+    command
+}
+
+fn run(command: &mut Command) -> (i32, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+    (status.code().unwrap(), text)
+}
+
+/// The example with the program's own path in it.
+fn example(folder: &Path) -> PathBuf {
+    let text =
+        include_str!("contestants.toml").replace("\"penstock-bench\"", &format!("{BENCH:?}"));
+    let path = folder.join("contestants.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_example_of_the_readme_is_the_tested_one() {
+    let readme = include_str!("../README.md");
+    let tested = include_str!("contestants.toml").split_once("\n\n").unwrap().1;
+    assert!(readme.contains(tested), "README.md differs from tests/contestants.toml");
+}
+
+#[test]
+fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, json) = (example(folder.path()), folder.path().join("run.json"));
+    let (file, json_name) = (file.to_str().unwrap(), json.to_str().unwrap());
+    let scenarios = ["setup", "pingpong-64", "messages-open"];
+    let only = ["--only", "my-relay,bare-copy", "--contestants", file, "--json", json_name];
+    let (code, text) = run(&mut bench(folder.path(), &[&scenarios[..], &only].concat()));
+    assert_eq!(code, 0, "{text}");
+
+    let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+    let rows = |name: &str| -> Vec<&Value> {
+        let scenarios = record["scenarios"].as_array().unwrap();
+        let scenario = scenarios.iter().find(|s| s["name"] == name).unwrap();
+        scenario["rows"].as_array().unwrap().iter().collect()
+    };
+    for (scenario, contestants) in [("setup", 2), ("pingpong-64", 2), ("messages-open", 1)] {
+        let rows = rows(scenario);
+        assert_eq!(rows.len(), contestants, "{scenario}");
+        for row in rows {
+            let round = &row["rounds"][0];
+            assert!(round["figure"].as_f64().unwrap() > 0.0, "{row}");
+            assert!(round["resident_bytes"].as_u64().unwrap() > 100_000, "{row}");
+            assert!(!row["latencies"].as_array().unwrap().is_empty(), "{row}");
+        }
+    }
+    let contestants = record["contestants"].as_array().unwrap();
+    let mine = contestants.iter().find(|c| c["name"] == "my-relay").unwrap();
+    assert_eq!((&mine["version"], &mine["family"]), (&"1.0".into(), &"peer".into()));
+    assert_eq!(mine["command"][1], "relay");
+}
+
+/// A relay that runs already, in front of fixed origins, and an administrator that says what it is told.
+struct Elsewhere {
+    relay: Child,
+    file: PathBuf,
+}
+
+impl Elsewhere {
+    fn start(folder: &Path, admin: SocketAddr) -> Elsewhere {
+        let [listen, listen_flood, echo, flood] = free_addresses();
+        let forwards = [format!("{listen}={echo}"), format!("{listen_flood}={flood}")];
+        let relay = Command::new(BENCH).args(["relay", "copy"]).args(forwards).spawn().unwrap();
+        wait_until("the relay listens", || TcpStream::connect(listen).is_ok());
+        let pid = relay.id();
+        let text = format!(
+            "[[contestant]]\nname = \"elsewhere\"\nkind = \"tcp\"\npid = {pid}\naddress = \"{listen}\"\n\
+             address_flood = \"{listen_flood}\"\necho = \"{echo}\"\nflood = \"{flood}\"\nadmin = \"{admin}\"\n"
+        );
+        let file = folder.join("elsewhere.toml");
+        fs::write(&file, text).unwrap();
+        Elsewhere { relay, file }
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.relay.kill();
+        let _ = self.relay.wait();
+    }
+}
+
+fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap())
+}
+
+/// Answers each scrape with more bytes of one mover.
+fn start_admin(mover: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (scrape, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(&stream).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let bytes = scrape * 1000;
+            let body = format!("penstock_bytes_total{{mover=\"{mover}\"}} {bytes}\n");
+            stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{body}").as_bytes()).unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn one_that_runs_already_is_measured_by_its_counters_and_lives_on() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    for (mover, code, said) in
+        [("copy", 0, "copied 0.00 MB"), ("splice", 1, "100.0 % of the bytes were spliced")]
+    {
+        let mut elsewhere = Elsewhere::start(folder.path(), start_admin(mover));
+        let file = elsewhere.file.to_str().unwrap();
+        let arguments = ["pingpong-64", "--only", "elsewhere", "--contestants", file];
+        let (ended, text) = run(&mut bench(folder.path(), &arguments));
+        assert_eq!(ended, code, "{text}");
+        assert!(text.contains(said), "{text}");
+        assert!(elsewhere.relay.try_wait().unwrap().is_none(), "it was stopped");
+    }
+}
+
+/// Itself and whatever it started, by their parents.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while next < found.len() {
+        let path = format!("/proc/{0}/task/{0}/children", found[next]);
+        let children = fs::read_to_string(path).unwrap_or_default();
+        found.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+        next += 1;
+    }
+    found
+}
+
+/// Waits for its children, sends a signal, and says how it ended once none of them is left.
+fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
+    let arguments = ["pingpong-64", "--only", "bare-copy,tokio", "--window", "60000"];
+    let mut command = Command::new(BENCH);
+    command.arg("run").args(arguments).args(["--rounds", "1"]).env("TMPDIR", folder);
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+    wait_until("two relays run", || descendants(child.id()).len() == 3);
+    // setpriv has asked to be told once it has become the relay.
+    wait_until("they are relays", || {
+        descendants(child.id())[1..].iter().all(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|c| c.starts_with("penstock-be"))
+        })
+    });
+    let all = descendants(child.id());
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    let mut status = None;
+    wait_until("it ends", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    wait_until("nobody is left", || {
+        all.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    });
+    let mut text = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    (status.and_then(|status| status.code()), text)
+}
+
+#[test]
+fn interrupted_it_leaves_nothing_behind() {
+    let _alone = ALONE.lock();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let folder = tempfile::tempdir().unwrap();
+        let (code, text) = interrupt(folder.path(), signal);
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains("interrupted"), "{text}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "files are left");
+    }
+}
+
+#[test]
+fn killed_it_leaves_no_process_behind() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(interrupt(folder.path(), Signal::SIGKILL).0, None);
+}
