@@ -6,11 +6,13 @@
 mod contestant;
 mod load;
 mod process;
+mod record;
 mod relay;
 mod report;
 mod run;
 mod scenario;
 mod stats;
+mod table;
 
 use std::fs;
 use std::path::PathBuf;
@@ -36,6 +38,8 @@ enum Verb {
     Run(RunArgs),
     /// Be one of the bare relays: the harness starts these itself
     Relay { kind: relay::Kind, forwards: Vec<relay::Forward> },
+    /// Say in Markdown and HTML what a run found out
+    Report(report::Args),
     /// Name the scenarios
     List,
 }
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Relay { kind, forwards } => {
             relay::run(kind, &forwards).map(|()| true).map_err(Into::into)
         }
+        Verb::Report(args) => report::run(&args).map(|()| true),
         Verb::List => {
             list();
             Ok(true)
@@ -109,7 +114,7 @@ fn measure(args: &RunArgs) -> Result<bool> {
     run::pin(args.load_core)?;
     run::raise_descriptor_limit()?;
 
-    let machine = report::machine();
+    let machine = table::machine();
     let folder = tempfile::tempdir()?;
     let penstock = match &args.penstock {
         Some(path) => std::path::absolute(path)?,
@@ -133,13 +138,13 @@ fn measure(args: &RunArgs) -> Result<bool> {
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         let outcome = run::run(scenario, &mut contestants, rounds, timing);
-        print!("{}", report::table(&outcome));
+        print!("{}", table::table(&outcome));
         outcomes.push(outcome);
     }
-    print!("{}", report::mixed_against_alone(&outcomes));
+    print!("{}", table::mixed_against_alone(&outcomes));
     println!("\nmeasured in {:.0} s", began.elapsed().as_secs_f64());
     if let Some(path) = &args.json {
-        let text = format!("{:#}\n", report::to_json(&machine, &outcomes, &contestants, &absent));
+        let text = format!("{:#}\n", table::to_json(&machine, &outcomes, &contestants, &absent));
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(outcomes.iter().flat_map(|outcome| &outcome.rows).all(|row| row.failure.is_none()))

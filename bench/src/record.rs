@@ -1,0 +1,158 @@
+//! What one run of the harness found out: every round of every contestant, and what is needed to repeat it.
+//!
+//! This is the file that `run --json` writes and `report` reads. It holds what was measured and the bars as they were stated; verdicts,
+//! medians and plots are made from it, so that they can be checked.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Raised when a field changes its meaning.
+pub(crate) const FORMAT: u32 = 1;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) format: u32,
+    pub(crate) machine: Machine,
+    /// The harness's own command line.
+    pub(crate) command: Vec<String>,
+    /// Of Penstock: version, and commit where it is known.
+    pub(crate) version: String,
+    pub(crate) rounds: usize,
+    pub(crate) window_ms: u64,
+    /// How long the whole run took.
+    pub(crate) seconds: f64,
+    pub(crate) contestants: Vec<Contestant>,
+    pub(crate) absent: Vec<Absent>,
+    pub(crate) scenarios: Vec<Scenario>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) kernel: String,
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) load_average: f64,
+    /// RFC 3339, UTC.
+    pub(crate) date: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Contestant {
+    pub(crate) name: String,
+    pub(crate) family: Family,
+    pub(crate) version: String,
+    /// One line: what makes it what it is.
+    pub(crate) setting: String,
+    pub(crate) command: Vec<String>,
+    /// The text of its configuration file.
+    pub(crate) configuration: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Family {
+    Penstock,
+    /// A program that users run.
+    Peer,
+    /// A bare loop: what the kernel itself costs.
+    Limit,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Absent {
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scenario {
+    pub(crate) name: String,
+    /// What happens, exactly.
+    pub(crate) title: String,
+    /// What a user learns from it, in plain words.
+    pub(crate) question: String,
+    pub(crate) unit: Unit,
+    /// The contestant whose figure is 1.
+    pub(crate) reference: String,
+    /// Number of tunnels, where the scenario is one of a series that differs in nothing else; the series' name.
+    pub(crate) series: Option<(String, u32)>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) bars: Vec<Bar>,
+}
+
+/// What a round's figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unit {
+    /// CPU, microseconds per connection.
+    Connection,
+    /// CPU, microseconds per round trip.
+    RoundTrip,
+    /// CPU, milliseconds per 10^9 bytes.
+    Gigabyte,
+    /// Growth of private memory, bytes per tunnel.
+    BytesPerTunnel,
+    /// The median latency, microseconds.
+    Latency,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) contestant: String,
+    /// Why the row does not count.
+    pub(crate) failure: Option<String>,
+    /// In the order of the run; round n of all contestants belongs together.
+    pub(crate) rounds: Vec<Round>,
+    /// All rounds' latencies: quantile (0..1) and nanoseconds; empty where nothing is timed.
+    pub(crate) latencies: Vec<(f64, u64)>,
+    /// Growth of Penstock's path counters in the last round.
+    pub(crate) paths: Option<BTreeMap<String, f64>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Round {
+    /// The figure, in the scenario's unit.
+    pub(crate) figure: f64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) elapsed_ns: u64,
+    pub(crate) bytes: u64,
+    /// Round trips, or whole connections.
+    pub(crate) operations: u64,
+    pub(crate) p50_ns: u64,
+    pub(crate) p99_ns: u64,
+    /// Resident memory of all its processes at the end.
+    pub(crate) resident_bytes: u64,
+    /// Voluntary context switches of all its threads.
+    pub(crate) switches: u64,
+}
+
+/// What one of ours must reach: at most `limit` times the lowest of the rivals.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Bar {
+    pub(crate) ours: String,
+    pub(crate) measure: Measure,
+    pub(crate) rivals: Vec<Rival>,
+    pub(crate) limit: f64,
+}
+
+/// A contestant, here or in another scenario of the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Rival {
+    pub(crate) contestant: String,
+    /// None: this one.
+    pub(crate) scenario: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Measure {
+    Figure,
+    /// CPU in ns over operations, whatever the scenario's figure is.
+    Cpu,
+    P50,
+    P99,
+    /// The figure itself, not a ratio: `rivals` is empty, `limit` in the scenario's unit.
+    Absolute,
+}

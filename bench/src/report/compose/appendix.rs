@@ -1,0 +1,52 @@
+//! Who did not take part, and exactly how everybody else was set.
+
+use crate::record::{Contestant, Record};
+use crate::report::document::{Block, Line};
+use crate::report::words;
+
+pub(super) fn compose(record: &Record) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let failures = record.scenarios.iter().flat_map(|scenario| {
+        scenario.rows.iter().filter_map(move |row| Some((scenario, row, row.failure.as_ref()?)))
+    });
+    let failures = failures.map(|(scenario, row, reason)| {
+        Line::default()
+            .strong(words::readable(&row.contestant))
+            .text(" failed in ")
+            .link(&scenario.name, &scenario.name)
+            .text(format!(": {reason}"))
+    });
+    let absent = record.absent.iter().map(|absent| {
+        Line::default()
+            .strong(words::readable(&absent.name))
+            .text(format!(" was left out: {}", absent.reason))
+    });
+    let missing: Vec<Line> = absent.chain(failures).collect();
+    if !missing.is_empty() {
+        blocks.push(Block::heading(2, "Left out, and failed"));
+        blocks.push(Block::List(missing));
+    }
+    blocks.push(Block::heading(2, "Settings of everybody"));
+    blocks.push(Block::paragraph(
+        "Paths and ports are those of this run. Where a scenario asks for more, its table says so.",
+    ));
+    blocks.extend(record.contestants.iter().flat_map(settings));
+    blocks
+}
+
+fn settings(contestant: &Contestant) -> Vec<Block> {
+    let mut details = vec![Block::Code(words::command_line(&contestant.command))];
+    if let Some(text) = &contestant.configuration {
+        details.push(Block::paragraph("with this configuration:"));
+        details.push(Block::Code(text.clone()));
+    }
+    vec![
+        Block::heading(3, words::readable(&contestant.name)),
+        Block::Paragraph(
+            Line::default()
+                .code(&contestant.name)
+                .text(format!(", {}: {}", contestant.version, contestant.setting)),
+        ),
+        Block::Folded { title: "Started as".into(), blocks: details },
+    ]
+}

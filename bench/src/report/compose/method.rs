@@ -1,0 +1,80 @@
+//! How it was measured, on what, and how to measure it again.
+
+use crate::record::Record;
+use crate::report::document::{Block, Line, Table};
+use crate::report::words;
+
+/// With fewer, the quartiles themselves are guesses.
+const ROUNDS_OF_A_FULL_RUN: usize = 9;
+
+pub(super) fn compose(record: &Record) -> Vec<Block> {
+    let mut blocks = vec![Block::heading(2, "How it was measured"), Block::Table(machine(record))];
+    blocks.extend(cautions(record).map(|caution| Block::Paragraph(caution.into())));
+    blocks.push(Block::List(vec![
+        item("CPU", "what the kernel counted for all threads of all processes of a program, and for nothing else, divided by the work that it did."),
+        item("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. The table shows their median and, in brackets, the quartiles: half of the rounds lay in between."),
+        item("Verdicts", "from five rounds on, and only where the median differs by more than the distance between the quartiles."),
+        item("Bare loops", "programs of a few lines that read no request and keep no limits. They show what the kernel itself costs; nobody could run one as a proxy."),
+        item("Waits", "from the moment when a request was due to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99."),
+        item("Sleeps", "how often a thread gave up its core to wait (voluntary context switches)."),
+    ]));
+    blocks.push(Block::paragraph(
+        "Absolute figures belong to this machine and this hour. Ratios travel further; measure them where you mean to run it:",
+    ));
+    blocks.push(Block::Code(commands(record)));
+    blocks.push(Block::Paragraph(
+        Line::default()
+            .text("The first of these lines installs the other programs (Debian, as root) and starts none of them. This page is the last line's work: ")
+            .code("run.json")
+            .text(" holds every round."),
+    ));
+    blocks
+}
+
+fn item(word: &str, meaning: &str) -> Line {
+    Line::default().strong(format!("{word}:")).text(format!(" {meaning}"))
+}
+
+fn machine(record: &Record) -> Table {
+    let machine = &record.machine;
+    let memory = machine.memory_bytes as f64 / f64::from(1 << 30);
+    let mut table = Table::new(&["What", "In this run"]);
+    for (what, value) in [
+        ("Date", machine.date.clone()),
+        ("Penstock", record.version.clone()),
+        ("Kernel", format!("Linux {}", machine.kernel.trim_start_matches("Linux ").trim())),
+        ("Processor", format!("{}, {}", machine.processor, words::count(machine.cores, "core"))),
+        ("Memory", format!("{memory:.1} GiB")),
+        ("Load average before", format!("{:.2}", machine.load_average)),
+        (
+            "Rounds",
+            format!(
+                "{} of {} ms each, {} in all",
+                record.rounds,
+                record.window_ms,
+                words::duration(record.seconds)
+            ),
+        ),
+    ] {
+        table.row(false, vec![what.into(), value.into()]);
+    }
+    table
+}
+
+/// What makes this run weaker than it could be.
+fn cautions(record: &Record) -> impl Iterator<Item = String> {
+    let rounds = (record.rounds < ROUNDS_OF_A_FULL_RUN).then(|| {
+        format!("This was a short run. {} rounds show the direction; a full run has {ROUNDS_OF_A_FULL_RUN} or more.", record.rounds)
+    });
+    let is_busy = record.machine.load_average > 0.5 * record.machine.cores as f64;
+    let load = is_busy
+        .then(|| "The machine was busy before the run began: expect wider spreads.".to_owned());
+    rounds.into_iter().chain(load)
+}
+
+fn commands(record: &Record) -> String {
+    format!(
+        "bench/setup\ncargo build --release\n{}\ncargo run --release -p penstock-bench -- report run.json --html performance.html --markdown docs/PERFORMANCE.md\n",
+        record.repeat()
+    )
+}
