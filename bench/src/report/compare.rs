@@ -94,10 +94,21 @@ impl Scenario {
         self.entries().find(|entry| entry.name() == name)
     }
 
-    /// From the lowest figure to the highest; what failed comes last.
+    /// The one whose figure is 1, if it can be.
+    pub(super) fn reference(&self) -> Option<Entry<'_>> {
+        self.entry(&self.reference).filter(|entry| entry.figure().is_some())
+    }
+
+    /// From the least to the most; what failed comes last.
     pub(super) fn ranking(&self) -> Vec<Entry<'_>> {
         let mut entries: Vec<_> = self.entries().collect();
-        let key = |e: &Entry<'_>| e.median(Measure::Figure).unwrap_or(f64::INFINITY);
+        let key = |e: &Entry<'_>| {
+            let value = match self.reference() {
+                Some(reference) => e.against(reference, Measure::Figure),
+                None => e.figure(),
+            };
+            value.map_or(f64::INFINITY, |value| value.median)
+        };
         entries.sort_by(|a, b| key(a).total_cmp(&key(b)));
         entries
     }

@@ -53,11 +53,13 @@ fn render_block(text: &mut String, block: &Block) {
 
 fn table(table: &Table) -> String {
     let class = |is_number| if is_number { " class=\"number\"" } else { "" };
+    let is_prose = table.columns.iter().all(|column| !column.is_number);
     let heads = table.columns.iter().map(|column| {
         format!("<th scope=\"col\"{}>{}</th>", class(column.is_number), escape(&column.head))
     });
     let mut text = format!(
-        "<div class=\"wide\">\n<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
+        "<div class=\"wide\">\n<table{}>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
+        if is_prose { " class=\"prose\"" } else { "" },
         heads.collect::<String>()
     );
     for row in &table.rows {
@@ -76,7 +78,9 @@ fn table_row(table: &Table, row: &TableRow) -> String {
             (0, _, _) => format!("<th scope=\"row\">{content}</th>"),
             (_, true, _) => format!("<td colspan=\"{}\">{content}</td>", missing + 1),
             (_, false, true) => format!("<td class=\"number\">{content}</td>"),
-            (_, false, false) => format!("<td>{content}</td>"),
+            (_, false, false) => {
+                format!("<td data-head=\"{}\">{content}</td>", escape(&column.head))
+            }
         };
     }
     text + "</tr>\n"

@@ -169,7 +169,7 @@ fn bars_say_what_became_of_them() {
         "CPU at most 0.90 × the best other program | 0.80 (0.80–0.80) × nginx stream | **met** |"
     ));
     assert!(text.contains(
-        "Penstock on epoll: CPU at most 1.00 × Penstock | 1.15 (1.15–1.15) × | **missed** |"
+        "Penstock (epoll): CPU at most 1.00 × Penstock | 1.15 (1.15–1.15) × | **missed** |"
     ));
     assert!(text.contains("its own in pingpong-64 † | 1.20 (1.20–1.20) × | **met** |"));
     assert!(text.contains(

@@ -6,19 +6,19 @@ use crate::stats::{Summary, Verdict};
 /// What the contestants' names stand for; one that is not here keeps its own name.
 const NAMES: &[(&str, &str)] = &[
     ("penstock-uring", "Penstock"),
-    ("penstock-epoll", "Penstock on epoll"),
-    ("penstock-uring-ring", "Penstock, ring splice"),
-    ("penstock-uring-copy", "Penstock, no splice"),
-    ("penstock-uring-busy", "Penstock, busy polling"),
+    ("penstock-epoll", "Penstock (epoll)"),
+    ("penstock-uring-ring", "Penstock (ring splice)"),
+    ("penstock-uring-copy", "Penstock (no splice)"),
+    ("penstock-uring-busy", "Penstock (busy polling)"),
     ("squid", "Squid"),
     ("tinyproxy", "tinyproxy"),
     ("trafficserver", "Traffic Server"),
-    ("haproxy-copy", "HAProxy, no splice"),
-    ("haproxy-auto", "HAProxy, splice-auto"),
-    ("haproxy-splice", "HAProxy, forced splice"),
+    ("haproxy-copy", "HAProxy (no splice)"),
+    ("haproxy-auto", "HAProxy (splice-auto)"),
+    ("haproxy-splice", "HAProxy (forced splice)"),
     ("nginx", "nginx stream"),
-    ("tokio", "plain relay on tokio"),
-    ("tokio-uring", "plain relay on tokio-uring"),
+    ("tokio", "tokio relay"),
+    ("tokio-uring", "tokio-uring relay"),
     ("bare-copy", "bare copy loop"),
     ("bare-splice", "bare splice loop"),
 ];
@@ -28,9 +28,9 @@ pub(super) fn readable(name: &str) -> String {
     if let Some((_, readable)) = NAMES.iter().find(|(known, _)| *known == name) {
         return (*readable).to_owned();
     }
-    let families = [("penstock-", "Penstock, "), ("haproxy-", "HAProxy, "), ("nginx-", "nginx, ")];
+    let families = [("penstock-", "Penstock"), ("haproxy-", "HAProxy"), ("nginx-", "nginx")];
     let known = families.iter().find_map(|(prefix, family)| {
-        Some(format!("{family}{}", name.strip_prefix(prefix)?.replace('-', " ")))
+        Some(format!("{family} ({})", name.strip_prefix(prefix)?.replace('-', " ")))
     });
     known.unwrap_or_else(|| name.to_owned())
 }
@@ -126,6 +126,15 @@ pub(super) fn number(value: f64) -> String {
     thousands(((value / step).round() * step) as i64)
 }
 
+/// On an axis, where the values are round.
+pub(super) fn tick(value: f64) -> String {
+    let text = number(value);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// Every digit, thousands apart.
 pub(super) fn thousands(value: i64) -> String {
     let digits = value.unsigned_abs().to_string();
@@ -204,7 +213,7 @@ pub(super) fn outcome(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Below => "wins",
         Verdict::Above => "loses",
-        Verdict::Unclear => "no clear difference",
+        Verdict::Unclear => "unclear",
     }
 }
 
@@ -258,6 +267,7 @@ mod tests {
         let texts =
             ["0", "0.0123", "0.600", "1.05", "44.1", "321", "1,590", "44,000", "1,230,000", "-701"];
         assert_eq!(shown.map(number), texts);
+        assert_eq!([0.5, 1.0, 10.0, 2500.0].map(tick), ["0.5", "1", "10", "2,500"]);
         assert_eq!(
             [0.00234, 0.0701, 0.824, 12.34, 250.4].map(ratio),
             ["0.0023", "0.070", "0.82", "12.3", "250"]
@@ -272,7 +282,7 @@ mod tests {
 
     #[test]
     fn strangers_keep_their_names() {
-        assert_eq!(readable("penstock-two-workers"), "Penstock, two workers");
+        assert_eq!(readable("penstock-two-workers"), "Penstock (two workers)");
         assert_eq!(readable("my-proxy"), "my-proxy");
     }
 }

@@ -27,9 +27,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
         blocks.push(Block::List(missing));
     }
     blocks.push(Block::heading(2, "Settings of everybody"));
-    blocks.push(Block::paragraph(
-        "Paths and ports are those of this run. Where a scenario asks for more, its table says so.",
-    ));
+    blocks.push(Block::paragraph("Paths and ports are those of this run."));
     blocks.extend(record.contestants.iter().flat_map(settings));
     blocks
 }

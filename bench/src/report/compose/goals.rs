@@ -14,9 +14,11 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     let mut table =
         Table::new(&["Question", "Goal", "Measured (middle half of the rounds)", "Result"]);
     for scenario in &record.scenarios {
+        let mut question = Line::default().link(&scenario.name, question(record, scenario));
         for bar in &scenario.bars {
-            let finding = record.finding(scenario, bar);
-            table.row(false, row(record, scenario, bar, &finding));
+            // Asked once for all of its goals.
+            let question = std::mem::take(&mut question);
+            table.row(false, row(record, scenario, bar, question));
         }
     }
     let mut blocks = vec![
@@ -34,7 +36,8 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     blocks
 }
 
-fn row(record: &Record, scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -> Vec<Line> {
+fn row(record: &Record, scenario: &Scenario, bar: &Bar, question: Line) -> Vec<Line> {
+    let finding = record.finding(scenario, bar);
     let (tone, word) = match finding.verdict {
         BarVerdict::Met => (Tone::Good, "met"),
         BarVerdict::Missed => (Tone::Bad, "missed"),
@@ -42,9 +45,9 @@ fn row(record: &Record, scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -
         BarVerdict::NotMeasured => (Tone::Open, "not measured"),
     };
     vec![
-        Line::default().link(&scenario.name, question(record, scenario)),
+        question,
         goal(record, scenario, bar).into(),
-        measured(record, scenario, bar, finding),
+        measured(record, scenario, bar, &finding),
         Line::default().verdict(tone, word),
     ]
 }

@@ -15,11 +15,11 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
         item("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. The table shows their median and, in brackets, the quartiles: half of the rounds lay in between."),
         item("Verdicts", "from five rounds on, and only where the median differs by more than the distance between the quartiles."),
         item("Bare loops", "programs of a few lines that read no request and keep no limits. They show what the kernel itself costs; nobody could run one as a proxy."),
-        item("Waits", "from the moment when a request was due to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99."),
+        item("Waits", "from the moment when a request was sent, or should have been where requests come at a fixed rate, to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99."),
         item("Sleeps", "how often a thread gave up its core to wait (voluntary context switches)."),
     ]));
     blocks.push(Block::paragraph(
-        "Absolute figures belong to this machine and this hour. Ratios travel further; measure them where you mean to run it:",
+        "Absolute figures belong to this machine and this hour. Ratios travel further. To repeat the measurement, on the machine that you care for, in a fresh clone:",
     ));
     blocks.push(Block::Code(commands(record)));
     blocks.push(Block::Paragraph(
@@ -74,7 +74,7 @@ fn cautions(record: &Record) -> impl Iterator<Item = String> {
 
 fn commands(record: &Record) -> String {
     format!(
-        "bench/setup\ncargo build --release\n{}\ncargo run --release -p penstock-bench -- report run.json --html performance.html --markdown docs/PERFORMANCE.md\n",
+        "bench/setup\ncargo build --release\n{}\ncargo run --release -p penstock-bench -- report run.json \\\n    --html performance.html --markdown docs/PERFORMANCE.md\n",
         record.repeat()
     )
 }

@@ -9,7 +9,7 @@ mod summary;
 
 use super::compare::Entry;
 use super::document::{Block, Line, Tone};
-use super::plot::{Colour, LIMIT, OURS, OURS_TOO, PEER, peer_colour};
+use super::plot::{Colour, LIMIT, OURS, OURS_TOO, PEER, SOFT, peer_colour};
 use super::words;
 use crate::record::{Family, Record, Scenario};
 use crate::stats::Verdict;
@@ -30,12 +30,15 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     blocks
 }
 
-/// The scenario's question; with what happens in it, where several ask the same.
+/// The scenario's question; where several ask the same, with what they differ in.
 fn question(record: &Record, scenario: &Scenario) -> String {
     let asking = record.scenarios.iter().filter(|other| other.question == scenario.question);
-    match asking.count() {
-        1 => scenario.question.clone(),
-        _ => format!("{} ({})", scenario.question, scenario.title),
+    match (asking.count(), &scenario.series) {
+        (1, _) => scenario.question.clone(),
+        (_, Some((_, tunnels))) => {
+            format!("{} ({} tunnels)", scenario.question, words::thousands((*tunnels).into()))
+        }
+        (_, None) => format!("{} ({})", scenario.question, scenario.title),
     }
 }
 
@@ -66,6 +69,7 @@ fn curve_colour(record: &Record, entry: Entry<'_>) -> Colour {
     let peers = record.contestants.iter().filter(|contestant| contestant.family == Family::Peer);
     match peers.map(|contestant| &contestant.name).position(|name| name == entry.name()) {
         Some(place) => peer_colour(place),
+        None if record.is(entry, Family::Limit) => SOFT,
         None => bar_colour(record, entry),
     }
 }
@@ -73,8 +77,4 @@ fn curve_colour(record: &Record, entry: Entry<'_>) -> Colour {
 fn our_colour(record: &Record, entry: Entry<'_>) -> Colour {
     let is_lead = record.lead(entry.scenario).is_some_and(|lead| lead.name() == entry.name());
     if is_lead { OURS } else { OURS_TOO }
-}
-
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    names.map(words::readable).collect()
 }

@@ -1,7 +1,7 @@
 //! One scenario: its question, plots, table, and the ways that Penstock's bytes took.
 
 use super::{bar_colour, curve_colour, failure, question, tone};
-use crate::record::{Family, Measure, Record, Row, Scenario};
+use crate::record::{Family, Measure, Record, Row, Scenario, Unit};
 use crate::report::compare::Entry;
 use crate::report::document::{Block, Line, Table};
 use crate::report::plot::{Bar, Bars, Curve, Kind, Lines, Plot, Scale};
@@ -28,7 +28,8 @@ pub(super) fn compose(record: &Record, scenario: &Scenario) -> Vec<Block> {
 /// Ratios to the reference; the figures themselves where there is no reference to go by.
 fn costs(record: &Record, scenario: &Scenario) -> Plot {
     let unit = scenario.unit;
-    let reference = scenario.entry(&scenario.reference).filter(|e| e.figure().is_some());
+    // Memory does not depend on the speed of the hour, and bytes say more than a ratio.
+    let reference = scenario.reference().filter(|_| unit != Unit::BytesPerTunnel);
     let value = |entry: Entry<'_>| match reference {
         Some(reference) => entry.against(reference, Measure::Figure),
         None => entry.figure(),
@@ -104,13 +105,13 @@ fn table(record: &Record, scenario: &Scenario) -> Table {
     let has_waits = scenario.rows.iter().any(|row| row.rounds.iter().any(|round| round.p99_ns > 0));
     let figure = format!("#{}, {}", words::capitalized(unit.noun()), unit.per());
     let ratio = format!("#× {}", words::readable(&scenario.reference));
-    let rate = format!("#{}", unit.rate_head());
-    let sleeps = format!("#{}", unit.switches_head());
+    let rate = format!("#{}", words::capitalized(unit.rate_head()));
+    let sleeps = format!("#{}", words::capitalized(unit.switches_head()));
     let mut heads = vec!["Who", &figure, &ratio, "Penstock against it", &rate];
     if has_waits {
         heads.extend(["#p50, µs", "#p99, µs"]);
     }
-    heads.extend(["#memory, MiB", &sleeps]);
+    heads.extend(["#Memory, MiB", &sleeps]);
     let mut table = Table::new(&heads);
     for entry in scenario.ranking() {
         let name = words::readable(entry.name()).into();
@@ -132,7 +133,7 @@ fn cells(
     has_waits: bool,
 ) -> Vec<Line> {
     let unit = entry.scenario.unit;
-    let reference = entry.scenario.entry(&entry.scenario.reference);
+    let reference = entry.scenario.reference();
     let ratio = reference.and_then(|reference| entry.against(reference, Measure::Figure));
     let shown = |value: Option<f64>| Line::from(value.map_or("–".into(), words::number));
     let median = |value: &dyn Fn(&crate::record::Round) -> Option<f64>| {

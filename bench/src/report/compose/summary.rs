@@ -1,8 +1,6 @@
 //! The first minute: what was compared, and who won.
 
-use std::collections::BTreeSet;
-
-use super::{names, question, tone};
+use super::{question, tone};
 use crate::record::{Family, Measure, Record, Scenario};
 use crate::report::compare::BarVerdict;
 use crate::report::document::{Block, Line, Table, Tone};
@@ -31,16 +29,15 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
 }
 
 fn compared(record: &Record) -> Block {
-    let peers: Vec<&str> = {
-        let peers = record.contestants.iter().filter(|c| c.family == Family::Peer);
-        peers.map(|contestant| contestant.name.as_str()).collect()
-    };
     // Several settings of one program are one program.
-    let programs: BTreeSet<String> = names(peers.iter().copied())
-        .iter()
-        .map(|name| name.split(',').next().unwrap_or(name).to_owned())
-        .collect();
-    let programs: Vec<String> = programs.into_iter().collect();
+    let mut programs: Vec<String> = Vec::new();
+    for peer in record.contestants.iter().filter(|c| c.family == Family::Peer) {
+        let name = words::readable(&peer.name);
+        let program = name.split(" (").next().unwrap_or(&name);
+        if !programs.iter().any(|known| known == program) {
+            programs.push(program.to_owned());
+        }
+    }
     let mut line = Line::default().text(
         "Penstock forwards the console streams of virtual machines. Here it does the same work as ",
     );

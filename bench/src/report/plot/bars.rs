@@ -28,21 +28,22 @@ struct Layout {
     left: i32,
     right: i32,
     row: i32,
-    /// From the top of a row to the middle of its label, and of its bar.
+    /// From the top of a row to the middle of its label, to where lines begin, and to the middle of its bar.
     label: i32,
+    lines: i32,
     bar: i32,
 }
 
 const BAR_HALF: i32 = 7;
 const BELOW: i32 = 26;
 /// A bar that is longer than this many times the median is cut, lest the others vanish.
-const CUT: f64 = 4.0;
+const CUT: f64 = 6.0;
 
 impl Bars {
     pub(super) fn draw(&self, width: Width, caption: &str) -> String {
         let layout = match width {
-            Width::Broad => Layout { left: 190, right: 700, row: 26, label: 13, bar: 13 },
-            Width::Narrow => Layout { left: 4, right: 348, row: 44, label: 12, bar: 29 },
+            Width::Broad => Layout { left: 190, right: 700, row: 26, label: 13, lines: 0, bar: 13 },
+            Width::Narrow => Layout { left: 4, right: 348, row: 44, label: 12, lines: 20, bar: 29 },
         };
         let bottom = layout.row * self.bars.len() as i32;
         let lines = self.bars.iter().map(|bar| format!("{} {}", bar.label, bar.text));
@@ -74,12 +75,19 @@ impl Bars {
         for tick in ticks(self.end(), count) {
             let x = self.x(layout, tick);
             let (side, at) = if tick == 0.0 { (At::Left, x - 3) } else { (At::Middle, x) };
-            canvas.line(GRID, (x, 0), (x, bottom + 4));
-            canvas.text(SOFT, side, (at, bottom + 14), &words::number(tick));
+            self.draw_vertical(canvas, layout, GRID, x);
+            canvas.text(SOFT, side, (at, bottom + 14), &words::tick(tick));
         }
         if let Some(same) = self.same {
-            let x = self.x(layout, same);
-            canvas.path(SOFT, 1, vec![(x, 0), (x, bottom + 4)]);
+            self.draw_vertical(canvas, layout, SOFT, self.x(layout, same));
+        }
+    }
+
+    /// In pieces where it would cross labels.
+    fn draw_vertical(&self, canvas: &mut Canvas<'_>, layout: &Layout, colour: Colour, x: i32) {
+        for place in 0..self.bars.len() as i32 {
+            let top = layout.row * place;
+            canvas.line(colour, (x, top + layout.lines), (x, top + layout.row));
         }
     }
 

@@ -11,11 +11,13 @@ use crate::report::html::escape;
 pub(in crate::report) struct Colour(u8, u8, u8);
 
 pub(super) const INK: Colour = Colour(0x1b, 0x1f, 0x24);
-pub(super) const SOFT: Colour = Colour(0x57, 0x60, 0x6a);
+pub(in crate::report) const SOFT: Colour = Colour(0x57, 0x60, 0x6a);
 pub(super) const GRID: Colour = Colour(0xdd, 0xe2, 0xe7);
+/// From the end of a curve to its name.
+pub(super) const GUIDE: Colour = Colour(0xb1, 0xb9, 0xc2);
 pub(in crate::report) const OURS: Colour = Colour(0x0b, 0x57, 0xd0);
 /// Penstock in another setting than the one that a scenario is about.
-pub(in crate::report) const OURS_TOO: Colour = Colour(0x7a, 0xa7, 0xea);
+pub(in crate::report) const OURS_TOO: Colour = Colour(0x5b, 0x8d, 0xe0);
 pub(in crate::report) const PEER: Colour = Colour(0x8c, 0x95, 0x9f);
 pub(in crate::report) const LIMIT: Colour = Colour(0xbf, 0xc6, 0xce);
 pub(super) const GOOD: Colour = Colour(0x11, 0x63, 0x29);
@@ -37,8 +39,9 @@ const PALETTE: &[(Colour, Colour)] = &[
     (INK, Colour(0xe4, 0xe7, 0xeb)),
     (SOFT, Colour(0x9a, 0xa4, 0xb0)),
     (GRID, Colour(0x2c, 0x33, 0x3c)),
+    (GUIDE, Colour(0x4f, 0x58, 0x64)),
     (OURS, Colour(0x6e, 0xa8, 0xfe)),
-    (OURS_TOO, Colour(0x3d, 0x6b, 0xb0)),
+    (OURS_TOO, Colour(0x4a, 0x7c, 0xc9)),
     (PEER, Colour(0x7d, 0x87, 0x93)),
     (LIMIT, Colour(0x4b, 0x53, 0x5e)),
     (GOOD, Colour(0x7e, 0xe2, 0xa0)),

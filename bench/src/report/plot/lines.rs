@@ -1,6 +1,6 @@
 //! Curves over a logarithmic axis, each named at its end.
 
-use super::canvas::{self, At, Canvas, Colour, GRID, SOFT, Width};
+use super::canvas::{self, At, Canvas, Colour, GRID, GUIDE, SOFT, Width};
 use super::ticks;
 use crate::report::words;
 
@@ -71,7 +71,7 @@ impl Lines {
         let x = (marks().fold(f64::INFINITY, f64::min), marks().fold(1.0, f64::max));
         let (left, right, least) = match width {
             Width::Broad => (64, 710, 300),
-            Width::Narrow => (46, 206, 300),
+            Width::Narrow => (54, 194, 300),
         };
         Frame { left, right, top: 8, bottom: 8 + names.max(least), x, y, scale: self.scale }
     }
@@ -84,7 +84,7 @@ impl Lines {
         for value in values {
             let y = frame.place((frame.x.0, value)).1;
             canvas.line(GRID, (frame.left, y), (frame.right, y));
-            canvas.text(SOFT, At::Right, (frame.left - 6, y), &words::number(value));
+            canvas.text(SOFT, At::Right, (frame.left - 6, y), &words::tick(value));
         }
         let mut free_from = i32::MIN;
         for (x, name) in &self.marks {
@@ -108,8 +108,7 @@ impl Lines {
             spread(&wanted, NAME_HEIGHT, (frame.top, frame.bottom)).into_iter().zip(names)
         {
             let x = frame.right + 16;
-            canvas.line(curve.colour, (from_x, from_y), (frame.right.max(from_x), from_y));
-            canvas.line(curve.colour, (frame.right.max(from_x), from_y), (x - 3, place));
+            canvas.line(GUIDE, (from_x, from_y), (x - 3, place));
             match curve.is_ours {
                 true => canvas.bold(curve.colour, At::Left, (x, place), &curve.label),
                 false => canvas.text(curve.colour, At::Left, (x, place), &curve.label),
@@ -156,17 +155,31 @@ fn decades((from, to): (f64, f64)) -> Vec<f64> {
 
 /// Sorted places, at least `gap` apart, near where they are wanted and inside `bounds` while there is room.
 fn spread(wanted: &[i32], gap: i32, bounds: (i32, i32)) -> Vec<i32> {
-    let mut places = wanted.to_vec();
-    let mut least = bounds.0;
-    for place in &mut places {
-        *place = (*place).max(least);
-        least = *place + gap;
-    }
-    let mut most = bounds.1;
-    for place in places.iter_mut().rev() {
-        *place = (*place).min(most);
-        most = *place - gap;
-    }
+    // Between the two ways of making room the gaps remain, and the way is shorter.
+    let lowered = lift(&lower(wanted, gap, bounds.0), gap, bounds.1);
+    let lifted = lower(&lift(wanted, gap, bounds.1), gap, bounds.0);
+    lowered.iter().zip(&lifted).map(|(a, b)| (a + b) / 2).collect()
+}
+
+fn lower(wanted: &[i32], gap: i32, top: i32) -> Vec<i32> {
+    let mut free = top;
+    let place = |wanted: &i32| {
+        let place = free.max(*wanted);
+        free = place + gap;
+        place
+    };
+    wanted.iter().map(place).collect()
+}
+
+fn lift(wanted: &[i32], gap: i32, bottom: i32) -> Vec<i32> {
+    let mut free = bottom;
+    let place = |wanted: &i32| {
+        let place = free.min(*wanted);
+        free = place - gap;
+        place
+    };
+    let mut places: Vec<i32> = wanted.iter().rev().map(place).collect();
+    places.reverse();
     places
 }
 
@@ -176,8 +189,9 @@ mod tests {
 
     #[test]
     fn names_keep_apart() {
-        assert_eq!(spread(&[10, 12, 100], 15, (0, 110)), [10, 25, 100]);
-        assert_eq!(spread(&[105, 106, 107], 15, (0, 110)), [80, 95, 110]);
+        assert_eq!(spread(&[50, 52, 100], 16, (0, 110)), [43, 59, 100]);
+        assert_eq!(spread(&[1, 2], 16, (0, 110)), [0, 16]);
+        assert_eq!(spread(&[105, 106, 107], 15, (0, 110)), [78, 93, 108]);
     }
 
     #[test]
