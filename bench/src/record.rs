@@ -155,4 +155,6 @@ pub(crate) enum Measure {
     P99,
     /// The figure itself, not a ratio: `rivals` is empty, `limit` in the scenario's unit.
     Absolute,
+    /// CPU over wall clock, the share of a core: no ratio either.
+    CoreShare,
 }

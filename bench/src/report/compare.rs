@@ -2,7 +2,7 @@
 //!
 //! A row that failed takes part in nothing. No conclusion is drawn from rounds that spread further than they differ.
 
-use crate::record::{Bar, Contestant, Family, Measure, Record, Rival, Round, Row, Scenario};
+use crate::record::{Bar, Contestant, Family, Measure, Record, Rival, Round, Row, Scenario, Unit};
 use crate::stats::{Summary, Verdict};
 
 /// One contestant in one scenario.
@@ -36,6 +36,11 @@ pub(super) enum BarVerdict {
 }
 
 impl Measure {
+    /// Held against the limit itself, and against nobody.
+    pub(super) fn is_absolute(self) -> bool {
+        matches!(self, Measure::Absolute | Measure::CoreShare)
+    }
+
     /// None where the round does not tell.
     pub(super) fn of(self, round: &Round) -> Option<f64> {
         let value = match self {
@@ -43,6 +48,7 @@ impl Measure {
             Measure::Cpu => round.cpu_ns as f64 / round.operations as f64,
             Measure::P50 => round.p50_ns as f64,
             Measure::P99 => round.p99_ns as f64,
+            Measure::CoreShare => round.cpu_ns as f64 / round.elapsed_ns as f64,
         };
         // No latency of zero is a latency that was not taken.
         let is_taken = !matches!(self, Measure::P50 | Measure::P99) || value > 0.0;
@@ -99,16 +105,23 @@ impl Scenario {
         self.entry(&self.reference).filter(|entry| entry.figure().is_some())
     }
 
+    /// The reference where ratios say most. Memory does not depend on the speed of the hour: there, bytes do.
+    pub(super) fn yardstick(&self) -> Option<Entry<'_>> {
+        self.reference().filter(|_| self.unit != Unit::BytesPerTunnel)
+    }
+
+    /// The ratio to the yardstick, or the figure itself.
+    pub(super) fn cost(&self, entry: Entry<'_>) -> Option<Summary> {
+        match self.yardstick() {
+            Some(yardstick) => entry.against(yardstick, Measure::Figure),
+            None => entry.figure(),
+        }
+    }
+
     /// From the least to the most; what failed comes last.
     pub(super) fn ranking(&self) -> Vec<Entry<'_>> {
         let mut entries: Vec<_> = self.entries().collect();
-        let key = |e: &Entry<'_>| {
-            let value = match self.reference() {
-                Some(reference) => e.against(reference, Measure::Figure),
-                None => e.figure(),
-            };
-            value.map_or(f64::INFINITY, |value| value.median)
-        };
+        let key = |e: &Entry<'_>| self.cost(*e).map_or(f64::INFINITY, |cost| cost.median);
         entries.sort_by(|a, b| key(a).total_cmp(&key(b)));
         entries
     }
@@ -154,9 +167,10 @@ impl Record {
         let ours = scenario.entry(&bar.ours);
         let rivals = bar.rivals.iter().filter_map(|rival| self.rival(scenario, rival));
         let rival = lowest(rivals, bar.measure);
-        let measured = match bar.measure {
-            Measure::Absolute => ours.and_then(Entry::figure),
-            measure => ours.zip(rival).and_then(|(ours, rival)| ours.against(rival, measure)),
+        let measured = if bar.measure.is_absolute() {
+            ours.and_then(|ours| ours.summary(|round| bar.measure.of(round)))
+        } else {
+            ours.zip(rival).and_then(|(ours, rival)| ours.against(rival, bar.measure))
         };
         let verdict = match measured.map(|summary| summary.against(bar.limit)) {
             None => BarVerdict::NotMeasured,

@@ -41,10 +41,9 @@ pub(super) fn record() -> Record {
             contestant("my<proxy>", Family::Peer),
             contestant("bare-copy", Family::Limit),
         ],
-        absent: vec![Absent {
-            name: "tinyproxy".into(),
-            reason: "not installed & <not> found".into(),
-        }],
+        absent: [("tinyproxy", "not installed & <not> found"), ("nginx", "idle: too many")]
+            .map(|(name, reason)| Absent { name: name.into(), reason: reason.into() })
+            .into(),
         scenarios: vec![
             pingpong("pingpong-64", 64, 10.0),
             pingpong("pingpong-1000", 1000, 12.0),
@@ -144,7 +143,10 @@ fn idle() -> Scenario {
         row("bare-copy", 91_000.0, STEADY),
     ];
     let rows = rows.into_iter().map(|row| Row { latencies: Vec::new(), ..without_waits(row) });
-    let bars = vec![bar("penstock-uring", Measure::Absolute, &[], 1024.0)];
+    let bars = vec![
+        bar("penstock-uring", Measure::Absolute, &[], 1024.0),
+        bar("penstock-uring", Measure::CoreShare, &[], 0.005),
+    ];
     Scenario {
         question: "What does a quiet one cost?".into(),
         rows: rows.collect(),

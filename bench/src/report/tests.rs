@@ -161,7 +161,7 @@ fn bars_say_what_became_of_them() {
     assert_eq!(verdicts("pingpong-1000"), [Met, Missed, Met]);
     assert_eq!(verdicts("setup"), [Missed]);
     assert_eq!(verdicts("mixed"), [Unclear, NotMeasured]);
-    assert_eq!(verdicts("idle"), [Met]);
+    assert_eq!(verdicts("idle"), [Met, Missed]);
     assert_eq!(verdicts("lone"), [NotMeasured]);
 
     let text = text(&record);
@@ -171,10 +171,13 @@ fn bars_say_what_became_of_them() {
     assert!(text.contains(
         "Penstock (epoll): CPU at most 1.00 × Penstock | 1.15 (1.15–1.15) × | **missed** |"
     ));
-    assert!(text.contains("its own in pingpong-64 † | 1.20 (1.20–1.20) × | **met** |"));
+    assert!(text.contains("its own in pingpong-64 | 1.20 (1.20–1.20) × | **met** |"));
     assert!(text.contains(
         "memory at most 1,024 bytes per tunnel | 701 (701–701) bytes per tunnel | **met** |"
     ));
+    assert!(
+        text.contains("| CPU at most 0.5 % of a core | 175 (175–175) % of a core | **missed** |")
+    );
     assert!(text.contains("| Penstock failed | **not measured** |"));
 }
 
@@ -184,6 +187,7 @@ fn failures_and_absences_have_reasons() {
     assert!(section(&text, "mixed").contains("| Squid | **failed** wrong path: a &lt; b"));
     assert!(section(&text, "lone").contains("| Penstock | **failed** it ended at once |"));
     assert!(text.contains("**tinyproxy** was left out: not installed &amp; &lt;not&gt; found"));
+    assert!(text.contains("**nginx stream** was left out of [idle](#idle): too many"));
     assert!(text.contains("**Squid** failed in [mixed](#mixed): wrong path"));
     assert!(text.contains(
         "[How long does one alone wait?](#lone) | Penstock **failed** it ended at once |"

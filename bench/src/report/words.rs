@@ -105,7 +105,7 @@ impl Measure {
     pub(super) fn noun(self, unit: Unit) -> &'static str {
         match self {
             Measure::Figure | Measure::Absolute => unit.noun(),
-            Measure::Cpu => "CPU",
+            Measure::Cpu | Measure::CoreShare => "CPU",
             Measure::P50 => "median wait (p50)",
             Measure::P99 => "longest waits (p99)",
         }
@@ -168,15 +168,15 @@ pub(super) fn ratio_and_spread(summary: &Summary) -> String {
     format!("{median} ({lower}–{upper})")
 }
 
-/// The same for a figure in its unit.
-pub(super) fn number_and_spread(summary: &Summary) -> String {
-    let [median, lower, upper] =
-        [summary.median, summary.lower_quartile, summary.upper_quartile].map(number);
+/// The same for a figure, in a unit that is `factor` times finer.
+pub(super) fn number_and_spread(summary: &Summary, factor: f64) -> String {
+    let [median, lower, upper] = [summary.median, summary.lower_quartile, summary.upper_quartile]
+        .map(|value| number(value * factor));
     format!("{median} ({lower}–{upper})")
 }
 
 /// What was asked for, to the digit: 1,024 or 0.5.
-pub(super) fn limit(value: f64) -> String {
+pub(super) fn exact(value: f64) -> String {
     if value.fract() == 0.0 { thousands(value as i64) } else { value.to_string() }
 }
 
@@ -192,6 +192,24 @@ pub(super) fn duration(seconds: f64) -> String {
     } else {
         format!("{:.0} minutes", seconds / 60.0)
     }
+}
+
+/// Names of one program's settings made one: "Squid, HAProxy (splice-auto, no splice) and nginx".
+pub(super) fn group(names: &[String]) -> String {
+    let mut programs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in names {
+        let (program, setting) = name.split_once(" (").unwrap_or((name, ""));
+        let setting = setting.trim_end_matches(')');
+        match programs.iter_mut().find(|(known, _)| *known == program && !setting.is_empty()) {
+            Some((_, settings)) => settings.push(setting),
+            None => programs.push((program, vec![setting])),
+        }
+    }
+    let joined = programs.iter().map(|(program, settings)| match settings.as_slice() {
+        [""] => (*program).to_owned(),
+        settings => format!("{program} ({})", settings.join(", ")),
+    });
+    enumerate(&joined.collect::<Vec<_>>(), "and")
 }
 
 /// "a", "a and b", "a, b and c".
@@ -284,5 +302,12 @@ mod tests {
     fn strangers_keep_their_names() {
         assert_eq!(readable("penstock-two-workers"), "Penstock (two workers)");
         assert_eq!(readable("my-proxy"), "my-proxy");
+    }
+
+    #[test]
+    fn settings_gather_behind_their_program() {
+        let names = ["squid", "haproxy-copy", "nginx", "haproxy-auto"].map(readable);
+        assert_eq!(group(&names), "Squid, HAProxy (no splice, splice-auto) and nginx stream");
+        assert_eq!(group(&["a".to_owned()]), "a");
     }
 }

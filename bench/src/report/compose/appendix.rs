@@ -1,6 +1,6 @@
 //! Who did not take part, and exactly how everybody else was set.
 
-use crate::record::{Contestant, Record};
+use crate::record::{Absent, Contestant, Record};
 use crate::report::document::{Block, Line};
 use crate::report::words;
 
@@ -16,11 +16,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
             .link(&scenario.name, &scenario.name)
             .text(format!(": {reason}"))
     });
-    let absent = record.absent.iter().map(|absent| {
-        Line::default()
-            .strong(words::readable(&absent.name))
-            .text(format!(" was left out: {}", absent.reason))
-    });
+    let absent = record.absent.iter().map(|absent| left_out(record, absent));
     let missing: Vec<Line> = absent.chain(failures).collect();
     if !missing.is_empty() {
         blocks.push(Block::heading(2, "Left out, and failed"));
@@ -30,6 +26,19 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     blocks.push(Block::paragraph("Paths and ports are those of this run."));
     blocks.extend(record.contestants.iter().flat_map(settings));
     blocks
+}
+
+/// A reason that begins with a scenario's name holds for that one.
+fn left_out(record: &Record, absent: &Absent) -> Line {
+    let line = Line::default().strong(words::readable(&absent.name)).text(" was left out");
+    let scenario = record.scenarios.iter().find_map(|scenario| {
+        let reason = absent.reason.strip_prefix(&scenario.name)?.strip_prefix(": ")?;
+        Some((&scenario.name, reason))
+    });
+    match scenario {
+        Some((name, reason)) => line.text(" of ").link(name, name).text(format!(": {reason}")),
+        None => line.text(format!(": {}", absent.reason)),
+    }
 }
 
 fn settings(contestant: &Contestant) -> Vec<Block> {

@@ -11,8 +11,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     if record.scenarios.iter().all(|scenario| scenario.bars.is_empty()) {
         return vec![heading, Block::paragraph("None were set for these scenarios.")];
     }
-    let mut table =
-        Table::new(&["Question", "Goal", "Measured (middle half of the rounds)", "Result"]);
+    let mut table = Table::new(&["Question", "Goal", "Measured", "Result"]);
     for scenario in &record.scenarios {
         let mut question = Line::default().link(&scenario.name, question(record, scenario));
         for bar in &scenario.bars {
@@ -21,18 +20,13 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
             table.row(false, row(record, scenario, bar, question));
         }
     }
-    let mut blocks = vec![
+    let blocks = vec![
         heading,
         Block::paragraph(
-            "They were set before the run. Where several rivals are named, the one that needed least counts.",
+            "They were set before the run. Where several rivals are named, the one that needed least counts. In brackets: the middle half of the rounds.",
         ),
         Block::Table(table),
     ];
-    if record.scenarios.iter().any(|s| s.bars.iter().any(is_across)) {
-        blocks.push(Block::paragraph(
-            "† against another scenario, measured at another time of the run: how the machine's speed drifted in between is part of the figure.",
-        ));
-    }
     blocks
 }
 
@@ -47,7 +41,7 @@ fn row(record: &Record, scenario: &Scenario, bar: &Bar, question: Line) -> Vec<L
     vec![
         question,
         goal(record, scenario, bar).into(),
-        measured(record, scenario, bar, &finding),
+        measured(scenario, bar, &finding),
         Line::default().verdict(tone, word),
     ]
 }
@@ -58,13 +52,22 @@ fn goal(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
         _ => format!("{}: ", words::readable(&bar.ours)),
     };
     let noun = bar.measure.noun(scenario.unit);
-    match bar.measure {
-        Measure::Absolute => {
-            format!("{subject}{noun} at most {} {}", words::limit(bar.limit), scenario.unit.per())
+    match absolute_unit(scenario, bar) {
+        Some((unit, factor)) => {
+            format!("{subject}{noun} at most {} {unit}", words::exact(bar.limit * factor))
         }
-        _ => {
+        None => {
             format!("{subject}{noun} at most {:.2} × {}", bar.limit, rivals(record, scenario, bar))
         }
+    }
+}
+
+/// What an absolute bar is counted in, and what the measured is multiplied by to be that.
+fn absolute_unit(scenario: &Scenario, bar: &Bar) -> Option<(&'static str, f64)> {
+    match bar.measure {
+        Measure::Absolute => Some((scenario.unit.per(), 1.0)),
+        Measure::CoreShare => Some(("% of a core", 100.0)),
+        Measure::Figure | Measure::Cpu | Measure::P50 | Measure::P99 => None,
     }
 }
 
@@ -74,49 +77,44 @@ fn rivals(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
     if bar.rivals.len() > 1 && peers.peek().is_some() && peers.all(|peer| is_rival(peer.name())) {
         return "the best other program".into();
     }
-    let rivals: Vec<String> = bar
-        .rivals
-        .iter()
-        .map(|rival| {
-            let name = words::readable(&rival.contestant);
-            match &rival.scenario {
-                // "its own" is shorter than a name twice in one line.
-                Some(other) if rival.contestant == bar.ours => format!("its own in {other} †"),
-                Some(other) => format!("{name} in {other} †"),
-                None => name,
-            }
-        })
-        .collect();
-    let best = if rivals.len() > 1 { "the best of " } else { "" };
-    format!("{best}{}", words::enumerate(&rivals, "and"))
+    let (elsewhere, here): (Vec<_>, Vec<_>) =
+        bar.rivals.iter().partition(|rival| rival.scenario.is_some());
+    let here: Vec<String> = here.iter().map(|rival| words::readable(&rival.contestant)).collect();
+    let mut rivals: Vec<String> =
+        (!here.is_empty()).then(|| words::group(&here)).into_iter().collect();
+    rivals.extend(elsewhere.iter().filter_map(|rival| {
+        // "its own" is shorter than a name twice in one line.
+        let name = match rival.contestant == bar.ours {
+            true => "its own".to_owned(),
+            false => words::readable(&rival.contestant),
+        };
+        Some(format!("{name} in {}", rival.scenario.as_ref()?))
+    }));
+    let best = if bar.rivals.len() > 1 { "the best of " } else { "" };
+    format!("{best}{}", rivals.join("; "))
 }
 
-fn measured(record: &Record, scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -> Line {
-    match (&finding.measured, &finding.rival) {
-        (Some(figure), _) if bar.measure == Measure::Absolute => {
-            format!("{} {}", words::number_and_spread(figure), scenario.unit.per()).into()
-        }
-        (Some(ratio), Some(rival)) if bar.rivals.len() > 1 => {
-            format!("{} × {}", words::ratio_and_spread(ratio), words::readable(rival.name())).into()
-        }
-        (Some(ratio), _) => format!("{} ×", words::ratio_and_spread(ratio)).into(),
-        (None, _) => reason(record, scenario, bar).into(),
+fn measured(scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -> Line {
+    let Some(measured) = &finding.measured else {
+        return reason(scenario, bar).into();
+    };
+    if let Some((unit, factor)) = absolute_unit(scenario, bar) {
+        return format!("{} {unit}", words::number_and_spread(measured, factor)).into();
+    }
+    let ratio = words::ratio_and_spread(measured);
+    match finding.rival.filter(|_| bar.rivals.len() > 1) {
+        Some(rival) => format!("{ratio} × {}", words::readable(rival.name())).into(),
+        None => format!("{ratio} ×").into(),
     }
 }
 
 /// Why a bar was not measured.
-fn reason(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
+fn reason(scenario: &Scenario, bar: &Bar) -> String {
     let name = words::readable(&bar.ours);
     match scenario.entry(&bar.ours) {
         None => format!("{name} did not take part"),
         Some(ours) if ours.row.failure.is_some() => format!("{name} failed"),
-        Some(_) if record.contestants.is_empty() || bar.measure == Measure::Absolute => {
-            "no rounds".into()
-        }
+        Some(_) if bar.measure.is_absolute() => "no rounds".into(),
         Some(_) => "none of its rivals was measured".into(),
     }
-}
-
-fn is_across(bar: &Bar) -> bool {
-    bar.rivals.iter().any(|rival| rival.scenario.is_some())
 }

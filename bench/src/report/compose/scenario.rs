@@ -1,7 +1,7 @@
 //! One scenario: its question, plots, table, and the ways that Penstock's bytes took.
 
 use super::{bar_colour, curve_colour, failure, question, tone};
-use crate::record::{Family, Measure, Record, Row, Scenario, Unit};
+use crate::record::{Family, Measure, Record, Row, Scenario};
 use crate::report::compare::Entry;
 use crate::report::document::{Block, Line, Table};
 use crate::report::plot::{Bar, Bars, Curve, Kind, Lines, Plot, Scale};
@@ -25,24 +25,20 @@ pub(super) fn compose(record: &Record, scenario: &Scenario) -> Vec<Block> {
     blocks
 }
 
-/// Ratios to the reference; the figures themselves where there is no reference to go by.
+/// Everybody's cost, and how Penstock stands to it.
 fn costs(record: &Record, scenario: &Scenario) -> Plot {
     let unit = scenario.unit;
-    // Memory does not depend on the speed of the hour, and bytes say more than a ratio.
-    let reference = scenario.reference().filter(|_| unit != Unit::BytesPerTunnel);
-    let value = |entry: Entry<'_>| match reference {
-        Some(reference) => entry.against(reference, Measure::Figure),
-        None => entry.figure(),
-    };
+    let yardstick = scenario.yardstick();
     let lead = record.lead(scenario);
     let bar = |entry: Entry<'_>| Bar {
         label: words::readable(entry.name()),
         is_ours: record.is(entry, Family::Penstock),
         colour: bar_colour(record, entry),
-        value: value(entry),
-        text: match value(entry) {
-            None => "failed".into(),
-            Some(value) if reference.is_some() => format!("{} ×", words::ratio(value.median)),
+        value: scenario.cost(entry),
+        text: match scenario.cost(entry) {
+            None if entry.figure().is_none() => "failed".into(),
+            None => "–".into(),
+            Some(value) if yardstick.is_some() => format!("{} ×", words::ratio(value.median)),
             Some(value) => words::number(value.median),
         },
         verdict: lead
@@ -50,16 +46,16 @@ fn costs(record: &Record, scenario: &Scenario) -> Plot {
             .and_then(|lead| Some(lead.against(entry, Measure::Figure)?.against(1.0))),
     };
     let bars = scenario.ranking().into_iter().map(bar).collect();
-    let against = match reference {
-        Some(reference) => {
-            format!(", as a multiple of what the {} needs", words::readable(reference.name()))
+    let against = match yardstick {
+        Some(yardstick) => {
+            format!(", as a multiple of what the {} needs", words::readable(yardstick.name()))
         }
         None => format!(", {}", unit.per()),
     };
     let noun = words::capitalized(unit.noun());
     let caption =
         format!("{noun}{against}: shorter is better. Whiskers span the middle half of the rounds.");
-    Plot { caption, kind: Kind::Bars(Bars { same: reference.map(|_| 1.0), bars }) }
+    Plot { caption, kind: Kind::Bars(Bars { same: yardstick.map(|_| 1.0), bars }) }
 }
 
 /// The smallest share of slow answers that is drawn is one in a million.

@@ -24,9 +24,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
         ));
         blocks.push(Block::Plot(plot(record, members)));
         blocks.push(Block::Table(table(record, members)));
-        blocks.push(Block::paragraph(
-            "In brackets: against the smallest number. The sizes were measured one after the other, hence the machine's drift is in these figures, and they carry no verdict.",
-        ));
+        blocks.push(Block::paragraph("In brackets: against the smallest number, round by round."));
     }
     blocks
 }
@@ -87,19 +85,17 @@ fn table(record: &Record, members: &Members<'_>) -> Table {
         std::iter::once(first.as_str()).chain(heads.iter().map(String::as_str)).collect();
     let mut table = Table::new(&heads);
     for name in contestants(record, members) {
-        let figure = |scenario: &Scenario| scenario.entry(name)?.median(Measure::Figure);
-        let smallest = figure(members[0].1);
+        let smallest = members[0].1.entry(name);
         let cell = |(place, (_, scenario)): (usize, &(u32, &Scenario))| -> Line {
-            let Some(value) = figure(scenario) else {
-                return if scenario.entry(name).is_some() { "failed".into() } else { "–".into() };
-            };
-            match smallest.filter(|_| place > 0) {
-                Some(smallest) => {
-                    format!("{} ({} ×)", words::number(value), words::ratio(value / smallest))
+            let Some(entry) = scenario.entry(name) else { return "–".into() };
+            let Some(figure) = entry.median(Measure::Figure) else { return "failed".into() };
+            let growth = smallest.filter(|_| place > 0);
+            match growth.and_then(|smallest| entry.against(smallest, Measure::Figure)) {
+                Some(growth) => {
+                    format!("{} ({} ×)", words::number(figure), words::ratio(growth.median)).into()
                 }
-                None => words::number(value),
+                None => words::number(figure).into(),
             }
-            .into()
         };
         let cells = members.iter().enumerate().map(cell);
         let is_ours = record.contestant(name).is_some_and(|c| c.family == Family::Penstock);

@@ -36,8 +36,8 @@ struct Layout {
 
 const BAR_HALF: i32 = 7;
 const BELOW: i32 = 26;
-/// A bar that is longer than this many times the median is cut, lest the others vanish.
-const CUT: f64 = 6.0;
+/// A bar that is longer than this many times three quarters of all bars is cut, lest the others vanish.
+const CUT: f64 = 5.0;
 
 impl Bars {
     pub(super) fn draw(&self, width: Width, caption: &str) -> String {
@@ -60,8 +60,8 @@ impl Bars {
     fn end(&self) -> f64 {
         let values = self.bars.iter().filter_map(|bar| bar.value);
         let longest = values.clone().map(|v| v.upper_quartile).fold(0.0, f64::max);
-        let median = Summary::of(values.map(|v| v.median)).map_or(1.0, |all| all.median);
-        let end = longest.min(median * CUT).max(self.same.unwrap_or_default() * 1.1);
+        let usual = Summary::of(values.map(|v| v.median)).map_or(1.0, |all| all.upper_quartile);
+        let end = longest.min(usual * CUT).max(self.same.unwrap_or_default() * 1.1);
         if end > 0.0 { end } else { 1.0 }
     }
 
@@ -120,7 +120,8 @@ impl Bars {
         };
         match width {
             Width::Broad => {
-                canvas.text(INK, At::Right, (layout.right + 62, label), &bar.text);
+                let colour = if bar.value.is_some() { INK } else { BAD };
+                canvas.text(colour, At::Right, (layout.right + 62, label), &bar.text);
                 canvas.bold(word_colour, At::Left, (layout.right + 76, label), word);
             }
             Width::Narrow => {
