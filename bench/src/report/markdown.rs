@@ -5,13 +5,12 @@ use super::document::{Block, Line, Span, Style, Table};
 pub(super) fn render(blocks: &[Block]) -> String {
     let mut text = String::new();
     for block in blocks {
-        render_block(&mut text, block, 0);
+        render_block(&mut text, block);
     }
     text
 }
 
-/// `depth` says how many folds this block is in.
-fn render_block(text: &mut String, block: &Block, depth: usize) {
+fn render_block(text: &mut String, block: &Block) {
     match block {
         Block::Heading { level, text: heading, anchor } => {
             if let Some(anchor) = anchor {
@@ -35,7 +34,7 @@ fn render_block(text: &mut String, block: &Block, depth: usize) {
         Block::Folded { title, blocks } => {
             *text += &format!("{}:\n\n", line(title));
             for block in blocks {
-                render_block(text, block, depth + 1);
+                render_block(text, block);
             }
         }
     }

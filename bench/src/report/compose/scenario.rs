@@ -58,19 +58,23 @@ fn costs(record: &Record, scenario: &Scenario) -> Plot {
     Plot { caption, kind: Kind::Bars(Bars { same: yardstick.map(|_| 1.0), bars }) }
 }
 
+/// From here on waits are drawn in milliseconds.
+const LONG_NS: u64 = 100_000_000;
 /// The smallest share of slow answers that is drawn is one in a million.
 const TAIL: f64 = 1e6;
 
 fn latencies(record: &Record, scenario: &Scenario) -> Option<Plot> {
+    let valid = || scenario.entries().filter(|entry| entry.row.failure.is_none());
+    let longest = valid().flat_map(|e| e.row.latencies.iter().map(|(_, ns)| *ns)).max()?;
+    let (unit, ns_per_unit) = if longest < LONG_NS { ("µs", 1e3) } else { ("ms", 1e6) };
     let curve = |entry: Entry<'_>| Curve {
         label: words::readable(entry.name()),
         colour: curve_colour(record, entry),
         is_ours: record.lead(scenario).is_some_and(|lead| lead.name() == entry.name()),
-        points: points(entry.row),
+        points: points(entry.row, ns_per_unit),
         has_dots: false,
     };
-    let valid = scenario.entries().filter(|entry| entry.row.failure.is_none());
-    let curves: Vec<Curve> = valid.map(curve).filter(|c| c.points.len() > 1).collect();
+    let curves: Vec<Curve> = valid().map(curve).filter(|c| c.points.len() > 1).collect();
     let end = curves.iter().filter_map(|c| c.points.last()).map(|p| p.0).fold(0.0, f64::max);
     if curves.is_empty() {
         return None;
@@ -82,18 +86,16 @@ fn latencies(record: &Record, scenario: &Scenario) -> Option<Plot> {
             marks.push((after, format!("99.{} %", "9".repeat(nines as usize))));
         }
     }
-    let caption = "Waits in µs: how long the fastest half, 90 %, 99 % … of all answers took at most. Lower is better, and flat to the right.";
-    Some(Plot {
-        caption: caption.into(),
-        kind: Kind::Lines(Lines { marks, scale: Scale::Logarithmic, curves }),
-    })
+    let caption = format!(
+        "Waits in {unit}: how long the fastest half, 90 %, 99 % … of all answers took at most. Lower is better, and flat to the right."
+    );
+    Some(Plot { caption, kind: Kind::Lines(Lines { marks, scale: Scale::Logarithmic, curves }) })
 }
 
-/// One over the share of slower answers, and microseconds.
-fn points(row: &Row) -> Vec<(f64, f64)> {
-    let points =
-        row.latencies.iter().map(|(quantile, ns)| (1.0 / (1.0 - quantile), *ns as f64 / 1e3));
-    points.filter(|(x, y)| (2.0..=TAIL).contains(x) && *y > 0.0).collect()
+/// One over the share of slower answers, and how long they took.
+fn points(row: &Row, ns_per_unit: f64) -> Vec<(f64, f64)> {
+    let point = |(quantile, ns): &(f64, u64)| (1.0 / (1.0 - quantile), *ns as f64 / ns_per_unit);
+    row.latencies.iter().map(point).filter(|(x, y)| (2.0..=TAIL).contains(x) && *y > 0.0).collect()
 }
 
 fn table(record: &Record, scenario: &Scenario) -> Table {

@@ -23,7 +23,7 @@ pub(in crate::report) const LIMIT: Colour = Colour(0xbf, 0xc6, 0xce);
 pub(super) const GOOD: Colour = Colour(0x11, 0x63, 0x29);
 pub(super) const BAD: Colour = Colour(0xa4, 0x0e, 0x26);
 /// Of lines that cross each other.
-const PEERS: [Colour; 8] = [
+const PEERS: [Colour; 10] = [
     Colour(0xb3, 0x59, 0x00),
     Colour(0x82, 0x50, 0xdf),
     Colour(0x1b, 0x7c, 0x83),
@@ -32,6 +32,8 @@ const PEERS: [Colour; 8] = [
     Colour(0xcf, 0x22, 0x2e),
     Colour(0x8a, 0x6a, 0x00),
     Colour(0x5b, 0x6f, 0xa8),
+    Colour(0x04, 0x78, 0x57),
+    Colour(0x86, 0x19, 0x8f),
 ];
 
 /// Each colour with what it is on a dark screen.
@@ -54,6 +56,8 @@ const PALETTE: &[(Colour, Colour)] = &[
     (PEERS[5], Colour(0xff, 0x7b, 0x72)),
     (PEERS[6], Colour(0xe3, 0xc0, 0x4a)),
     (PEERS[7], Colour(0xa9, 0xbb, 0xef)),
+    (PEERS[8], Colour(0x4f, 0xd1, 0xa5)),
+    (PEERS[9], Colour(0xe8, 0x79, 0xf9)),
 ];
 
 /// Style rules that outdo the colours written into the plots.
