@@ -1,6 +1,6 @@
 //! Names, units and numbers as people say them.
 
-use crate::record::{Measure, Record, Round, Unit};
+use crate::record::{Machine, Measure, Record, Round, Unit};
 use crate::stats::{Summary, Verdict};
 
 /// What the contestants' names stand for; one that is not here keeps its own name.
@@ -241,6 +241,12 @@ pub(super) fn outcome_of_penstock(verdict: Verdict) -> &'static str {
         Verdict::Below => "Penstock wins",
         Verdict::Above => "Penstock loses",
         Verdict::Unclear => "unclear",
+    }
+}
+
+impl Machine {
+    pub(super) fn kernel_name(&self) -> String {
+        format!("Linux {}", self.kernel.trim_start_matches("Linux ").trim())
     }
 }
 

@@ -4,12 +4,8 @@ use crate::record::Record;
 use crate::report::document::{Block, Line, Table};
 use crate::report::words;
 
-/// With fewer, the quartiles themselves are guesses.
-const ROUNDS_OF_A_FULL_RUN: usize = 9;
-
 pub(super) fn compose(record: &Record) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "How it was measured"), Block::Table(machine(record))];
-    blocks.extend(cautions(record).map(|caution| Block::Paragraph(caution.into())));
     blocks.push(Block::List(vec![
         item("CPU", "what the kernel counted for all threads of all processes of a program, and for nothing else, divided by the work that it did."),
         item("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. The table shows their median and, in brackets, the quartiles: half of the rounds lay in between. Scenarios that are compared with each other took turns, too."),
@@ -42,7 +38,7 @@ fn machine(record: &Record) -> Table {
     for (what, value) in [
         ("Date", machine.date.clone()),
         ("Penstock", record.version.clone()),
-        ("Kernel", format!("Linux {}", machine.kernel.trim_start_matches("Linux ").trim())),
+        ("Kernel", machine.kernel_name()),
         ("Processor", format!("{}, {}", machine.processor, words::count(machine.cores, "core"))),
         ("Memory", format!("{memory:.1} GiB")),
         ("Load average before", format!("{:.2}", machine.load_average)),
@@ -59,17 +55,6 @@ fn machine(record: &Record) -> Table {
         table.row(false, vec![what.into(), value.into()]);
     }
     table
-}
-
-/// What makes this run weaker than it could be.
-fn cautions(record: &Record) -> impl Iterator<Item = String> {
-    let rounds = (record.rounds < ROUNDS_OF_A_FULL_RUN).then(|| {
-        format!("This was a short run. {} rounds show the direction; a full run has {ROUNDS_OF_A_FULL_RUN} or more.", record.rounds)
-    });
-    let is_busy = record.machine.load_average > 0.5 * record.machine.cores as f64;
-    let load = is_busy
-        .then(|| "The machine was busy before the run began: expect wider spreads.".to_owned());
-    rounds.into_iter().chain(load)
 }
 
 fn commands(record: &Record) -> String {

@@ -7,8 +7,12 @@ use crate::report::document::{Block, Line, Table, Tone};
 use crate::report::words;
 use crate::stats::Verdict;
 
+/// With fewer, the quartiles themselves are guesses.
+const ROUNDS_OF_A_FULL_RUN: usize = 9;
+
 pub(super) fn compose(record: &Record) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "In one minute"), compared(record)];
+    blocks.extend(cautions(record).map(|caution| Block::Paragraph(caution.into())));
     let costs = Score::of(record, Measure::Figure);
     let waits = Score::of(record, Measure::P99);
     if costs.total() > 0 {
@@ -48,9 +52,26 @@ fn compared(record: &Record) -> Block {
             words::enumerate(some, "and")
         )),
     };
-    Block::Paragraph(line.text(
-        " All ran in turns on the same machine. What counts is what each of them spends on the same work, mostly CPU time: less is better.",
-    ))
+    let machine = &record.machine;
+    let (cores, kernel) = (words::count(machine.cores, "core"), machine.kernel_name());
+    Block::Paragraph(line.text(format!(
+        " All ran in turns on the same machine ({}, {cores}, {kernel}). What counts is what each of them spends on the same work, mostly CPU time: less is better.",
+        machine.processor
+    )))
+}
+
+/// What makes this run weaker than it could be.
+fn cautions(record: &Record) -> impl Iterator<Item = String> {
+    let rounds = (record.rounds < ROUNDS_OF_A_FULL_RUN).then(|| {
+        format!(
+            "This was a short run. {} rounds show the direction; a full run has {ROUNDS_OF_A_FULL_RUN} or more.",
+            record.rounds
+        )
+    });
+    let is_busy = record.machine.load_average > 0.5 * record.machine.cores as f64;
+    let load = is_busy
+        .then(|| "The machine was busy before the run began: expect wider spreads.".to_owned());
+    rounds.into_iter().chain(load)
 }
 
 /// How often ours came out how, against the best peer.
@@ -175,7 +196,7 @@ fn cell(record: &Record, scenario: &Scenario, measure: Measure) -> Line {
     ));
     let lead = record.lead(scenario).filter(|lead| Some(lead.name()) != record.default_name());
     if let Some(lead) = lead {
-        line = line.text(format!(" ({})", words::readable(lead.name())));
+        line = line.text(format!("; by {}", words::readable(lead.name())));
     }
     line
 }
