@@ -56,7 +56,7 @@ pub(crate) enum Family {
     Penstock,
     /// A program that users run.
     Peer,
-    /// A bare loop: what the kernel itself costs.
+    /// A relay that does nothing else: what the kernel itself costs, and what a programmer would write.
     Limit,
 }
 

@@ -10,7 +10,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
         item("CPU", "what the kernel counted for all threads of all processes of a program, and for nothing else, divided by the work that it did."),
         item("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. The table shows their median and, in brackets, the quartiles: half of the rounds lay in between. Scenarios that are compared with each other took turns, too."),
         item("Verdicts", "from five rounds on, and only where the median differs by more than the distance between the quartiles."),
-        item("Bare loops", "programs of a few lines that read no request and keep no limits. They show what the kernel itself costs; nobody could run one as a proxy."),
+        item("Bare loops and plain relays", "programs of a few lines that read no request and keep no limits. The loops show what the kernel itself costs, the relays what a programmer would write first; nobody could run one as a proxy, and none counts as another program."),
         item("Waits", "from the moment when a request was sent, or should have been where requests come at a fixed rate, to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99."),
         item("Sleeps", "how often a thread gave up its core to wait (voluntary context switches)."),
     ]));

@@ -169,7 +169,7 @@ fn obstacle(record: &Record, scenario: &Scenario) -> Option<Line> {
     }
     let has_peers =
         scenario.entries().any(|e| record.is(e, Family::Peer) && e.row.failure.is_none());
-    (!has_peers).then(|| "Penstock beside itself and bare loops only".into())
+    (!has_peers).then(|| "no other program took part".into())
 }
 
 fn cell(record: &Record, scenario: &Scenario, measure: Measure) -> Line {
