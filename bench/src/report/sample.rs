@@ -157,7 +157,7 @@ fn idle() -> Scenario {
 
 /// Ours failed, and the reference is not there.
 fn failed() -> Scenario {
-    let failure = Some("it ended at once".to_owned());
+    let failure = Some("it ended at once\n  for a reason\n".to_owned());
     let rows = vec![
         Row { failure, rounds: Vec::new(), ..row("penstock-uring", 1.0, STEADY) },
         row("nginx", 50.0, STEADY),

@@ -101,7 +101,7 @@ fn nothing_measured_becomes_markup() {
             r"a &lt; b &amp;&amp; c \| &lt;script&gt;alert(1)&lt;/script&gt; \*d\* \`e\`"
         )
     );
-    assert!(text.contains("`copied|<bytes>` 123,000"));
+    assert!(text.contains("`copied|<bytes>` 123,000, `spliced` 0\n"));
     // The configuration holds a fence of its own; it is shown as it is inside a longer one.
     assert!(text.contains(&format!("````\nhttp_port 1\n```\n{}\n````", sample::HOSTILE)));
     for row in text.lines().filter(|line| line.starts_with("| ")) {
@@ -188,6 +188,7 @@ fn failures_and_absences_have_reasons() {
     assert!(section(&text, "lone").contains("| Penstock | **failed** it ended at once |"));
     assert!(text.contains("**tinyproxy** was left out: not installed &amp; &lt;not&gt; found"));
     assert!(text.contains("**nginx stream** was left out of [idle](#idle): too many"));
+    assert!(text.contains("**Penstock** failed in [lone](#lone): it ended at once for a reason\n"));
     assert!(text.contains("**Squid** failed in [mixed](#mixed): wrong path"));
     assert!(text.contains(
         "[How long does one alone wait?](#lone) | Penstock **failed** it ended at once |"

@@ -28,7 +28,7 @@ pub(super) fn readable(name: &str) -> String {
     if let Some((_, readable)) = NAMES.iter().find(|(known, _)| *known == name) {
         return (*readable).to_owned();
     }
-    let families = [("penstock-", "Penstock"), ("haproxy-", "HAProxy"), ("nginx-", "nginx")];
+    let families = [("penstock-", "Penstock"), ("haproxy-", "HAProxy"), ("nginx-", "nginx stream")];
     let known = families.iter().find_map(|(prefix, family)| {
         Some(format!("{family} ({})", name.strip_prefix(prefix)?.replace('-', " ")))
     });

@@ -14,7 +14,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
             .strong(words::readable(&row.contestant))
             .text(" failed in ")
             .link(&scenario.name, &scenario.name)
-            .text(format!(": {reason}"))
+            .text(format!(": {}", reason.split_whitespace().collect::<Vec<_>>().join(" ")))
     });
     let absent = record.absent.iter().map(|absent| left_out(record, absent));
     let missing: Vec<Line> = absent.chain(failures).collect();

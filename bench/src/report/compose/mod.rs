@@ -50,9 +50,10 @@ fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// Says why there is no figure.
+/// Says why there is no figure, in one line; the appendix has the rest.
 fn failure(entry: Entry<'_>) -> Line {
     let reason = entry.row.failure.as_deref().unwrap_or("no round was measured");
+    let reason = reason.lines().next().unwrap_or_default();
     Line::default().verdict(Tone::Bad, "failed").text(format!(" {reason}"))
 }
 

@@ -92,10 +92,12 @@ fn latencies(record: &Record, scenario: &Scenario) -> Option<Plot> {
     Some(Plot { caption, kind: Kind::Lines(Lines { marks, scale: Scale::Logarithmic, curves }) })
 }
 
-/// One over the share of slower answers, and how long they took.
+/// One over the share of slower answers, and how long they took. A share of which there was not one answer says nothing.
 fn points(row: &Row, ns_per_unit: f64) -> Vec<(f64, f64)> {
+    let answers: u64 = row.rounds.iter().map(|round| round.operations).sum();
+    let range = 2.0..=TAIL.min(answers as f64);
     let point = |(quantile, ns): &(f64, u64)| (1.0 / (1.0 - quantile), *ns as f64 / ns_per_unit);
-    row.latencies.iter().map(point).filter(|(x, y)| (2.0..=TAIL).contains(x) && *y > 0.0).collect()
+    row.latencies.iter().map(point).filter(|(x, y)| range.contains(x) && *y > 0.0).collect()
 }
 
 fn table(record: &Record, scenario: &Scenario) -> Table {
@@ -167,17 +169,13 @@ fn lead_against(record: &Record, entry: Entry<'_>) -> Line {
     Line::default().verdict(tone(verdict), words::outcome(verdict)).text(format!(" {text}"))
 }
 
-/// Counters as Penstock's `/metrics` has them; what did not move is left out.
+/// Those that stood still, too: a fallback that was not taken is news.
 fn paths(scenario: &Scenario) -> Option<Block> {
     let taken = scenario.rows.iter().filter_map(|row| Some((row, row.paths.as_ref()?)));
     let items: Vec<Line> = taken
         .map(|(row, paths)| {
             let line = Line::default().strong(words::readable(&row.contestant)).text(": ");
-            let moved: Vec<_> = paths.iter().filter(|(_, value)| **value != 0.0).collect();
-            if moved.is_empty() {
-                return line.text("no counter moved");
-            }
-            moved.into_iter().enumerate().fold(line, |line, (place, (name, value))| {
+            paths.iter().enumerate().fold(line, |line, (place, (name, value))| {
                 let comma = if place > 0 { ", " } else { "" };
                 line.text(comma).code(name).text(format!(" {}", words::number(*value)))
             })
