@@ -14,6 +14,7 @@ mod process;
 mod progress;
 mod record;
 mod relay;
+mod report;
 mod row;
 mod run;
 mod scenario;
@@ -38,6 +39,8 @@ enum Verb {
     Run(RunArgs),
     /// Be one of the bare relays: the harness starts these itself
     Relay { kind: relay::Kind, forwards: Vec<relay::Forward> },
+    /// Say in Markdown and HTML what a run found out
+    Report(report::Args),
     /// Use up the user's pipe quota: the harness starts this itself
     #[command(hide = true)]
     HoldPipes,
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Verb::Relay { kind, forwards } => {
             relay::run(kind, &forwards).map(|()| true).map_err(Into::into)
         }
+        Verb::Report(args) => report::run(&args).map(|()| true),
         Verb::HoldPipes => pipes::hold().map(|()| true).map_err(Into::into),
         Verb::List => {
             list();

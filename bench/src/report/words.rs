@@ -1,0 +1,319 @@
+//! Names, units and numbers as people say them.
+
+use crate::record::{Machine, Measure, Record, Round, Unit};
+use crate::stats::{Summary, Verdict};
+
+/// What the contestants' names stand for; one that is not here keeps its own name.
+const NAMES: &[(&str, &str)] = &[
+    ("penstock-uring", "Penstock"),
+    ("penstock-epoll", "Penstock (epoll)"),
+    ("penstock-uring-ring", "Penstock (ring splice)"),
+    ("penstock-uring-copy", "Penstock (no splice)"),
+    ("penstock-uring-busy", "Penstock (busy polling)"),
+    ("squid", "Squid"),
+    ("tinyproxy", "tinyproxy"),
+    ("trafficserver", "Traffic Server"),
+    ("haproxy-copy", "HAProxy (no splice)"),
+    ("haproxy-auto", "HAProxy (splice-auto)"),
+    ("haproxy-splice", "HAProxy (forced splice)"),
+    ("nginx", "nginx stream"),
+    ("tokio", "tokio relay"),
+    ("tokio-uring", "tokio-uring relay"),
+    ("bare-copy", "bare copy loop"),
+    ("bare-splice", "bare splice loop"),
+];
+
+/// A contestant's name in prose.
+pub(super) fn readable(name: &str) -> String {
+    if let Some((_, readable)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return (*readable).to_owned();
+    }
+    let families = [("penstock-", "Penstock"), ("haproxy-", "HAProxy"), ("nginx-", "nginx stream")];
+    let known = families.iter().find_map(|(prefix, family)| {
+        Some(format!("{family} ({})", name.strip_prefix(prefix)?.replace('-', " ")))
+    });
+    known.unwrap_or_else(|| name.to_owned())
+}
+
+impl Unit {
+    /// What is spent: "… × the CPU of Squid".
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Unit::Connection | Unit::RoundTrip | Unit::Gigabyte => "CPU",
+            Unit::BytesPerTunnel => "memory",
+            Unit::Latency => "median wait",
+        }
+    }
+
+    /// What the figure is counted in.
+    pub(super) fn per(self) -> &'static str {
+        match self {
+            Unit::Connection => "µs per connection",
+            Unit::RoundTrip => "µs per round trip",
+            Unit::Gigabyte => "ms per GB",
+            Unit::BytesPerTunnel => "bytes per tunnel",
+            Unit::Latency => "µs",
+        }
+    }
+
+    /// Head of the column that `rate` fills.
+    pub(super) fn rate_head(self) -> &'static str {
+        match self {
+            Unit::Connection => "connections/s",
+            Unit::RoundTrip | Unit::Latency => "round trips/s",
+            Unit::Gigabyte => "GB/s",
+            Unit::BytesPerTunnel => "CPU, % of a core",
+        }
+    }
+
+    pub(super) fn rate(self, round: &Round) -> Option<f64> {
+        let per_elapsed = |count: f64| count / round.elapsed_ns as f64;
+        finite(match self {
+            Unit::Connection | Unit::RoundTrip | Unit::Latency => {
+                per_elapsed(round.operations as f64 * 1e9)
+            }
+            Unit::Gigabyte => per_elapsed(round.bytes as f64),
+            Unit::BytesPerTunnel => per_elapsed(round.cpu_ns as f64 * 100.0),
+        })
+    }
+
+    /// Head of the column that `switches` fills.
+    pub(super) fn switches_head(self) -> &'static str {
+        match self {
+            Unit::Connection => "sleeps per connection",
+            Unit::RoundTrip | Unit::Latency => "sleeps per round trip",
+            Unit::Gigabyte => "sleeps per GB",
+            Unit::BytesPerTunnel => "sleeps per second",
+        }
+    }
+
+    pub(super) fn switches(self, round: &Round) -> Option<f64> {
+        let per = match self {
+            Unit::Connection | Unit::RoundTrip | Unit::Latency => round.operations as f64,
+            Unit::Gigabyte => round.bytes as f64 / 1e9,
+            Unit::BytesPerTunnel => round.elapsed_ns as f64 / 1e9,
+        };
+        finite(round.switches as f64 / per)
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+impl Measure {
+    pub(super) fn noun(self, unit: Unit) -> &'static str {
+        match self {
+            Measure::Figure | Measure::Absolute => unit.noun(),
+            Measure::Cpu | Measure::CoreShare => "CPU",
+            Measure::P50 => "median wait (p50)",
+            Measure::P99 => "longest waits (p99)",
+        }
+    }
+}
+
+/// Three significant digits, thousands apart: 0.0123, 1.05, 44.1, 1,590, 44,000.
+pub(super) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    if magnitude < 3 {
+        let decimals = (2 - magnitude).clamp(0, 4) as usize;
+        return format!("{value:.decimals$}");
+    }
+    let step = 10f64.powi(magnitude - 2);
+    thousands(((value / step).round() * step) as i64)
+}
+
+/// On an axis, where the values are round.
+pub(super) fn tick(value: f64) -> String {
+    let text = number(value);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// Every digit, thousands apart.
+pub(super) fn thousands(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut text = String::from(if value < 0 { "-" } else { "" });
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A ratio's digits: two decimals, fewer where it is large, two digits where it is small.
+pub(super) fn ratio(value: f64) -> String {
+    match value.abs() {
+        small if small < 0.095 => {
+            let places = (1.0 - small.log10().floor()).clamp(2.0, 5.0) as usize;
+            format!("{value:.places$}")
+        }
+        large if large >= 100.0 => format!("{value:.0}"),
+        medium if medium >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// The median ratio and its quartiles.
+pub(super) fn ratio_and_spread(summary: &Summary) -> String {
+    let [median, lower, upper] =
+        [summary.median, summary.lower_quartile, summary.upper_quartile].map(ratio);
+    format!("{median} ({lower}–{upper})")
+}
+
+/// The same for a figure, in a unit that is `factor` times finer.
+pub(super) fn number_and_spread(summary: &Summary, factor: f64) -> String {
+    let [median, lower, upper] = [summary.median, summary.lower_quartile, summary.upper_quartile]
+        .map(|value| number(value * factor));
+    format!("{median} ({lower}–{upper})")
+}
+
+/// What was asked for, to the digit: 1,024 or 0.5.
+pub(super) fn exact(value: f64) -> String {
+    if value.fract() == 0.0 { thousands(value as i64) } else { value.to_string() }
+}
+
+pub(super) fn capitalized(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Minutes from a minute and a half on.
+pub(super) fn duration(seconds: f64) -> String {
+    if seconds < 90.0 {
+        format!("{seconds:.0} seconds")
+    } else {
+        format!("{:.0} minutes", seconds / 60.0)
+    }
+}
+
+/// Names of one program's settings made one: "Squid, HAProxy (splice-auto, no splice) and nginx".
+pub(super) fn group(names: &[String]) -> String {
+    let mut programs: Vec<(&str, Vec<&str>)> = Vec::new();
+    for name in names {
+        let (program, setting) = name.split_once(" (").unwrap_or((name, ""));
+        let setting = setting.trim_end_matches(')');
+        match programs.iter_mut().find(|(known, _)| *known == program && !setting.is_empty()) {
+            Some((_, settings)) => settings.push(setting),
+            None => programs.push((program, vec![setting])),
+        }
+    }
+    let joined = programs.iter().map(|(program, settings)| match settings.as_slice() {
+        [""] => (*program).to_owned(),
+        settings => format!("{program} ({})", settings.join(", ")),
+    });
+    enumerate(&joined.collect::<Vec<_>>(), "and")
+}
+
+/// "a", "a and b", "a, b and c".
+pub(super) fn enumerate(words: &[String], last: &str) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
+
+/// "1 scenario", "3 scenarios".
+pub(super) fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What a verdict on ours against another is called.
+pub(super) fn outcome(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Below => "wins",
+        Verdict::Above => "loses",
+        Verdict::Unclear => "unclear",
+    }
+}
+
+/// The same where Penstock is not named beside it.
+pub(super) fn outcome_of_penstock(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Below => "Penstock wins",
+        Verdict::Above => "Penstock loses",
+        Verdict::Unclear => "unclear",
+    }
+}
+
+impl Machine {
+    pub(super) fn kernel_name(&self) -> String {
+        format!("Linux {}", self.kernel.trim_start_matches("Linux ").trim())
+    }
+}
+
+impl Record {
+    /// The harness's command as anybody would repeat it, its result in `run.json`.
+    pub(super) fn repeat(&self) -> String {
+        let mut words = vec!["cargo run --release -p penstock-bench --".to_owned()];
+        let mut given = self.command.iter().skip(1);
+        while let Some(word) = given.next() {
+            if word == "--json" {
+                given.next();
+            } else if !word.starts_with("--json=") {
+                words.push(quoted(word));
+            }
+        }
+        words.push("--json run.json".into());
+        words.join(" ")
+    }
+}
+
+/// One command line, quoted for a shell.
+pub(super) fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits() {
+        let shown = [0.0, 0.01234, 0.6, 1.048, 44.06, 321.4, 1594.0, 44_012.0, 1_234_567.0, -701.0];
+        let texts =
+            ["0", "0.0123", "0.600", "1.05", "44.1", "321", "1,590", "44,000", "1,230,000", "-701"];
+        assert_eq!(shown.map(number), texts);
+        assert_eq!([0.5, 1.0, 10.0, 2500.0].map(tick), ["0.5", "1", "10", "2,500"]);
+        assert_eq!(
+            [0.00234, 0.0701, 0.824, 12.34, 250.4].map(ratio),
+            ["0.0023", "0.070", "0.82", "12.3", "250"]
+        );
+    }
+
+    #[test]
+    fn commands_survive_a_shell() {
+        let words = ["a b", "it's", "plain=1", ""].map(str::to_owned);
+        assert_eq!(command_line(&words), r"'a b' 'it'\''s' plain=1 ''");
+    }
+
+    #[test]
+    fn strangers_keep_their_names() {
+        assert_eq!(readable("penstock-two-workers"), "Penstock (two workers)");
+        assert_eq!(readable("my-proxy"), "my-proxy");
+    }
+
+    #[test]
+    fn settings_gather_behind_their_program() {
+        let names = ["squid", "haproxy-copy", "nginx", "haproxy-auto"].map(readable);
+        assert_eq!(group(&names), "Squid, HAProxy (no splice, splice-auto) and nginx stream");
+        assert_eq!(group(&["a".to_owned()]), "a");
+    }
+}
