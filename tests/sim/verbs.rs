@@ -341,10 +341,6 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.pool.free(group)
     }
 
-    fn burst(&self, group: Group) -> usize {
-        if self.pool.free(group) < self.pool.total(group) / 2 { group.capacity() } else { 64 << 10 }
-    }
-
     fn starved_since(&self) -> Option<Time> {
         self.pool.waiting_since()
     }

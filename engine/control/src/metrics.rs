@@ -142,7 +142,9 @@ impl Sheet<'_, '_> {
         let help = "Promotions to splice given up for want of a pipe";
         self.counters("splice_refused", help, |c| &c.splice_refused)?;
         let help = "Stuck directions that gave their pipe back because pipes were scarce";
-        self.counters("pipes_relieved", help, |c| &c.pipes_relieved)
+        self.counters("pipes_relieved", help, |c| &c.pipes_relieved)?;
+        let help = "Directions that changed between small and large buffers";
+        self.counters("refits", help, |c| &c.refits)
     }
 
     fn setup(&mut self) -> fmt::Result {

@@ -68,6 +68,8 @@ pub struct Counters {
     pub splice_refused: Count,
     /// Stuck directions that gave their pipe back because pipes were scarce.
     pub pipes_relieved: Count,
+    /// Directions that changed between small and large buffers.
+    pub refits: Count,
     /// Answers that came for a session that was gone or did not wait.
     pub answers_stale: Count,
     /// Outcomes of sessions that were gone.
@@ -97,6 +99,7 @@ impl Default for Counters {
             quiesce: Default::default(),
             splice_refused: Count::default(),
             pipes_relieved: Count::default(),
+            refits: Count::default(),
             answers_stale: Count::default(),
             outcomes_stale: Count::default(),
             questions_refused: Count::default(),

@@ -20,7 +20,6 @@ use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use self::held::{Bits, Held};
-use self::turn::TURN_BYTES;
 use self::wake::Bell;
 use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
 use crate::op::{
@@ -434,10 +433,6 @@ impl Kernel for Epoll {
 
     fn spare(&self, group: Group) -> usize {
         self.pool.free(group)
-    }
-
-    fn burst(&self, group: Group) -> usize {
-        if self.receives_once(group) { group.capacity() } else { TURN_BYTES }
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -339,9 +339,6 @@ pub trait Kernel {
     /// Pool buffers of `group` that nobody holds.
     fn spare(&self, group: Group) -> usize;
 
-    /// How many bytes one leg can receive in one turn, in bytes: a buffer of `group`, or more where many can be filled.
-    fn burst(&self, group: Group) -> usize;
-
     /// Since when some leg waits for a buffer, if one does.
     fn starved_since(&self) -> Option<Time>;
 

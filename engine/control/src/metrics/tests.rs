@@ -51,6 +51,7 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
     worker.counters.bytes[1][1].add(1 << 30);
     worker.counters.quiesce[1].add(2);
     worker.counters.pipes_relieved.add(6);
+    worker.counters.refits.add(8);
     worker.stats.pipes.set(4);
     worker.stats.pipe_quota.add(5);
     let samples = read(&page(&state));
@@ -64,6 +65,7 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
         ),
         (r#"penstock_quiesce_total{worker="1",state="quiet"}"#, 2.0),
         (r#"penstock_pipes_relieved_total{worker="1"}"#, 6.0),
+        (r#"penstock_refits_total{worker="1"}"#, 8.0),
         (r#"penstock_ring_pipes{worker="1"}"#, 4.0),
         (r#"penstock_ring_pipe_quota_total{worker="1"}"#, 5.0),
         (

@@ -3,7 +3,7 @@
 //! Backpressure is not reading: a direction whose sink holds its limit of pool memory stops receiving, and goes on
 //! when half of it has drained.
 
-use penstock_ring::{Buffer, Chunk, Kernel, Sent, Stop};
+use penstock_ring::{Buffer, Chunk, Group, Kernel, Sent, Stop};
 
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
@@ -26,13 +26,25 @@ impl Relay {
             return self.dropped(length, turn);
         }
         direction.moved_at = turn.now;
-        let burst = turn.kernel.burst(direction.group).min(self.allowance(way, turn));
-        self.ways[way].pace.received(turn.number, turn.now, length, burst);
+        direction.pace.received(turn.number, turn.now, length);
+        let fitting = direction.fit.received(direction.group, length);
+        self.ways[way.back()].pace.answered(turn.number);
         let plain = self.layers[way as usize].decode(buffer);
         let chunk = self.layers[way.back() as usize].encode(plain);
         self.pass_on(way, chunk, length, turn)?;
+        if let Some(group) = fitting {
+            self.change_buffers(way, group, turn);
+        }
         self.pause_if_full(way, turn);
         self.promote_if_bulk(way, turn)
+    }
+
+    /// Receives into other buffers from now on; what comes until receiving has stopped comes in the old ones.
+    fn change_buffers<K: Kernel>(&mut self, way: Way, group: Group, turn: &mut Turn<K>) {
+        turn.counters.refits.add(1);
+        self.ways[way].group = group;
+        self.stop_listening(way, turn);
+        self.listen(way, turn);
     }
 
     /// Hands payload to the sink.
@@ -95,7 +107,6 @@ impl Relay {
         if !self.ways[way].paused && memory > 0 && memory >= self.allowance(way, turn) {
             self.ways[way].paused = true;
             turn.counters.backpressure.add(1);
-            self.ways[way].pace.stopped(turn.now, memory);
             self.stop_listening(way, turn);
         }
     }

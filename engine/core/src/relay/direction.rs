@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use penstock_ring::{Group, Time};
 
+use super::fit::Fit;
 use super::pace::Pace;
 
 /// Without a byte for so long, a spliced direction goes back to copying, which wants less of the kernel for what is small.
@@ -148,6 +149,7 @@ pub(super) struct Direction {
     /// No promotion is tried before.
     pub(super) splice_after: Time,
     pub(super) pace: Pace,
+    pub(super) fit: Fit,
 }
 
 impl Direction {
@@ -172,6 +174,7 @@ impl Direction {
             checked_at: now,
             splice_after: Time(0),
             pace: Pace::default(),
+            fit: Fit::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 mod copy;
 mod direction;
 mod ending;
+mod fit;
 mod pace;
 mod quiesce;
 mod relieve;

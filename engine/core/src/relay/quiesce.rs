@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use penstock_ring::{Interest, Kernel, NoPipe};
 
+use super::pace::Pace;
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
@@ -75,7 +76,7 @@ impl Relay {
     fn arrive<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) {
         let source = self.source(way);
         let direction = &mut self.ways[way];
-        direction.pace.reset();
+        direction.pace = Pace::default();
         direction.paused = direction.owed > 0;
         direction.checked_at = turn.now;
         let was_spliced = goal == Goal::Copy;

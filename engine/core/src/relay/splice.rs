@@ -132,6 +132,7 @@ impl Relay {
             Splice::Moved(bytes) => {
                 self.ways[way].moved_at = turn.now;
                 self.ways[way].pace.spliced(bytes);
+                self.ways[way.back()].pace.answered(turn.number);
                 turn.spliced += bytes;
             }
             Splice::Blocked => {}

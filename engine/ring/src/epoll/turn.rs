@@ -15,7 +15,7 @@ use crate::sockets::{self, Kind};
 /// Connections that one listener accepts in a turn.
 const ACCEPTS: usize = 64;
 /// Bytes that one leg receives in a turn, before others have theirs; the last buffer may go beyond it.
-pub(super) const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 64 * 1024;
 /// Chunks that leave in one system call.
 const PARTS: usize = 64;
 

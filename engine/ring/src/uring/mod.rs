@@ -35,7 +35,7 @@ use std::time::Duration;
 use io_uring::{cqueue, opcode, squeue};
 use nix::errno::Errno;
 
-use self::provided::{POSTED_MIN, Provided};
+use self::provided::Provided;
 use self::ring::{Ring, Sizes};
 use self::system::Want;
 use self::tag::{Operation, Tag};
@@ -382,10 +382,6 @@ impl Kernel for Uring {
 
     fn spare(&self, group: Group) -> usize {
         self.free_buffers(group)
-    }
-
-    fn burst(&self, group: Group) -> usize {
-        if self.receives_once(group) { group.capacity() } else { POSTED_MIN }
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -15,7 +15,7 @@ use crate::buffers::{Group, Pool};
 
 /// Bytes posted when nothing is known of the load, and the fewest that demand falls back to. A lone flood gets no more
 /// per turn.
-pub(super) const POSTED_MIN: usize = 256 << 10;
+const POSTED_MIN: usize = 256 << 10;
 /// The most bytes ever posted: a burst beyond them starts its receives again.
 const POSTED_MAX: usize = 4 << 20;
 /// Turns after which demand that stayed low lowers what is posted.
