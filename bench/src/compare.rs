@@ -23,6 +23,16 @@ pub(crate) fn summary(row: &Row, value: impl Fn(&Round) -> f64) -> Option<Summar
     Summary::of(row.rounds.iter().map(value))
 }
 
+/// Whether a contestant carried less than it was offered. That is another load than the others had, and compares with none.
+pub(crate) fn fell_short(scenario: &Scenario, row: &Row) -> bool {
+    let Some(offered) = scenario.offered else { return false };
+    let carried = summary(row, |round| round.bytes as f64 * 1e9 / round.elapsed_ns as f64);
+    carried.is_none_or(|carried| carried.median < CARRIED_MIN * offered)
+}
+
+/// Less is missing at the ends of a window.
+const CARRIED_MIN: f64 = 0.97;
+
 /// Rounds of the same number belong together. None without rounds, or where the other's value is zero.
 pub(crate) fn ratio(ours: &Row, theirs: &Row, measure: Measure) -> Option<Summary> {
     let pairs = ours.rounds.iter().zip(&theirs.rounds);
@@ -36,7 +46,9 @@ pub(crate) fn bar<'r>(
     scenario: &'r Scenario,
     bar: &'r Bar,
 ) -> Option<(Option<&'r Rival>, Summary)> {
-    let ours = row(scenario, &bar.ours)?;
+    let carried =
+        |there: &'r Scenario, name: &str| row(there, name).filter(|row| !fell_short(there, row));
+    let ours = carried(scenario, &bar.ours)?;
     if bar.rivals.is_empty() {
         return Some((None, summary(ours, |round| value(bar.measure, round))?));
     }
@@ -45,7 +57,7 @@ pub(crate) fn bar<'r>(
             None => scenario,
             Some(name) => record.scenarios.iter().find(|scenario| scenario.name == *name)?,
         };
-        let row = row(there, &rival.contestant)?;
+        let row = carried(there, &rival.contestant)?;
         Some((summary(row, |round| value(bar.measure, round))?.median, rival, row))
     };
     let (_, rival, theirs) =
@@ -98,6 +110,7 @@ mod tests {
             unit: Unit::RoundTrip,
             reference: "them".into(),
             series: None,
+            offered: None,
             rows,
             bars: Vec::new(),
         }
@@ -106,7 +119,7 @@ mod tests {
     fn record(scenarios: Vec<Scenario>) -> Record {
         Record {
             format: 1,
-            machine: crate::machine::describe(),
+            machine: crate::machine::describe(crate::network::describe(None)),
             command: Vec::new(),
             version: String::new(),
             rounds: 5,
@@ -148,6 +161,28 @@ mod tests {
         assert_eq!(bar_verdict(&ratio, &subject), "MISSED");
         let nobody = bar_of(vec![rival("broken", None)]);
         assert!(bar(&record, &record.scenarios[0], &nobody).is_none());
+    }
+
+    #[test]
+    fn who_carries_less_than_it_was_offered_is_no_rival() {
+        let carrying = |name, bytes| {
+            let mut row = row_of(name, &[1.0; 5]);
+            row.rounds.iter_mut().for_each(|round| round.bytes = bytes);
+            row
+        };
+        // In a microsecond.
+        let rows = vec![carrying("us", 1000), carrying("slow", 960), carrying("them", 980)];
+        let mut here = scenario("here", rows);
+        here.offered = Some(1e9);
+        let record = record(vec![here]);
+        let best_of = |ours: &str, rivals: &[&str]| {
+            let rivals = rivals.iter().map(|name| rival(name, None)).collect();
+            let subject = Bar { ours: ours.into(), measure: Measure::Figure, rivals, limit: 1.0 };
+            bar(&record, &record.scenarios[0], &subject).map(|(best, _)| best.is_some())
+        };
+        assert_eq!(best_of("us", &["slow", "them"]), Some(true));
+        assert_eq!(best_of("us", &["slow"]), None);
+        assert_eq!(best_of("slow", &["them"]), None);
     }
 
     #[test]

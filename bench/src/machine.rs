@@ -5,9 +5,9 @@ use std::process::Command;
 
 use chrono::{SecondsFormat, Utc};
 
-use crate::record::Machine;
+use crate::record::{Machine, Network};
 
-pub(crate) fn describe() -> Machine {
+pub(crate) fn describe(network: Network) -> Machine {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let processor = value(&cpuinfo, "model name").unwrap_or("unknown");
@@ -21,6 +21,7 @@ pub(crate) fn describe() -> Machine {
         memory_bytes: memory.and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) * 1024,
         load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
         date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        network,
     }
 }
 

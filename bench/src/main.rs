@@ -9,6 +9,7 @@ mod interrupt;
 mod load;
 mod machine;
 mod measure;
+mod network;
 mod pipes;
 mod process;
 mod progress;
@@ -79,6 +80,9 @@ struct RunArgs {
     /// The daemon to measure [default: the one beside this program]
     #[arg(long)]
     penstock: Option<PathBuf>,
+    /// Where everything runs
+    #[arg(long, value_enum, default_value_t = network::Choice::Own)]
+    network: network::Choice,
     /// Write every round to this file
     #[arg(long)]
     json: Option<PathBuf>,

@@ -7,26 +7,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::contestant::{self, Programs, Recipe, Stage};
+use crate::contestant::{self, Programs, Recipe, Source, Stage};
 use crate::load::Timing;
 use crate::progress::Progress;
 use crate::record::{self, Absent, Record};
 use crate::run::{self, Plan};
 use crate::scenario::Scenario;
-use crate::{RunArgs, interrupt, machine, table};
+use crate::{RunArgs, interrupt, machine, network, table};
 
 /// False if a row failed.
 pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     ensure!(args.load_core != args.relay_core, "load and contestants need a core each");
     let mut scenarios = run::choose(&args.scenarios)?;
     let began = Instant::now();
-    let machine = machine::describe();
     interrupt::watch()?;
     run::raise_descriptor_limit()?;
 
     let folder = tempfile::tempdir()?;
     let programs = copy_programs(args, folder.path())?;
     let (recipes, mut absent) = choose_contestants(args, &programs, &scenarios)?;
+    let machine = machine::describe(network::enter(against_own_network(args, &recipes))?);
     run::pin(args.load_core)?;
     absent.extend(left_out(&scenarios, args.quick));
     scenarios.retain(|scenario| !run::field(scenario, &recipes, args.quick).is_empty());
@@ -74,6 +74,15 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
     Ok(record.scenarios.iter().flat_map(|s| &s.rows).all(|row| row.failure.is_none()))
+}
+
+/// Why it must be the machine's network, if it must.
+fn against_own_network(args: &RunArgs, recipes: &[Recipe]) -> Option<String> {
+    let runs_already = |recipe: &&Recipe| matches!(recipe.source, Source::Running { .. });
+    match recipes.iter().find(runs_already) {
+        Some(recipe) => Some(format!("{} runs in it already", recipe.name)),
+        None => (args.network == network::Choice::Host).then(|| "asked for".into()),
+    }
 }
 
 /// Who can't take part in a scenario, and whom a quick run has no time for.

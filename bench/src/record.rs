@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Raised when a field changes its meaning.
-pub(crate) const FORMAT: u32 = 1;
+/// Raised when a field comes, goes or changes its meaning.
+pub(crate) const FORMAT: u32 = 2;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -36,7 +36,21 @@ pub(crate) struct Machine {
     pub(crate) load_average: f64,
     /// RFC 3339, UTC.
     pub(crate) date: String,
+    pub(crate) network: Network,
 }
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Network {
+    /// Why the run took place in the machine's network; none: it had a namespace of its own.
+    pub(crate) machines: Option<String>,
+    /// Of TCP, for every connection.
+    pub(crate) congestion_control: String,
+    /// Names below net in sysctl(8), and their values.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// The contestant that is Penstock as its users get it.
+pub(crate) const DEFAULT: &str = "penstock-uring";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Contestant {
@@ -78,6 +92,8 @@ pub(crate) struct Scenario {
     pub(crate) reference: String,
     /// Number of tunnels, where the scenario is one of a series that differs in nothing else; the series' name.
     pub(crate) series: Option<(String, u32)>,
+    /// Bytes per second that the streams bring, all together; none: as much as goes through.
+    pub(crate) offered: Option<f64>,
     pub(crate) rows: Vec<Row>,
     pub(crate) bars: Vec<Bar>,
 }

@@ -200,6 +200,7 @@ fn finish(scenario: &Scenario, rows: Vec<Row>) -> record::Scenario {
         unit: scenario.unit,
         reference: scenario.reference.into(),
         series: scenario.series.map(|(name, size)| (name.into(), size)),
+        offered: scenario.pattern.stream_rate.map(f64::from),
         bars: scenario.record_bars(),
         rows: rows.into_iter().map(Row::finish).collect(),
     }

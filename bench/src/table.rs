@@ -1,19 +1,24 @@
 //! The table for people at a terminal. Says how far the rounds spread, and no more than they carry.
 
 use crate::compare;
-use crate::record::{Bar, Machine, Measure, Record, Rival, Round, Row, Scenario, Unit};
+use crate::record::{Bar, Machine, Measure, Network, Record, Rival, Round, Row, Scenario, Unit};
 use crate::stats::{Summary, Verdict};
 
 /// What is measured, on what, and by whom.
 pub(crate) fn heading(record: &Record) -> String {
-    let Machine { kernel, processor, cores, load_average, .. } = &record.machine;
+    let Machine { kernel, processor, cores, load_average, network, .. } = &record.machine;
     let mut text = format!(
-        "{kernel}, {cores} cores, {processor}; load average before the run {load_average}\n{}; {} rounds of {} ms\n",
-        record.version, record.rounds, record.window_ms
+        "{kernel}, {cores} cores, {processor}; load average before the run {load_average}\n{}; {} rounds of {} ms\n{}\n",
+        record.version,
+        record.rounds,
+        record.window_ms,
+        network_line(network)
     );
     for contestant in &record.contestants {
-        text +=
-            &format!("  {:<20}{} [{}]\n", contestant.name, contestant.setting, contestant.version);
+        text += &format!(
+            "  {:<NAME$}{} [{}]\n",
+            contestant.name, contestant.setting, contestant.version
+        );
     }
     text += "verdicts: cheaper or dearer only where the difference exceeds the distance between the quartiles\n";
     for absent in &record.absent {
@@ -22,12 +27,23 @@ pub(crate) fn heading(record: &Record) -> String {
     text
 }
 
+fn network_line(network: &Network) -> String {
+    let Network { machines, congestion_control, settings } = network;
+    let place = match machines {
+        None => "a network of its own".to_owned(),
+        Some(reason) => format!("the machine's network: {reason}"),
+    };
+    let settings: Vec<String> =
+        settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    format!("{place}; congestion control {congestion_control}; {}", settings.join(", "))
+}
+
 /// One scenario as a table, the bars below it.
 pub(crate) fn table(record: &Record, scenario: &Scenario) -> String {
     let mut text = format!("\n{}: {}\n", scenario.name, scenario.title);
     let ratio = format!("x {} (min..max)", scenario.reference);
     text += &format!(
-        "  {:<20}{:>18}  {ratio:<31}{:<9}{:>12}{:>10}{:>10}{:>9}\n",
+        "  {:<NAME$}{:>18}  {ratio:<31}{:<9}{:>12}{:>10}{:>10}{:>9}\n",
         "",
         label(scenario.unit),
         "verdict",
@@ -46,6 +62,9 @@ pub(crate) fn table(record: &Record, scenario: &Scenario) -> String {
     text
 }
 
+/// Of the column of names.
+const NAME: usize = 26;
+
 fn label(unit: Unit) -> &'static str {
     match unit {
         Unit::Connection => "CPU us/connection",
@@ -59,7 +78,7 @@ fn label(unit: Unit) -> &'static str {
 fn table_row(scenario: &Scenario, row: &Row) -> String {
     let name = &row.contestant;
     if let Some(failure) = &row.failure {
-        return format!("  {name:<20}FAILED: {failure}\n{}", paths_line(row));
+        return format!("  {name:<NAME$}FAILED: {failure}\n{}", paths_line(row));
     }
     let Some(figure) = compare::summary(row, |round| round.figure) else { return String::new() };
     let reference = compare::row(scenario, &scenario.reference);
@@ -73,7 +92,7 @@ fn table_row(scenario: &Scenario, row: &Row) -> String {
         Verdict::Unclear => "unclear",
     });
     let mut line = format!(
-        "  {name:<20}{:>18.1}  {spread:<31}{verdict:<9}{:>12}",
+        "  {name:<NAME$}{:>18.1}  {spread:<31}{verdict:<9}{:>12}",
         figure.median,
         rate(row, scenario.unit)
     );
@@ -81,7 +100,11 @@ fn table_row(scenario: &Scenario, row: &Row) -> String {
         line += &format!("{:>10}", latency(row, nanos));
     }
     let resident = median(row, |round| round.resident_bytes as f64 / f64::from(1 << 20));
-    line + &format!("{resident:>9.1}\n") + &paths_line(row)
+    line += &format!("{resident:>9.1}\n");
+    if let Some(offered) = scenario.offered.filter(|_| compare::fell_short(scenario, row)) {
+        line += &format!("  {:<NAME$}  SHORT of {:.2} GB/s: no rival\n", "", offered / 1e9);
+    }
+    line + &paths_line(row)
 }
 
 fn paths_line(row: &Row) -> String {
@@ -91,7 +114,7 @@ fn paths_line(row: &Row) -> String {
         None => format!("{title} {value}"),
     };
     let entries: Vec<String> = paths.iter().map(entry).collect();
-    format!("  {:<20}  {}\n", "", entries.join(", "))
+    format!("  {:<NAME$}  {}\n", "", entries.join(", "))
 }
 
 fn bar_line(record: &Record, scenario: &Scenario, bar: &Bar) -> String {

@@ -90,6 +90,32 @@ fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
     assert_eq!(mine["command"][1], "relay");
 }
 
+#[test]
+fn a_run_has_a_network_of_its_own_unless_told_otherwise() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("run.json");
+    let outside = fs::read_to_string(CONGESTION_CONTROL).unwrap();
+    let network = |flags: &[&str]| -> Value {
+        let start = ["pingpong-64", "--only", "bare-copy", "--json", json.to_str().unwrap()];
+        let (code, text) = run(&mut bench(folder.path(), &[&start[..], flags].concat()));
+        assert_eq!(code, 0, "{text}");
+        let record: Value = serde_json::from_str(&fs::read_to_string(&json).unwrap()).unwrap();
+        record["machine"]["network"].clone()
+    };
+    let own = network(&[]);
+    match own["machines"].as_str() {
+        None => assert_eq!(own["congestion_control"], "cubic"),
+        Some(reason) => assert!(reason.contains("the kernel grants no other"), "{reason}"),
+    }
+    let host = network(&["--network=host"]);
+    assert_eq!(host["machines"], "asked for");
+    assert_eq!(host["congestion_control"], outside.trim());
+    assert_eq!(fs::read_to_string(CONGESTION_CONTROL).unwrap(), outside);
+}
+
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
 /// A relay that runs already, in front of fixed origins, and an administrator that says what it is told.
 struct Elsewhere {
     relay: Child,
@@ -155,6 +181,7 @@ fn one_that_runs_already_is_measured_by_its_counters_and_lives_on() {
         let (ended, text) = run(&mut bench(folder.path(), &arguments));
         assert_eq!(ended, code, "{text}");
         assert!(text.contains(said), "{text}");
+        assert!(text.contains("the machine's network: elsewhere runs in it already"), "{text}");
         assert!(elsewhere.relay.try_wait().unwrap().is_none(), "it was stopped");
     }
 }

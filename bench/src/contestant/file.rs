@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{Cores, Expected, Kind, Launch, Recipe, Site, Source, Splicing, Version};
+use super::{Cores, Expected, Kind, Launch, Recipe, Site, Source, Splicing, Version, Waiting};
 use crate::record::Family;
 
 #[derive(Deserialize)]
@@ -79,7 +79,8 @@ impl Entry {
             Protocol::Websocket => bail!("no scenario measures kind \"websocket\" yet"),
         };
         let (source, has_counters) = self.source(kind)?;
-        let counters = Expected { driver: None, splicing: Splicing::Unknown };
+        let counters =
+            Expected { driver: None, splicing: Splicing::Unknown, waiting: Waiting::Unknown };
         Ok(Recipe {
             family: if has_counters { Family::Penstock } else { Family::Peer },
             kind,

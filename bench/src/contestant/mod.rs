@@ -16,7 +16,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::record::{self, Absent, Family};
-pub(crate) use paths::{Driver, Expected, Paths, Splicing};
+pub(crate) use paths::{Driver, Expected, Paths, Splicing, Waiting};
 pub(crate) use running::{Contestant, Stage, start_all};
 
 /// How to get a contestant to run.
@@ -170,7 +170,8 @@ impl Version {
     }
 }
 
-fn is_installed(program: &str) -> bool {
+/// In one of the folders where programs are, those of the administrator among them.
+pub(crate) fn is_installed(program: &str) -> bool {
     find(program).is_some()
 }
 

@@ -15,6 +15,7 @@ pub(crate) struct Expected {
     /// None: whatever it is.
     pub(crate) driver: Option<Driver>,
     pub(crate) splicing: Splicing,
+    pub(crate) waiting: Waiting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,19 @@ pub(crate) enum Splicing {
     Unknown,
 }
 
+/// How it waits for work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// It sleeps, and lets bulk gather.
+    Sleeping,
+    /// It sleeps, and wakes for whatever comes.
+    Ungathered,
+    /// It looks for work before it sleeps.
+    Busy,
+    /// It was started by somebody else.
+    Unknown,
+}
+
 impl Driver {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -49,15 +63,21 @@ const BYTES: &str = "penstock_bytes_total";
 const COPIED: &str = "mover=\"copy\"";
 const SPLICED: &str = "mover=\"splice\"";
 /// Series whose growth is shown beside every row.
-const SHOWN: &[(&str, &str)] = &[
-    ("switches", "penstock_switches_total"),
-    ("splice refused", "penstock_splice_refused_total"),
-    ("pipe quota", PIPE_QUOTA),
-    ("splices by the ring", SPLICES_BY_RING),
-    ("backpressure", "penstock_backpressure_total"),
+const SHOWN: &[(&str, &str, &str)] = &[
+    ("switches to splice", SWITCHES, "to=\"splice\""),
+    ("switches to copy", SWITCHES, "to=\"copy\""),
+    ("splice refused", "penstock_splice_refused_total", ""),
+    ("pipe quota", PIPE_QUOTA, ""),
+    ("splices by the ring", SPLICES_BY_RING, ""),
+    ("gathered", GATHERED, ""),
+    ("busy polled", BUSY_POLLED, ""),
+    ("backpressure", "penstock_backpressure_total", ""),
 ];
+const SWITCHES: &str = "penstock_switches_total";
 const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
+const GATHERED: &str = "penstock_ring_gathered_total";
+const BUSY_POLLED: &str = "penstock_ring_busy_polled_total";
 const DRIVER: &str = "penstock_driver_info";
 
 /// Of bulk, all but what moves before a direction is promoted.
@@ -125,11 +145,12 @@ impl Paths {
             _ if expected.splicing == Splicing::Off => spliced == 0.0,
             Path::Copy => share <= SPLICED_SHARE_MAX,
             Path::Splice => share >= SPLICED_SHARE_MIN,
-            Path::Both => copied > 0.0 && spliced > 0.0,
+            Path::Both | Path::Alternating => copied > 0.0 && spliced > 0.0,
             Path::Any => true,
             Path::NoPipe => spliced == 0.0,
         };
         ensure!(fits, "wrong path: {:.1} % of the bytes were spliced", share * 100.0);
+        self.check_switches(expected.splicing, path)?;
         let refused = self.sum(PIPE_QUOTA, "");
         let asks = path == Path::NoPipe && expected.splicing != Splicing::Off;
         ensure!(!asks || refused > 0.0, "wrong path: {PIPE_QUOTA} did not grow");
@@ -140,6 +161,27 @@ impl Paths {
             Splicing::Unknown => true,
         };
         ensure!(fits, "wrong path: {by_ring} splices went through the ring");
+        self.check_waiting(expected.waiting)
+    }
+
+    fn check_switches(&self, splicing: Splicing, path: Path) -> Result<()> {
+        if path == Path::Alternating && splicing != Splicing::Off {
+            for label in ["to=\"splice\"", "to=\"copy\""] {
+                let switches = self.sum(SWITCHES, label);
+                ensure!(switches > 0.0, "wrong path: {SWITCHES}{{{label}}} did not grow");
+            }
+        }
+        Ok(())
+    }
+
+    fn check_waiting(&self, waiting: Waiting) -> Result<()> {
+        let (gathered, busy_polled) = (self.sum(GATHERED, ""), self.sum(BUSY_POLLED, ""));
+        match waiting {
+            Waiting::Busy => ensure!(busy_polled > 0.0, "wrong path: {BUSY_POLLED} did not grow"),
+            Waiting::Ungathered => ensure!(gathered == 0.0, "wrong path: {GATHERED} grew"),
+            Waiting::Sleeping => ensure!(busy_polled == 0.0, "wrong path: {BUSY_POLLED} grew"),
+            Waiting::Unknown => {}
+        }
         Ok(())
     }
 
@@ -147,7 +189,8 @@ impl Paths {
     pub(crate) fn summary(&self) -> BTreeMap<String, f64> {
         let (copied, spliced) = (self.sum(BYTES, COPIED), self.sum(BYTES, SPLICED));
         let bytes = [("copied bytes".to_owned(), copied), ("spliced bytes".to_owned(), spliced)];
-        let counts = SHOWN.iter().map(|(title, name)| ((*title).to_owned(), self.sum(name, "")));
+        let counts =
+            SHOWN.iter().map(|(title, name, label)| ((*title).to_owned(), self.sum(name, label)));
         bytes.into_iter().chain(counts).collect()
     }
 
@@ -173,6 +216,10 @@ penstock_driver_info{driver=\"uring\",kernel=\"6.1\",masked=\"\"} 1
 penstock_bytes_total{worker=\"0\",direction=\"client_to_target\",mover=\"copy\"} 100
 penstock_bytes_total{worker=\"0\",direction=\"target_to_client\",mover=\"splice\"} 1000
 penstock_ring_splice_ring_total 10000
+penstock_ring_gathered_total 3
+penstock_ring_busy_polled_total 5
+penstock_switches_total{worker=\"0\",to=\"copy\"} 7
+penstock_switches_total{worker=\"0\",to=\"splice\"} 9
 penstock_ring_pipe_quota_total 100000
 ";
 
@@ -189,7 +236,20 @@ penstock_ring_pipe_quota_total 100000
         Paths::parse(&after).since(&Paths::parse(BEFORE))
     }
 
-    const INLINE: Expected = Expected { driver: Some(Driver::Uring), splicing: Splicing::Inline };
+    /// One more of each of these.
+    fn grown_in(series: &[&str]) -> Paths {
+        let mut grown = grown(500, 500);
+        for (name, value) in &mut grown.series {
+            *value += f64::from(u8::from(series.iter().any(|part| name.contains(part))));
+        }
+        grown
+    }
+
+    const INLINE: Expected = Expected {
+        driver: Some(Driver::Uring),
+        splicing: Splicing::Inline,
+        waiting: Waiting::Sleeping,
+    };
     const RING: Expected = Expected { splicing: Splicing::Ring, ..INLINE };
     const OFF: Expected = Expected { splicing: Splicing::Off, ..INLINE };
 
@@ -222,6 +282,31 @@ penstock_ring_pipe_quota_total 100000
         assert!(grown_by(4, 996, 7, 0).check(INLINE, Path::Splice).is_err());
         grown(1000, 0).check(OFF, Path::Splice).unwrap();
         assert!(grown(4, 996).check(OFF, Path::Splice).is_err());
+    }
+
+    #[test]
+    fn who_alternates_must_have_switched_both_ways() {
+        let (to_splice, to_copy) = ("to=\"splice\"", "to=\"copy\"");
+        grown_in(&[to_splice, to_copy]).check(INLINE, Path::Alternating).unwrap();
+        for series in [&[to_splice][..], &[to_copy], &[]] {
+            assert!(grown_in(series).check(INLINE, Path::Alternating).is_err(), "{series:?}");
+            grown_in(series).check(INLINE, Path::Both).unwrap();
+        }
+        grown(500, 0).check(OFF, Path::Alternating).unwrap();
+    }
+
+    #[test]
+    fn it_must_wait_as_it_is_named_after() {
+        let waits = |waiting| Expected { waiting, ..INLINE };
+        for (series, accepted, refused) in [
+            (&[][..], Waiting::Ungathered, Waiting::Busy),
+            (&[GATHERED][..], Waiting::Sleeping, Waiting::Ungathered),
+            (&[BUSY_POLLED][..], Waiting::Busy, Waiting::Sleeping),
+        ] {
+            grown_in(series).check(waits(accepted), Path::Both).unwrap();
+            assert!(grown_in(series).check(waits(refused), Path::Both).is_err(), "{series:?}");
+            grown_in(series).check(waits(Waiting::Unknown), Path::Both).unwrap();
+        }
     }
 
     #[test]

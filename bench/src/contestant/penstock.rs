@@ -2,6 +2,7 @@
 
 use super::{
     Cores, Driver, Expected, Kind, Launch, Programs, Recipe, Site, Source, Splicing, Version,
+    Waiting,
 };
 use crate::record::Family;
 
@@ -11,6 +12,7 @@ struct Variant {
     setting: &'static str,
     driver: Driver,
     splicing: Splicing,
+    waiting: Waiting,
     workers: u32,
     /// Further lines of `[engine]`.
     engine: &'static str,
@@ -39,8 +41,16 @@ const VARIANTS: &[Variant] = &[
         ..DEFAULT
     },
     Variant {
+        name: "penstock-uring-ungathered",
+        setting: "CONNECT, io_uring, gather = \"off\"",
+        waiting: Waiting::Ungathered,
+        engine: "gather = \"off\"",
+        ..DEFAULT
+    },
+    Variant {
         name: "penstock-uring-busy",
         setting: "CONNECT, io_uring, busy_poll = \"50us\"",
+        waiting: Waiting::Busy,
         engine: "busy_poll = \"50us\"",
         ..DEFAULT
     },
@@ -57,6 +67,7 @@ const DEFAULT: Variant = Variant {
     setting: "CONNECT, io_uring, default configuration, no log",
     driver: Driver::Uring,
     splicing: Splicing::Inline,
+    waiting: Waiting::Sleeping,
     workers: 1,
     engine: "",
 };
@@ -78,7 +89,11 @@ fn recipe(variant: &'static Variant, programs: &Programs) -> Recipe {
             user: None,
             cores: if variant.workers == 1 { Cores::Own } else { Cores::Two },
         },
-        expected: Some(Expected { driver: Some(variant.driver), splicing: variant.splicing }),
+        expected: Some(Expected {
+            driver: Some(variant.driver),
+            splicing: variant.splicing,
+            waiting: variant.waiting,
+        }),
         version,
         guest_of: None,
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Connecting ──writable──▶ [TunnelReply ──200──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
-//!                                                 └─▶ Echo ⇄ Rest            (PingPong)
+//!                                                 └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
 //!                                                     └─▶ closed, dialed anew (SetUp)
 //! ```
 //!
@@ -20,7 +20,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Domain, Type};
 
-use super::{Load, Pace, Route, Socket, Via};
+use super::{Burst, Load, Pace, Pattern, Route, Socket, Via, origin};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -149,11 +149,12 @@ impl Client {
     }
 
     /// Has had all that it wants to read.
-    fn is_full(&self, fill: Option<u64>) -> bool {
+    fn is_full(&self, pattern: &Pattern) -> bool {
         let State::Flood { received } = &self.state else { return false };
         match self.task {
             Task::Stall => *received > 0,
-            _ => fill.is_some_and(|fill| *received >= fill),
+            Task::PingPong => pattern.burst.is_some_and(|burst| *received >= burst.bytes),
+            _ => pattern.fill.is_some_and(|fill| *received >= fill),
         }
     }
 
@@ -166,6 +167,12 @@ impl Client {
         let sent = (&self.stream).write(&self.message).context("send")?;
         ensure!(sent == self.message.len(), "a message did not fit the socket buffer");
         Ok(())
+    }
+
+    fn ask_for_burst(&mut self, bytes: u64) -> Result<()> {
+        self.round += 1;
+        self.state = State::Flood { received: 0 };
+        self.send(&origin::burst_request(bytes))
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<()> {
@@ -218,18 +225,19 @@ impl Load<'_> {
 
     fn count_payload(&mut self, key: usize, len: usize) -> Result<()> {
         self.bytes += len as u64;
-        let fill = self.pattern.fill;
         let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
         client.progressed = true;
-        let full = client.is_full(fill);
-        if !client.opened && (full || fill.is_none()) {
+        let full = client.is_full(&self.pattern);
+        if !client.opened && (full || self.pattern.fill.is_none()) {
             client.opened = true;
             self.opening -= 1;
         }
         if full {
             client.state = State::Rest;
-            if client.task == Task::Stall {
-                return self.interest(key, EpollFlags::empty());
+            match client.task {
+                Task::Stall => return self.interest(key, EpollFlags::empty()),
+                Task::PingPong => return self.next_round(key, Instant::now()),
+                Task::Sink | Task::SetUp => {}
             }
         }
         Ok(())
@@ -285,7 +293,12 @@ impl Load<'_> {
     pub(super) fn next_round(&mut self, key: usize, began: Instant) -> Result<()> {
         let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
         client.began = began;
-        client.send_message()
+        match self.pattern.burst {
+            Some(Burst { after, bytes }) if client.round % (after + 1) == after => {
+                client.ask_for_burst(bytes)
+            }
+            _ => client.send_message(),
+        }
     }
 }
 

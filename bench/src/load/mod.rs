@@ -10,6 +10,7 @@
 mod client;
 mod open_loop;
 mod origin;
+mod pacer;
 mod pattern;
 mod schedule;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use crate::interrupt;
 use client::{Client, Task};
 use open_loop::OpenLoop;
 pub(crate) use origin::Origin;
-pub(crate) use pattern::{Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
+use pacer::Pacer;
+pub(crate) use pattern::{Burst, Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
 
 /// Opens the clients, warms up, and measures one window. `meter` reads what the contestant has used.
 pub(crate) fn measure(
@@ -53,6 +55,7 @@ pub(crate) fn measure(
     let mut load = Load::new(pattern, route, origin)?;
     load.open_all()?;
     load.start_schedule();
+    load.start_pacer();
     load.drive(Instant::now() + timing.warm_up)?;
 
     let (cpu, switches, began) = (meter.cpu()?, meter.switches()?, Instant::now());
@@ -103,6 +106,8 @@ struct Load<'a> {
     resting: VecDeque<(Instant, usize)>,
     /// Of a load at a fixed rate, from the warm-up on.
     open_loop: Option<OpenLoop>,
+    /// Of streams at a fixed rate.
+    pacer: Option<Pacer>,
     scratch: Vec<u8>,
     /// What the origin has flooded.
     flooded: u64,
@@ -113,7 +118,8 @@ struct Load<'a> {
 
 enum Socket {
     Client(Client),
-    Echo(TcpStream),
+    /// And how many bytes of a burst it still has to send.
+    Echo(TcpStream, u64),
     /// And how many bytes it still has to send.
     Flood(TcpStream, u64),
 }
@@ -123,6 +129,8 @@ enum Fate {
     Keep,
     /// It has nothing more to send.
     Silent,
+    /// It has something to send.
+    Loud,
     Drop,
 }
 
@@ -148,6 +156,7 @@ impl<'a> Load<'a> {
             opened: Some(Vec::new()),
             resting: VecDeque::new(),
             open_loop: None,
+            pacer: None,
             scratch: vec![0; SCRATCH],
             flooded: 0,
             bytes: 0,
@@ -263,10 +272,11 @@ impl<'a> Load<'a> {
         for event in &events[..ready] {
             match event.data() {
                 ECHO_LISTENER => {
-                    self.accept(&self.origin.echo, Socket::Echo, EpollFlags::EPOLLIN)?
+                    let wrap = |stream| Socket::Echo(stream, 0);
+                    self.accept(&self.origin.echo, wrap, EpollFlags::EPOLLIN)?
                 }
                 FLOOD_LISTENER => {
-                    let bytes = self.pattern.fill.unwrap_or(u64::MAX);
+                    let bytes = self.pattern.flood_at_once();
                     let wrap = |stream| Socket::Flood(stream, bytes);
                     self.accept(&self.origin.flood, wrap, EpollFlags::EPOLLOUT)?
                 }
@@ -275,13 +285,15 @@ impl<'a> Load<'a> {
             }
         }
         self.wake_rested()?;
+        self.flood_due()?;
         self.start_due()
     }
 
     fn timeout(&mut self, deadline: Instant) -> Result<EpollTimeout> {
         let rested = self.resting.front().map(|(due, _)| *due);
         let scheduled = self.open_loop.as_ref().and_then(OpenLoop::next);
-        let next = [rested, scheduled].into_iter().flatten().fold(deadline, Instant::min);
+        let paced = self.pacer.as_ref().and_then(Pacer::next);
+        let next = [rested, scheduled, paced].into_iter().flatten().fold(deadline, Instant::min);
         let left = next.saturating_duration_since(Instant::now());
         if self.pattern.spin || left.is_zero() {
             return Ok(EpollTimeout::ZERO);
@@ -305,7 +317,7 @@ impl<'a> Load<'a> {
 
     fn handle(&mut self, key: usize) -> Result<()> {
         let fate = match &mut self.sockets[key] {
-            Socket::Echo(stream) => origin::echo(stream, &mut self.scratch)?,
+            Socket::Echo(stream, left) => origin::echo(stream, left, &mut self.scratch)?,
             Socket::Flood(stream, left) => {
                 let before = *left;
                 let fate = origin::flood(stream, left, &mut self.scratch);
@@ -317,6 +329,7 @@ impl<'a> Load<'a> {
         match fate {
             Fate::Keep => Ok(()),
             Fate::Silent => self.interest(key, EpollFlags::EPOLLIN),
+            Fate::Loud => self.interest(key, EpollFlags::EPOLLOUT),
             Fate::Drop => self.close(key),
         }
     }
@@ -350,7 +363,7 @@ impl<'a> Load<'a> {
 impl Socket {
     fn stream(&self) -> &TcpStream {
         match self {
-            Socket::Echo(stream) | Socket::Flood(stream, _) => stream,
+            Socket::Echo(stream, _) | Socket::Flood(stream, _) => stream,
             Socket::Client(client) => &client.stream,
         }
     }

@@ -1,4 +1,5 @@
-//! The two origins behind every contestant: one echoes, one floods. Nonblocking sockets, stepped by the loop.
+//! The two origins behind every contestant: one echoes, and floods so many bytes when asked to; one floods. Nonblocking
+//! sockets, stepped by the loop.
 //!
 //! The flood goes through send(2) from one buffer, not through sendfile: the page layout of the socket buffers that a
 //! relay splices is then that of a real server.
@@ -52,13 +53,21 @@ pub(super) fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     Ok(Some(stream))
 }
 
-pub(super) fn echo(stream: &mut TcpStream, scratch: &mut [u8]) -> Result<Fate> {
+/// `left` is what is still to be sent of a burst that was asked for.
+pub(super) fn echo(stream: &mut TcpStream, left: &mut u64, scratch: &mut [u8]) -> Result<Fate> {
+    if *left > 0 {
+        return Ok(flood(stream, left, scratch));
+    }
     let len = match stream.read(scratch) {
         Ok(0) => return Ok(Fate::Drop),
         Ok(len) => len,
         Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Fate::Keep),
         Err(_) => return Ok(Fate::Drop),
     };
+    if let Some(bytes) = asked_burst(&scratch[..len]) {
+        *left = bytes;
+        return Ok(Fate::Loud);
+    }
     match stream.write(&scratch[..len]) {
         Ok(sent) => {
             // One message per client is in flight, far less than a socket buffer.
@@ -67,6 +76,18 @@ pub(super) fn echo(stream: &mut TcpStream, scratch: &mut [u8]) -> Result<Fate> {
         }
         Err(_) => Ok(Fate::Drop),
     }
+}
+
+/// Asks the echo origin to flood so many bytes instead.
+pub(super) fn burst_request(bytes: u64) -> [u8; 16] {
+    let mut request = [BURST; 16];
+    request[8..].copy_from_slice(&bytes.to_ne_bytes());
+    request
+}
+
+fn asked_burst(message: &[u8]) -> Option<u64> {
+    let bytes = message.strip_prefix(&[BURST; 8])?;
+    Some(u64::from_ne_bytes(bytes.try_into().ok()?))
 }
 
 /// One chunk per turn, so that ping-pongs beside the flood do not wait for the generator itself. `left` is what is still
@@ -89,4 +110,6 @@ pub(super) fn flood(stream: &mut TcpStream, left: &mut u64, scratch: &mut [u8]) 
     }
 }
 
-const FLOOD_CHUNK: usize = 128 * 1024;
+/// Eight of these are the number of no message.
+const BURST: u8 = 0xff;
+pub(super) const FLOOD_CHUNK: usize = 128 * 1024;

@@ -6,11 +6,15 @@ use std::time::Duration;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
+use super::origin::FLOOD_CHUNK;
+
 /// A load: how many clients of which task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern {
     /// Clients that discard what the origin floods.
     pub(crate) streams: usize,
+    /// Bytes per second that the origin floods on all of these together; none: as much as goes through.
+    pub(crate) stream_rate: Option<u32>,
     /// Clients that send a message and wait for its echo, again and again.
     pub(crate) pingpongs: usize,
     /// Clients that connect, do one round trip and close, again and again. At a fixed rate: how many may be under way.
@@ -20,12 +24,22 @@ pub(crate) struct Pattern {
     /// Bytes of a ping-pong message, at most 64 KiB.
     pub(crate) message: usize,
     pub(crate) pace: Pace,
+    /// What each ping-pong client asks for between its messages. With `Pace::Closed` alone.
+    pub(crate) burst: Option<Burst>,
     /// The load never sleeps, so that no wake-up of its own is timed.
     pub(crate) spin: bool,
     /// Bytes that the origin floods on each connection before it falls silent: the streams then rest.
     pub(crate) fill: Option<u64>,
     /// One stream comes and goes before anything is measured.
     pub(crate) prelude: bool,
+}
+
+/// Bulk amid a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Burst {
+    /// So many round trips come before each.
+    pub(crate) after: u64,
+    pub(crate) bytes: u64,
 }
 
 /// When a client goes on.
@@ -42,15 +56,26 @@ pub(crate) enum Pace {
 impl Pattern {
     pub(crate) const NONE: Pattern = Pattern {
         streams: 0,
+        stream_rate: None,
         pingpongs: 0,
         setups: 0,
         stalled: 0,
         message: 64,
         pace: Pace::Closed,
+        burst: None,
         spin: false,
         fill: None,
         prelude: false,
     };
+
+    /// Bytes that the origin floods on a fresh connection, before any that come at their moment.
+    pub(super) fn flood_at_once(&self) -> u64 {
+        match (self.fill, self.stream_rate) {
+            (Some(fill), _) => fill,
+            (None, Some(_)) => FLOOD_CHUNK as u64,
+            (None, None) => u64::MAX,
+        }
+    }
 
     /// Clients that stay for the whole measurement.
     pub(crate) fn tunnels(&self) -> usize {

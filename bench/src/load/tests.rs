@@ -111,6 +111,60 @@ fn a_pause_spaces_the_round_trips() {
 }
 
 #[test]
+fn streams_at_a_rate_carry_that_and_no_more() {
+    let origin = Origin::bind().unwrap();
+    let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+    let addresses = start_relay(Kind::Copy, &targets);
+    let route = direct(addresses[0], addresses[1]);
+    let pattern = Pattern { streams: 3, stream_rate: Some(80_000_000), ..Pattern::NONE };
+    let timing = Timing { window: Duration::from_millis(300), ..TIMING };
+    let Sample { bytes, elapsed, .. } = measure(pattern, &route, &origin, timing, &Unread).unwrap();
+    let rate = bytes as f64 / elapsed.as_secs_f64();
+    assert!((60e6..100e6).contains(&rate), "{rate} bytes per second");
+}
+
+/// What a stream does not take at once it gets later.
+#[test]
+fn a_stream_makes_up_for_a_stall() {
+    // Reads nothing for 200 ms, five times what its buffers hold, and everything then.
+    let origin = Origin::bind().unwrap();
+    let flood = origin.flood.local_addr().unwrap();
+    let pattern = Pattern { stalled: 0, stream_rate: Some(80_000_000), ..Pattern::NONE };
+    let route = direct(flood, flood);
+    let mut load = Load::new(pattern, &route, &origin).unwrap();
+    let mut client = TcpStream::connect(flood).unwrap();
+    load.drive(Instant::now() + Duration::from_millis(20)).unwrap();
+    load.start_pacer();
+    load.drive(Instant::now() + Duration::from_millis(200)).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let (end, mut read, mut buffer) =
+        (Instant::now() + Duration::from_millis(100), 0, vec![0; 1 << 20]);
+    while Instant::now() < end {
+        load.drive(Instant::now() + Duration::from_millis(1)).unwrap();
+        read += client.read(&mut buffer).unwrap_or(0);
+    }
+    assert!(read > 18_000_000, "{read} bytes of 24,000,000");
+}
+
+#[test]
+fn bursts_come_between_round_trips() {
+    let burst = Burst { after: 10, bytes: 1 << 20 };
+    for kind in KINDS {
+        let origin = Origin::bind().unwrap();
+        let targets = [origin.echo.local_addr().unwrap(), origin.flood.local_addr().unwrap()];
+        let addresses = start_relay(kind, &targets);
+        let route = direct(addresses[0], addresses[1]);
+        let pattern = Pattern { pingpongs: 2, burst: Some(burst), ..ALONE };
+        let sample = measure(pattern, &route, &origin, TIMING, &Unread).unwrap();
+        assert!(sample.bytes > 0, "{kind:?}");
+        // The window may begin and end anywhere between two bursts of either client.
+        let due = sample.operations as f64 / 10.0 * f64::from(1 << 20);
+        let missing = (due - sample.bytes as f64).abs();
+        assert!(missing <= 4.0 * f64::from(1 << 20), "{kind:?}: {} of {due}", sample.bytes);
+    }
+}
+
+#[test]
 fn bytes_survive_a_slow_sink_and_a_half_close() {
     let bytes: Vec<u8> =
         (0..8u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -2,7 +2,10 @@
 //!
 //! A row that failed takes part in nothing. No conclusion is drawn from rounds that spread further than they differ.
 
-use crate::record::{Bar, Contestant, Family, Measure, Record, Rival, Round, Row, Scenario, Unit};
+use crate::compare;
+use crate::record::{
+    Bar, Contestant, DEFAULT, Family, Measure, Record, Rival, Round, Row, Scenario, Unit,
+};
 use crate::stats::{Summary, Verdict};
 
 /// One contestant in one scenario.
@@ -43,13 +46,7 @@ impl Measure {
 
     /// None where the round does not tell.
     pub(super) fn of(self, round: &Round) -> Option<f64> {
-        let value = match self {
-            Measure::Figure | Measure::Absolute => round.figure,
-            Measure::Cpu => round.cpu_ns as f64 / round.operations as f64,
-            Measure::P50 => round.p50_ns as f64,
-            Measure::P99 => round.p99_ns as f64,
-            Measure::CoreShare => round.cpu_ns as f64 / round.elapsed_ns as f64,
-        };
+        let value = compare::value(self, round);
         // No latency of zero is a latency that was not taken.
         let is_taken = !matches!(self, Measure::P50 | Measure::P99) || value > 0.0;
         (value.is_finite() && is_taken).then_some(value)
@@ -59,6 +56,11 @@ impl Measure {
 impl<'a> Entry<'a> {
     pub(super) fn name(self) -> &'a str {
         &self.row.contestant
+    }
+
+    /// Its load was another than the others'.
+    pub(super) fn fell_short(self) -> bool {
+        compare::fell_short(self.scenario, self.row)
     }
 
     /// Over all rounds; None if the row failed or a round does not tell.
@@ -138,18 +140,18 @@ impl Record {
 
     /// Penstock as its users get it.
     pub(super) fn default_name(&self) -> Option<&str> {
-        self.contestants.iter().find(|c| c.family == Family::Penstock).map(|c| c.name.as_str())
+        self.contestant(DEFAULT).map(|contestant| contestant.name.as_str())
     }
 
-    /// The one of ours that a scenario is about: the default, unless its bars name another.
+    /// The one of ours that a scenario is about: the default, unless its bars name another; whoever is there, if that is not.
     pub(super) fn lead<'a>(&self, scenario: &'a Scenario) -> Option<Entry<'a>> {
-        let default = self.default_name()?;
         let named = scenario.bars.iter().map(|bar| bar.ours.as_str());
-        let chosen = match named.clone().any(|name| name == default) {
-            true => default,
-            false => named.clone().next().unwrap_or(default),
+        let chosen = match named.clone().any(|name| name == DEFAULT) {
+            true => DEFAULT,
+            false => named.clone().next().unwrap_or(DEFAULT),
         };
-        scenario.entry(chosen)
+        let ours = || scenario.entries().find(|entry| self.is(*entry, Family::Penstock));
+        scenario.entry(chosen).or_else(ours)
     }
 
     /// The lead against the peer that needs least.
@@ -158,13 +160,14 @@ impl Record {
         scenario: &'a Scenario,
         measure: Measure,
     ) -> Option<Comparison<'a>> {
-        let lead = self.lead(scenario)?;
-        let other = lowest(scenario.entries().filter(|e| self.is(*e, Family::Peer)), measure)?;
+        let lead = self.lead(scenario).filter(|lead| !lead.fell_short())?;
+        let is_rival = |e: &Entry<'_>| self.is(*e, Family::Peer) && !e.fell_short();
+        let other = lowest(scenario.entries().filter(is_rival), measure)?;
         Some(Comparison { other, ratio: lead.against(other, measure)? })
     }
 
     pub(super) fn finding<'a>(&'a self, scenario: &'a Scenario, bar: &Bar) -> Finding<'a> {
-        let ours = scenario.entry(&bar.ours);
+        let ours = scenario.entry(&bar.ours).filter(|ours| !ours.fell_short());
         let rivals = bar.rivals.iter().filter_map(|rival| self.rival(scenario, rival));
         let rival = lowest(rivals, bar.measure);
         let measured = if bar.measure.is_absolute() {
@@ -186,7 +189,7 @@ impl Record {
             None => here,
             Some(name) => self.scenarios.iter().find(|scenario| scenario.name == *name)?,
         };
-        scenario.entry(&rival.contestant)
+        scenario.entry(&rival.contestant).filter(|rival| !rival.fell_short())
     }
 
     /// Groups of scenarios that differ only in the number of tunnels, each in the order of that number.

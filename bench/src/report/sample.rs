@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::record::{
-    Absent, Bar, Contestant, FORMAT, Family, Machine, Measure, Record, Rival, Round, Row, Scenario,
-    Unit,
+    Absent, Bar, Contestant, FORMAT, Family, Machine, Measure, Network, Record, Rival, Round, Row,
+    Scenario, Unit,
 };
 
 /// Text that must reach the reader as it is.
@@ -25,6 +25,11 @@ pub(super) fn record() -> Record {
             memory_bytes: 8 << 30,
             load_average: 0.25,
             date: "2026-11-22T05:00:00Z".into(),
+            network: Network {
+                machines: None,
+                congestion_control: "cubic".into(),
+                settings: BTreeMap::from([("core.somaxconn".into(), "4096".into())]),
+            },
         },
         command: ["penstock-bench", "run", "--json", "here.json", "--only", "a b"]
             .map(str::to_owned)
@@ -179,6 +184,7 @@ fn scenario(name: &str, unit: Unit) -> Scenario {
         unit,
         reference: "bare-copy".into(),
         series: None,
+        offered: None,
         rows: Vec::new(),
         bars: Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! Names, units and numbers as people say them.
 
-use crate::record::{Machine, Measure, Record, Round, Unit};
+use crate::record::{Machine, Measure, Network, Record, Round, Unit};
 use crate::stats::{Summary, Verdict};
 
 /// What the contestants' names stand for; one that is not here keeps its own name.
@@ -10,6 +10,8 @@ const NAMES: &[(&str, &str)] = &[
     ("penstock-uring-ring", "Penstock (ring splice)"),
     ("penstock-uring-copy", "Penstock (no splice)"),
     ("penstock-uring-busy", "Penstock (busy polling)"),
+    ("penstock-uring-ungathered", "Penstock (bulk not gathered)"),
+    ("penstock-uring-2", "Penstock (two workers)"),
     ("squid", "Squid"),
     ("tinyproxy", "tinyproxy"),
     ("trafficserver", "Traffic Server"),
@@ -110,6 +112,35 @@ impl Measure {
             Measure::P99 => "longest waits (p99)",
         }
     }
+}
+
+impl Network {
+    /// Where the run took place.
+    pub(super) fn place(&self) -> String {
+        match &self.machines {
+            None => "a namespace of the run's own".into(),
+            Some(reason) => format!("the machine's: {reason}"),
+        }
+    }
+
+    /// The same in a sentence.
+    pub(super) fn sentence(&self) -> String {
+        let place = match &self.machines {
+            None => "a network namespace of the run's own".to_owned(),
+            Some(reason) => format!("the machine's own network ({reason})"),
+        };
+        format!(
+            "All of it went over loopback, in {place}, with TCP's {} congestion control.",
+            self.congestion_control
+        )
+    }
+}
+
+/// Names and values.
+pub(super) fn settings(network: &Network) -> String {
+    let settings: Vec<String> =
+        network.settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    settings.join(", ")
 }
 
 /// Three significant digits, thousands apart: 0.0123, 1.05, 44.1, 1,590, 44,000.

@@ -1,10 +1,11 @@
 //! Who takes part where, and who is compared with whom.
 
 use super::Bar;
-use crate::record::Measure;
+use crate::record::{self, Measure};
 
-pub(super) const URING: &str = "penstock-uring";
+pub(super) const URING: &str = record::DEFAULT;
 pub(super) const EPOLL: &str = "penstock-epoll";
+const UNGATHERED: &str = "penstock-uring-ungathered";
 
 /// Peers, each at every setting that could be its best; the lowest of them is the best peer's best.
 pub(super) const PEERS: &[&str] = &[
@@ -25,6 +26,7 @@ pub(super) const DEFAULTS: &[&str] =
 pub(super) const BULK: &[&str] = &[
     URING,
     EPOLL,
+    UNGATHERED,
     "squid",
     "haproxy-copy",
     "haproxy-auto",

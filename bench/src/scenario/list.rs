@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fields::*;
 use super::{Bar, Path, Scenario, Special};
-use crate::load::{Pace, Pattern};
+use crate::load::{Burst, Pace, Pattern};
 use crate::record::{Measure, Unit};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
@@ -124,16 +124,37 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "mixed",
-        title: "8 bulk streams beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99)",
-        question: "Do large transfers make the consoles beside them slow?",
+        title: "8 streams of 1 GB/s in all, sent on schedule, beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99)",
+        question: "Do large transfers make the consoles beside them slow, where everybody carries the same?",
+        pattern: Pattern { stream_rate: Some(1_000_000_000), ..MIXED },
+        path: Path::Both,
+        bars: &[p99(PEERS, 1.0), epoll(1.25)],
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "mixed-flat-out",
+        title: "8 streams as fast as they go beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99; who carries less has it easier there)",
+        question: "Do consoles make the large transfers beside them dearer?",
+        pattern: MIXED,
+        path: Path::Both,
+        bars: &[growth("bulk-8", 1.15), epoll(1.25)],
+        ..BULK_MANY
+    },
+    Scenario {
+        name: "phases",
+        title: "4 tunnels, each in turn 500 round trips of 64 bytes and 8 MiB at once; the CPU of both for each of these round trips",
+        question: "What does a console cost that is quiet now and plays a film then?",
         pattern: Pattern {
-            streams: 8,
-            pingpongs: 64,
-            pace: Pace::Rest(Duration::from_millis(20)),
+            pingpongs: 4,
+            burst: Some(Burst { after: 500, bytes: 8 << 20 }),
             ..Pattern::NONE
         },
-        path: Path::Both,
-        bars: &[p99(PEERS, 1.0), growth("bulk-8", 1.15), epoll(1.25)],
+        unit: Unit::RoundTrip,
+        path: Path::Alternating,
+        reference: "bare-copy",
+        field: &[URING, EPOLL, "squid", "haproxy-copy", "haproxy-splice", "nginx", "bare-copy"],
+        also: &["penstock-uring-copy", "haproxy-auto", "tokio", "bare-splice"],
+        bars: &[epoll(1.25)],
         ..BULK_MANY
     },
     Scenario {
@@ -250,6 +271,13 @@ const MESSAGE_16K: Scenario = Scenario {
     also: &["penstock-uring-copy", "tokio", "bare-splice"],
     bars: &[cost(&["bare-copy"], 1.10), p99(&["bare-copy"], 1.10), epoll(1.25)],
     ..BASE
+};
+
+const MIXED: Pattern = Pattern {
+    streams: 8,
+    pingpongs: 64,
+    pace: Pace::Rest(Duration::from_millis(20)),
+    ..Pattern::NONE
 };
 
 const BULK_MANY: Scenario = Scenario {

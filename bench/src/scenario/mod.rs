@@ -52,6 +52,8 @@ pub(crate) enum Path {
     Copy,
     Splice,
     Both,
+    /// To and fro on the same tunnels.
+    Alternating,
     Any,
     /// Copied, since the user's pipes were used up.
     NoPipe,

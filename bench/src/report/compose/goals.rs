@@ -114,6 +114,7 @@ fn reason(scenario: &Scenario, bar: &Bar) -> String {
     match scenario.entry(&bar.ours) {
         None => format!("{name} did not take part"),
         Some(ours) if ours.row.failure.is_some() => format!("{name} failed"),
+        Some(ours) if ours.fell_short() => format!("{name} fell short of the load"),
         Some(_) if bar.measure.is_absolute() => "no rounds".into(),
         Some(_) => "none of its rivals was measured".into(),
     }

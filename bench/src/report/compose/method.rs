@@ -33,6 +33,7 @@ fn item(word: &str, meaning: &str) -> Line {
 
 fn machine(record: &Record) -> Table {
     let machine = &record.machine;
+    let network = &machine.network;
     let memory = machine.memory_bytes as f64 / f64::from(1 << 30);
     let mut table = Table::new(&["What", "In this run"]);
     for (what, value) in [
@@ -41,6 +42,9 @@ fn machine(record: &Record) -> Table {
         ("Kernel", machine.kernel_name()),
         ("Processor", format!("{}, {}", machine.processor, words::count(machine.cores, "core"))),
         ("Memory", format!("{memory:.1} GiB")),
+        ("Network", network.place()),
+        ("Congestion control", network.congestion_control.clone()),
+        ("Network settings", words::settings(network)),
         ("Load average before", format!("{:.2}", machine.load_average)),
         (
             "Rounds",

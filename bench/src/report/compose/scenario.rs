@@ -145,7 +145,7 @@ fn cells(
         words::number(figure.median).into(),
         ratio.map_or("–".into(), |ratio| words::ratio_and_spread(&ratio)).into(),
         lead_against(record, entry),
-        shown(median(&|round| unit.rate(round))),
+        rate(entry, median(&|round| unit.rate(round))).into(),
     ];
     if has_waits {
         cells.extend([shown(micros(Measure::P50)), shown(micros(Measure::P99))]);
@@ -153,6 +153,17 @@ fn cells(
     cells.push(shown(median(&|round| Some(round.resident_bytes as f64 / f64::from(1 << 20)))));
     cells.push(shown(median(&|round| unit.switches(round))));
     cells
+}
+
+/// Who carried less than it was offered is told from the others.
+fn rate(entry: Entry<'_>, rate: Option<f64>) -> String {
+    let rate = rate.map_or("–".into(), words::number);
+    match entry.scenario.offered {
+        Some(offered) if entry.fell_short() => {
+            format!("{rate}, short of {}", words::number(offered / 1e9))
+        }
+        _ => rate,
+    }
 }
 
 /// Our own other settings are no rivals: a ratio, and no verdict.

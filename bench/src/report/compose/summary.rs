@@ -53,9 +53,10 @@ fn compared(record: &Record) -> Block {
         )),
     };
     let machine = &record.machine;
+    let network = machine.network.sentence();
     let (cores, kernel) = (words::count(machine.cores, "core"), machine.kernel_name());
     Block::Paragraph(line.text(format!(
-        " All ran in turns on the same machine ({}, {cores}, {kernel}). What counts is what each of them spends on the same work, mostly CPU time: less is better.",
+        " All ran in turns on the same machine ({}, {cores}, {kernel}). What counts is what each of them spends on the same work, mostly CPU time: less is better. {network}",
         machine.processor
     )))
 }

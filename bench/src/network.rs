@@ -1,0 +1,95 @@
+//! The network that a run has to itself: a namespace in which ports, TIME_WAIT and settings are its own, so that the
+//! machine's stay untouched.
+//!
+//! Enters: whether the machine's network must do. Leaves: the network in which this thread, and all that it starts from
+//! now on, lives, and what is set in it. Where the kernel grants no namespace, the run takes place in the machine's
+//! network, and its record says so.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+
+use crate::contestant::is_installed;
+use crate::record::Network;
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Choice {
+    /// A namespace of the run's own, if the kernel grants one
+    Own,
+    /// The machine's
+    Host,
+}
+
+/// Moves into a network of its own, unless there is a reason against it. While this is the only thread.
+///
+/// # Errors
+/// If the new network can't be made ready.
+pub(crate) fn enter(against: Option<String>) -> Result<Network> {
+    if against.is_some() {
+        return Ok(describe(against));
+    }
+    if !is_installed(IP) {
+        return Ok(describe(Some(format!("{IP}, of iproute2, is not there"))));
+    }
+    match unshare_network() {
+        Err(error) => Ok(describe(Some(format!("the kernel grants no other ({error})")))),
+        Ok(()) => {
+            make_ready().context("in the new network (--network=host does without)")?;
+            Ok(describe(None))
+        }
+    }
+}
+
+/// What is set in the network of this thread.
+pub(crate) fn describe(machines: Option<String>) -> Network {
+    let entry = |name: &&str| Some(((*name).to_owned(), read(name)?));
+    Network {
+        machines,
+        congestion_control: read(CONGESTION_CONTROL).unwrap_or_else(|| "unknown".into()),
+        settings: SHOWN.iter().filter_map(entry).collect(),
+    }
+}
+
+const IP: &str = "ip";
+const CONGESTION_CONTROL: &str = "ipv4.tcp_congestion_control";
+/// BBR paces even on loopback, and whoever is slower is slowed down by half, now and then.
+const CUBIC: &str = "cubic";
+/// What else decides how much goes through and how many tunnels fit. All but the memory of sockets, which is the
+/// machine's, is the kernel's default in a new namespace: 28,232 ports towards each address, enough for 5,000 tunnels.
+const SHOWN: &[&str] =
+    &["ipv4.tcp_rmem", "ipv4.tcp_wmem", "ipv4.ip_local_port_range", "core.somaxconn"];
+
+/// Who is not root takes a namespace of users as well, in which he remains who he is.
+fn unshare_network() -> Result<()> {
+    if geteuid().is_root() {
+        return Ok(unshare(CloneFlags::CLONE_NEWNET)?);
+    }
+    let (user, group) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+    // Without this, user_namespaces(7) forbids the map of groups.
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))?;
+    Ok(fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?)
+}
+
+fn make_ready() -> Result<()> {
+    let status = Command::new(IP).args(["link", "set", "lo", "up"]).status()?;
+    ensure!(status.success(), "ip link set lo up: {status}");
+    // A kernel that does not allow it keeps its own: the record tells which.
+    let _ = fs::write(path(CONGESTION_CONTROL), CUBIC);
+    Ok(())
+}
+
+/// proc_sys(5) shows each thread its own network.
+fn path(name: &str) -> impl AsRef<Path> {
+    format!("/proc/sys/net/{}", name.replace('.', "/"))
+}
+
+fn read(name: &str) -> Option<String> {
+    let text = fs::read_to_string(path(name)).ok()?;
+    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
