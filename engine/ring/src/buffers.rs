@@ -6,9 +6,14 @@
 use std::os::fd::BorrowedFd;
 use std::os::raw::c_void;
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::op::Time;
+use crate::warmth::Warmth;
 
 /// Free bytes in front of what was received: room for a WebSocket or TLS header.
 pub const HEADROOM: usize = 16;
@@ -98,6 +103,11 @@ const fn at_least_4(n: usize) -> u32 {
     }
 }
 
+/// Runs of buffers whose memory goes back at once, in each group.
+const TRIM_RUNS: usize = 128;
+/// Between two looks for memory to give back; what was used since the last one stays.
+const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A filled buffer of a worker's pool. Not copyable; dropping it instead of giving it back loses it to the pool.
 #[derive(Debug)]
 #[must_use = "a buffer goes back to the pool by release or send"]
@@ -154,6 +164,9 @@ pub struct Pool {
     base: NonNull<u8>,
     bytes: usize,
     groups: [Place; 3],
+    /// Bytes of a page of memory.
+    page: usize,
+    trim_at: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -162,6 +175,7 @@ struct Place {
     total: u32,
     free: Vec<u32>,
     keepers: Vec<Keeper>,
+    warmth: Warmth,
 }
 
 /// Who may touch a buffer.
@@ -192,6 +206,7 @@ impl Pool {
                 total,
                 free: (0..total).rev().collect(),
                 keepers: vec![Keeper::Pool; total as usize],
+                warmth: Warmth::new(total),
             };
             offset += total as usize * group.stride();
             place
@@ -201,7 +216,8 @@ impl Pool {
             (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE);
         // SAFETY: a fresh anonymous mapping; the pool owns it until `Drop`.
         let base = unsafe { mmap_anonymous(None, length, read_write, private)? };
-        Ok(Pool { base: base.cast(), bytes: length.get(), groups })
+        let page = sysconf(SysconfVar::PAGE_SIZE)?.map_or(4096, |page| page as usize);
+        Ok(Pool { base: base.cast(), bytes: length.get(), groups, page, trim_at: None })
     }
 
     /// Takes a free buffer's number.
@@ -218,6 +234,7 @@ impl Pool {
     /// If the buffer isn't taken, or has a handle.
     pub fn hand_out(&mut self, group: Group, index: u32, len: usize) -> Buffer {
         self.pass_on(group, index, Keeper::Driver, Keeper::Handle);
+        self.groups[group.index()].warmth.used(index);
         Buffer::filled(group, index, len)
     }
 
@@ -237,6 +254,46 @@ impl Pool {
     pub fn release(&mut self, buffer: Buffer) {
         self.pass_on(buffer.group, buffer.index, Keeper::Handle, Keeper::Pool);
         self.groups[buffer.group.index()].free.push(buffer.index);
+    }
+
+    /// Gives memory back to the system, now and then, that was written and not used for a while: that of free buffers, and
+    /// with `taken` also of those that were taken and not handed out, to which nobody may have written then, nor be
+    /// writing. When the next look is due, if there is anything to look for.
+    pub fn trim(&mut self, now: Time, taken: bool) -> Option<Time> {
+        if !self.groups.iter().any(|place| place.warmth.any()) {
+            self.trim_at = None;
+            return None;
+        }
+        let due = *self.trim_at.get_or_insert(now + TRIM_INTERVAL);
+        if now >= due {
+            self.give_back(taken);
+            self.trim_at = Some(now + TRIM_INTERVAL);
+        }
+        self.trim_at
+    }
+
+    fn give_back(&mut self, taken: bool) {
+        for (group, place) in Group::ALL.into_iter().zip(&mut self.groups) {
+            let keepers = &place.keepers;
+            let is_free = |index: usize| match keepers[index] {
+                Keeper::Pool => true,
+                Keeper::Driver => taken,
+                Keeper::Handle => false,
+            };
+            for run in place.warmth.round(TRIM_RUNS, is_free) {
+                let start = (place.offset + run.start * group.stride()).next_multiple_of(self.page);
+                let end = (place.offset + run.end * group.stride()) / self.page * self.page;
+                if start < end {
+                    // SAFETY: whole pages within the mapping, of buffers to which nobody has a handle and, by the caller's
+                    // word, nobody writes; they read as zero from now on.
+                    let advised = unsafe {
+                        let from = self.base.add(start).cast::<c_void>();
+                        madvise(from, end - start, MmapAdvise::MADV_DONTNEED)
+                    };
+                    debug_assert_eq!(advised, Ok(()));
+                }
+            }
+        }
     }
 
     fn pass_on(&mut self, group: Group, index: u32, from: Keeper, to: Keeper) {
@@ -311,6 +368,8 @@ impl Drop for Pool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
 
     const SIZES: PoolSizes = PoolSizes { reserve: 4, small: 4, record: 4 };
@@ -331,6 +390,43 @@ mod tests {
         let buffer = pool.hand_out(Group::Small, index, 9);
         pool.release(buffer);
         pool.release(Buffer::filled(Group::Small, index, 9));
+    }
+
+    #[test]
+    fn the_memory_of_buffers_that_are_not_used_goes_back() {
+        let mut pool = Pool::new(PoolSizes { small: 64, ..SIZES }).expect("mapped");
+        let zero = std::fs::File::open("/dev/zero").expect("there");
+        let indices: Vec<u32> =
+            (0..64).map(|_| pool.take(Group::Small).expect("64 are free")).collect();
+        let mut kept = None;
+        for index in indices {
+            let n = pool.fill(zero.as_fd(), Group::Small, index).expect("read");
+            let buffer = pool.hand_out(Group::Small, index, n);
+            match index {
+                7 => kept = Some(buffer),
+                _ => pool.release(buffer),
+            }
+        }
+        let resident = resident_pages(&pool);
+        assert!(resident >= 64, "{resident} pages");
+        let mut now = Time::default();
+        while let Some(due) = pool.trim(now, false).filter(|_| now < Time(5_000_000_000)) {
+            now = due;
+        }
+        let left = resident_pages(&pool);
+        assert!((1..6).contains(&left), "{left} pages are left for one buffer");
+        let kept = kept.expect("one was kept");
+        assert_eq!(pool.bytes(&kept).len(), Group::Small.capacity());
+        pool.release(kept);
+    }
+
+    fn resident_pages(pool: &Pool) -> usize {
+        let mut pages = vec![0u8; pool.bytes.div_ceil(pool.page)];
+        // SAFETY: the mapping lives as long as the pool, and `pages` has a byte for each of its pages.
+        let result =
+            unsafe { libc::mincore(pool.base.as_ptr().cast(), pool.bytes, pages.as_mut_ptr()) };
+        assert_eq!(result, 0);
+        pages.iter().filter(|page| **page & 1 == 1).count()
     }
 
     #[test]

@@ -415,6 +415,7 @@ impl Kernel for Epoll {
         let before = events.len();
         self.serve_waiting(events);
         let busy = !self.ready.is_empty() || events.len() > before;
+        let until = self.pool.trim(self.now, false).into_iter().chain(until).min();
         self.sleep(until, busy);
         // Legs that are put back while they are served have their next turn after everybody else's.
         let mut ready = std::mem::take(&mut self.ready);

@@ -19,6 +19,7 @@ pub mod stats;
 pub mod table;
 pub mod uring;
 pub mod waiting;
+mod warmth;
 
 pub use buffers::{Buffer, Group, PoolSizes};
 pub use epoll::Epoll;

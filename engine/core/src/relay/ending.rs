@@ -88,8 +88,11 @@ impl Relay {
         self.drop_pipe(way, turn);
         self.verdict()?;
         turn.kernel.shutdown(self.sink(way));
-        // Nobody reads from this leg any more; that it is gone would not be noticed.
-        turn.kernel.watch(self.source(way), Interest::HangUp, true);
+        // Nobody reads from this leg any more; that it is gone would not be noticed. Where nothing more is meant for it, it
+        // need not be.
+        if !self.ways[way.back()].silenced {
+            turn.kernel.watch(self.source(way), Interest::HangUp, true);
+        }
         Step::Continue(())
     }
 

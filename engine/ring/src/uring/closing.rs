@@ -73,6 +73,7 @@ impl Uring {
             return;
         }
         let mut tenant = self.legs.remove(leg).expect("seen above");
+        self.plain_legs -= u32::from(!tenant.is_socket());
         tenant.queue.clear(&mut self.pool);
         debug_assert!(tenant.conduit.is_none(), "a pipe outlives its last splice");
         self.stats.legs.sub(1);

@@ -72,6 +72,8 @@ pub struct Uring {
     in_flight: u64,
     /// Number of the present turn.
     turn: u32,
+    /// Legs that are no sockets: a kernel thread may read from them.
+    plain_legs: u32,
     /// Receives that completed in the last turn.
     received: u32,
     /// Buffers of a group below which no multishot is started; the tests of multishots lower it.
@@ -131,6 +133,7 @@ impl Uring {
             closing: false,
             in_flight: 0,
             turn: 1,
+            plain_legs: 0,
             received: 0,
             small_pool: SMALL_POOL,
             batch: Vec::new(),
@@ -163,6 +166,14 @@ impl Uring {
         tenant.in_flight += 1;
         self.count_started();
         self.ring.push(entry, Tag::new(operation, leg));
+    }
+
+    /// Gives cold memory back; when to look again. Of the buffers that are posted, too, if no completion can be under way:
+    /// the kernel writes to them within `enter` alone, and all that it said there was filed.
+    fn trim(&mut self) -> Option<Time> {
+        let deferred = !self.options.mask.hides(Feature::DeferTaskrun);
+        let untouched = deferred && self.plain_legs == 0 && !self.ring.has_news();
+        self.pool.trim(self.now, untouched)
     }
 
     /// What a sleep waits for.
@@ -368,6 +379,7 @@ impl Kernel for Uring {
         self.hand_over_sends(events);
         self.serve_receivers();
         self.count_buffers();
+        let until = self.trim().into_iter().chain(until).min();
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
         let want = if sleeps { self.want(limit) } else { Want::default() };

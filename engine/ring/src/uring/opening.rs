@@ -66,6 +66,7 @@ impl Uring {
 
     fn admit(&mut self, tenant: Tenant) -> Leg {
         self.stats.legs.add(1);
+        self.plain_legs += u32::from(!tenant.is_socket());
         self.legs.insert(tenant)
     }
 

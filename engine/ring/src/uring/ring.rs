@@ -121,7 +121,10 @@ impl Ring {
 
     /// Whether completions are there, or work of the kernel that makes some. Asks nobody.
     pub(super) fn has_news(&mut self) -> bool {
-        self.io.submission().taskrun() || !self.io.completion().is_empty()
+        let submission = self.io.submission();
+        let pending = submission.taskrun() || submission.cq_overflow();
+        drop(submission);
+        pending || !self.io.completion().is_empty()
     }
 
     /// Whether [`Want::at_least`] may be other than zero.
