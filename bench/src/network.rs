@@ -6,14 +6,18 @@
 //! network, and its record says so.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+};
 use nix::unistd::{getegid, geteuid};
 
-use crate::contestant::is_installed;
 use crate::record::Network;
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,9 +35,6 @@ pub(crate) enum Choice {
 pub(crate) fn enter(against: Option<String>) -> Result<Network> {
     if against.is_some() {
         return Ok(describe(against));
-    }
-    if !is_installed(IP) {
-        return Ok(describe(Some(format!("{IP}, of iproute2, is not there"))));
     }
     match unshare_network() {
         Err(error) => Ok(describe(Some(format!("the kernel grants no other ({error})")))),
@@ -54,7 +55,6 @@ pub(crate) fn describe(machines: Option<String>) -> Network {
     }
 }
 
-const IP: &str = "ip";
 const CONGESTION_CONTROL: &str = "ipv4.tcp_congestion_control";
 /// BBR paces even on loopback, and whoever is slower is slowed down by half, now and then.
 const CUBIC: &str = "cubic";
@@ -77,11 +77,43 @@ fn unshare_network() -> Result<()> {
 }
 
 fn make_ready() -> Result<()> {
-    let status = Command::new(IP).args(["link", "set", "lo", "up"]).status()?;
-    ensure!(status.success(), "ip link set lo up: {status}");
+    raise_loopback()?;
     // A kernel that does not allow it keeps its own: the record tells which.
     let _ = fs::write(path(CONGESTION_CONTROL), CUBIC);
     Ok(())
+}
+
+/// By rtnetlink(7), since ip(8) would not have our rights unless we are root.
+fn raise_loopback() -> Result<()> {
+    let socket = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkRoute,
+    )?;
+    send(socket.as_raw_fd(), &raise_request(), MsgFlags::empty())?;
+    let mut reply = [0; 1024];
+    let len = recv(socket.as_raw_fd(), &mut reply, MsgFlags::empty())?;
+    // Behind the header of 16 bytes, the negative error, or zero.
+    let code = reply[..len].get(16..20).and_then(|code| code.try_into().ok());
+    let code = i32::from_ne_bytes(code.context("a short answer")?);
+    ensure!(code == 0, "loopback: {}", Errno::from_raw(-code));
+    Ok(())
+}
+
+/// RTM_NEWLINK: struct nlmsghdr and struct ifinfomsg.
+fn raise_request() -> Vec<u8> {
+    let up = libc::IFF_UP as u32;
+    let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+    // In a new namespace the loopback is the first interface.
+    let (sequence, port, family_and_type, index) = (1u32, 0u32, 0u32, 1u32);
+    [
+        32u32.to_ne_bytes().as_slice(),
+        &libc::RTM_NEWLINK.to_ne_bytes(),
+        &flags.to_ne_bytes(),
+        &[sequence, port, family_and_type, index, up, up].map(u32::to_ne_bytes).concat(),
+    ]
+    .concat()
 }
 
 /// proc_sys(5) shows each thread its own network.

@@ -170,8 +170,7 @@ impl Version {
     }
 }
 
-/// In one of the folders where programs are, those of the administrator among them.
-pub(crate) fn is_installed(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     find(program).is_some()
 }
 

@@ -205,6 +205,52 @@ fn the_run_can_be_repeated() {
 }
 
 #[test]
+fn the_network_is_named_in_the_first_minute() {
+    let mut record = sample::record();
+    let minute = |record: &Record| text(record).split("## Goals").next().unwrap().to_owned();
+    let own = "in a network namespace of the run's own, with TCP's cubic congestion control.";
+    assert!(minute(&record).contains(own), "{}", minute(&record));
+    record.machine.network.machines = Some("asked for".into());
+    record.machine.network.congestion_control = "bbr".into();
+    let hosts = "in the machine's own network (asked for), with TCP's bbr congestion control.";
+    assert!(minute(&record).contains(hosts), "{}", minute(&record));
+    assert!(text(&record).contains("| Network settings | core.somaxconn 4096 |"));
+}
+
+#[test]
+fn the_default_configuration_is_the_one_so_named() {
+    let mut record = sample::record();
+    record.contestants.swap(0, 1);
+    let lead = |record: &Record, name| {
+        let entry = record.lead(scenario(record, name)).map(|entry| entry.name().to_owned());
+        entry.unwrap_or_default()
+    };
+    assert_eq!(record.default_name(), Some("penstock-uring"));
+    assert_eq!(lead(&record, "pingpong-64"), "penstock-uring");
+    // Without it, whoever is there.
+    record.contestants.retain(|contestant| contestant.name != "penstock-uring");
+    for scenario in &mut record.scenarios {
+        scenario.rows.retain(|row| row.contestant != "penstock-uring");
+    }
+    assert_eq!(record.default_name(), None);
+    assert_eq!(lead(&record, "pingpong-64"), "penstock-epoll");
+}
+
+#[test]
+fn who_fell_short_is_marked_and_no_rival() {
+    let mut record = sample::record();
+    // Everybody carries 2 GB/s.
+    for (offered, mark) in [(2e9, false), (2.5e9, true)] {
+        let mixed = record.scenarios.iter_mut().find(|s| s.name == "mixed").unwrap();
+        mixed.offered = Some(offered);
+        assert_eq!(section(&text(&record), "mixed").contains("2.00, short of 2.50"), mark);
+        let found = record.against_best_peer(scenario(&record, "mixed"), Measure::Figure);
+        assert_eq!(found.is_none(), mark);
+    }
+    assert!(text(&record).contains("Penstock fell short of the load | **not measured** |"));
+}
+
+#[test]
 fn a_run_without_peers_or_bars_is_told_as_such() {
     let mut record = sample::record();
     record.contestants.retain(|contestant| contestant.family != Family::Peer);
