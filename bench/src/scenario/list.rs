@@ -71,8 +71,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "pingpong-4000",
         title: "64-byte round trips on 4,000 tunnels",
         question: "Does a message cost more beside 4,000 consoles?",
-        field: &[URING, EPOLL, "haproxy-auto", "nginx", "bare-copy"],
-        also: &["haproxy-copy", "tokio"],
+        field: &[URING, EPOLL, "haproxy-auto", "bare-copy"],
+        also: &["haproxy-copy", "nginx", "tokio"],
         without: &[
             ("tinyproxy", "a thread for each of 4,000 tunnels"),
             ("haproxy-splice", "four pipe ends beside two sockets for each of 4,000 tunnels"),
@@ -190,8 +190,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         question: "Do consoles suffer from neighbours that do not read?",
         pattern: Pattern { pingpongs: 64, stalled: 100, ..Pattern::NONE },
         path: Path::Any,
-        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
-        also: &["trafficserver", "haproxy-splice", "tokio"],
+        field: &[URING, EPOLL, "haproxy-copy", "nginx", "bare-copy"],
+        also: &["squid", "trafficserver", "haproxy-splice", "tokio"],
         ..BASE
     },
     Scenario {
