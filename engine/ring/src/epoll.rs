@@ -5,6 +5,7 @@
 //! with a list that isn't empty doesn't sleep. A message forwarded costs one receive, one send, one epoll_wait(2).
 
 mod held;
+mod sleeping;
 mod splicing;
 mod transfer;
 mod turn;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags};
 
 use self::held::{Bits, Held};
 use self::wake::Bell;
@@ -28,6 +29,7 @@ use crate::op::{
 };
 use crate::options::{Options, SocketOptions};
 use crate::pipes::Pipes;
+use crate::room;
 use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
@@ -145,52 +147,6 @@ impl Epoll {
         let Some(held) = self.legs.get_mut(leg) else { return self.stats.stale.add(1) };
         held.edge(event.events());
         self.list(leg);
-    }
-
-    /// Sleeps until something happens, unless something is to be done already, and notes it.
-    fn sleep(&mut self, until: Option<Time>, busy: bool) {
-        let left = until.map(|until| until.since(self.refresh()));
-        let sleeps = !busy && left.is_none_or(|left| !left.is_zero());
-        // Who looks while we sleep sees what the last turn gave back.
-        self.gauge_buffers();
-        let gathering = std::mem::take(&mut self.gathering);
-        if sleeps && !gathering.is_zero() {
-            self.stats.gathered.add(1);
-            // What comes meanwhile is found together; a signal only means that it is fewer.
-            std::thread::sleep(left.map_or(gathering, |left| left.min(gathering)));
-        }
-        let mut edges = std::mem::take(&mut self.edges);
-        let count = match sleeps && !self.busy_poll.is_zero() {
-            true => self.look_for_news(&mut edges, left),
-            false => 0,
-        };
-        let timeout = match left {
-            _ if !sleeps => EpollTimeout::ZERO,
-            None => EpollTimeout::NONE,
-            Some(left) => milliseconds(left),
-        };
-        // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
-        let count =
-            if count > 0 { count } else { self.epoll.wait(&mut edges, timeout).unwrap_or(0) };
-        self.refresh();
-        for edge in &edges[..count] {
-            self.note(*edge);
-        }
-        self.edges = edges;
-    }
-
-    /// Looks for edges as long as the options say; how many there are.
-    fn look_for_news(&mut self, edges: &mut [EpollEvent], left: Option<Duration>) -> usize {
-        let end = self.refresh() + left.map_or(self.busy_poll, |left| left.min(self.busy_poll));
-        while self.now < end {
-            let count = self.epoll.wait(edges, EpollTimeout::ZERO).unwrap_or(0);
-            if count > 0 {
-                self.stats.busy_polled.add(1);
-                return count;
-            }
-            self.refresh();
-        }
-        0
     }
 
     /// Whether a leg gets one buffer per turn: where the pool is small or half used, legs that get stuck together would
@@ -345,7 +301,10 @@ impl Kernel for Epoll {
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
         let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
-        let room = sockets::room(held.descriptor.as_fd());
+        if held.kind == Kind::Tcp && !std::mem::replace(&mut held.limited, true) {
+            room::limit_unsent(held.descriptor.as_fd());
+        }
+        let room = room::room(held.descriptor.as_fd());
         if room.is_none() {
             held.bits &= !Bits::WRITABLE;
         }
@@ -462,11 +421,4 @@ fn tag(leg: Leg) -> u64 {
 
 fn leg_of(tag: u64) -> Leg {
     Leg { slot: tag as u32, generation: (tag >> 32) as u32 }
-}
-
-/// Rounded up, so that a deadline has passed when the sleep ends.
-fn milliseconds(span: Duration) -> EpollTimeout {
-    let milliseconds = span.as_nanos().div_ceil(1_000_000);
-    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
-    EpollTimeout::try_from(milliseconds).expect("not negative")
 }

@@ -13,6 +13,7 @@ pub mod options;
 pub mod pipes;
 pub mod probe;
 pub mod queue;
+mod room;
 pub mod sockets;
 pub mod splice;
 pub mod stats;

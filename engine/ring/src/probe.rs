@@ -97,8 +97,9 @@ fn try_uring(release: &str, mask: Mask) -> Result<Vec<Feature>, Obstacle> {
     let mut uring = Uring::new(&options).map_err(obstacle)?;
     carry_bytes(&mut uring)?;
     let by_message = woken_by_message(&mut uring)?;
-    let missing = !by_message && !mask.hides(Feature::RingMessage);
-    Ok(if missing { vec![Feature::RingMessage] } else { Vec::new() })
+    let has = [(Feature::RingMessage, by_message), (Feature::MinimumWait, uring.gathers())];
+    let missing = has.into_iter().filter(|(feature, has)| !has && !mask.hides(*feature));
+    Ok(missing.map(|(feature, _)| feature).collect())
 }
 
 fn check_operations() -> Result<(), Obstacle> {

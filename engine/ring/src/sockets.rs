@@ -4,8 +4,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -188,35 +187,6 @@ pub fn reset_on_close(socket: BorrowedFd<'_>) {
 /// Ends the sending side. A broken connection answers ENOTCONN: it has ended already.
 pub fn shutdown(socket: BorrowedFd<'_>) {
     let _ = SockRef::from(&socket).shutdown(Shutdown::Write);
-}
-
-/// Bytes that a send would be accepted now, by the rule by which poll(2) calls a TCP socket writable; none if it does not.
-/// What is no socket, or can't say, accepts anything.
-pub fn room(socket: BorrowedFd<'_>) -> Option<NonZeroUsize> {
-    // SK_MEMINFO_* of <linux/sock_diag.h>, from Linux 4.12.
-    const ALLOCATED: usize = 2;
-    const LIMIT: usize = 3;
-    const QUEUED: usize = 5;
-    let mut info = [0u32; 9];
-    let mut length = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: `info` and `length` live until the call has returned; the kernel keeps neither.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_MEMINFO,
-            info.as_mut_ptr().cast(),
-            &raw mut length,
-        )
-    };
-    if result != 0 || info[LIMIT] == 0 {
-        return Some(NonZeroUsize::MAX);
-    }
-    // TCP counts what is queued; other sockets only what is allocated.
-    let taken = if info[QUEUED] > 0 { info[QUEUED] } else { info[ALLOCATED] };
-    let free = info[LIMIT].saturating_sub(taken);
-    // A sixteenth for what the kernel counts besides the bytes.
-    NonZeroUsize::new((free - free / 16) as usize).filter(|_| free >= taken / 2)
 }
 
 /// The peer's address; none for what isn't TCP, or is connected no more.

@@ -27,7 +27,8 @@ impl Relay {
         }
         direction.moved_at = turn.now;
         direction.pace.received(turn.number, turn.now, length);
-        let fitting = direction.fit.received(direction.group, length);
+        let fitting =
+            direction.fit.received(direction.group, length, turn.kernel.spare(Group::Record));
         self.ways[way.back()].pace.answered(turn.number);
         let plain = self.layers[way as usize].decode(buffer);
         let chunk = self.layers[way.back() as usize].encode(plain);

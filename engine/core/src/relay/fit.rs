@@ -3,6 +3,8 @@
 
 use penstock_ring::Group;
 
+/// Fewer large buffers than this are left to those who have them in hand.
+const LARGE_MIN: usize = 512;
 /// So many points change the group.
 const SCORE: u8 = 16;
 
@@ -13,8 +15,13 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// So many bytes came in a buffer of `group`. The group that would fit better, once that is clear.
-    pub(super) fn received(&mut self, group: Group, bytes: usize) -> Option<Group> {
+    /// So many bytes came in a buffer of `group`. The group that would fit better, once that is clear; large ones are for
+    /// when nobody holds `large` many: stuck directions must not leave the others without.
+    pub(super) fn received(&mut self, group: Group, bytes: usize, large: usize) -> Option<Group> {
+        if large < LARGE_MIN {
+            self.score = 0;
+            return (group == Group::Record).then_some(Group::Small);
+        }
         let full_small = bytes >= Group::Small.capacity();
         // Growing is the easy way: one message may end in a piece that is not full.
         let (misfits, up, down, other) = match group {
@@ -41,7 +48,7 @@ mod tests {
             let mut left = *message;
             while left > 0 {
                 let piece = left.min(group.capacity());
-                group = fit.received(group, piece).unwrap_or(group);
+                group = fit.received(group, piece, 1000).unwrap_or(group);
                 left -= piece;
             }
         }
@@ -58,6 +65,13 @@ mod tests {
             assert_eq!(after(Group::Small, &[light; 1000]), Group::Small, "{light}");
             assert_eq!(after(Group::Record, &[light; 16]), Group::Small, "{light}");
         }
+    }
+
+    #[test]
+    fn a_short_pool_has_small_buffers_only() {
+        let mut fit = Fit::default();
+        assert!((0..1000).all(|_| fit.received(Group::Small, 4096, 511).is_none()));
+        assert_eq!(fit.received(Group::Record, 16384, 511), Some(Group::Small));
     }
 
     #[test]

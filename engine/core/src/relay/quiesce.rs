@@ -18,8 +18,12 @@ pub(super) const RETRY: Duration = Duration::from_secs(1);
 impl Relay {
     /// Begins the way to `goal`. A direction that can't go there stays as it is.
     pub(super) fn quiesce<K: Kernel>(&mut self, way: Way, goal: Goal, turn: &mut Turn<K>) -> Step {
-        if goal == Goal::Splice && !self.take_pipe(way, turn) {
-            return Step::Continue(());
+        if goal == Goal::Splice {
+            if !self.take_pipe(way, turn) {
+                return Step::Continue(());
+            }
+            // There are pipes; but a slow sink may take for ever to become quiet.
+            turn.kernel.pipe_close(self.source(way));
         }
         self.ways[way].mover = Mover::Quiesce(goal);
         turn.counters.quiesce[0].add(1);

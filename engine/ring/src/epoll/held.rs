@@ -45,6 +45,8 @@ pub(super) struct Held {
     pub(super) adopted: bool,
     /// Registered for edges of writability too.
     pub(super) writable_edges: bool,
+    /// Holds no more than so much unsent.
+    pub(super) limited: bool,
     /// Turn of the last `Received` or `ReceiveEnded`.
     pub(super) told: u32,
     /// What broke the connection. A socket tells its error once; after that, reading looks like a clean end.
@@ -101,6 +103,7 @@ impl Held {
             listed: false,
             adopted: false,
             writable_edges: false,
+            limited: false,
             told: 0,
             broken: None,
         }

@@ -48,7 +48,8 @@ use crate::op::{
 };
 use crate::options::{Feature, Options};
 use crate::pipes::Pipes;
-use crate::sockets;
+use crate::room;
+use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
@@ -152,6 +153,11 @@ impl Uring {
         uring.count_buffers();
         uring.listen_for_alarm();
         Ok(uring)
+    }
+
+    /// Whether a wait can gather.
+    pub(crate) fn gathers(&self) -> bool {
+        self.gathers
     }
 
     fn refresh_clock(&mut self) -> Time {
@@ -323,7 +329,11 @@ impl Kernel for Uring {
     }
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
-        self.open(leg).map_or(Some(NonZeroUsize::MAX), |tenant| sockets::room(tenant.borrowed()))
+        let Some(tenant) = self.open_mut(leg) else { return Some(NonZeroUsize::MAX) };
+        if tenant.kind == Kind::Tcp && !std::mem::replace(&mut tenant.limited, true) {
+            room::limit_unsent(tenant.borrowed());
+        }
+        room::room(tenant.borrowed())
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {

@@ -32,6 +32,8 @@ pub(super) struct Tenant {
     pub(super) told: u32,
     /// Whether the receive in flight is a plain descriptor's wait for bytes.
     pub(super) arriving: bool,
+    /// Holds no more than so much unsent.
+    pub(super) limited: bool,
     /// Whether the receive in flight may complete more than once.
     pub(super) multishot: bool,
     pub(super) sending: Sending,
@@ -121,6 +123,7 @@ impl Tenant {
             served: (Time::default(), 0),
             told: 0,
             arriving: false,
+            limited: false,
             multishot: false,
             sending: Sending::Idle,
             broken: None,

@@ -1,0 +1,63 @@
+//! Waiting for edges: at once, gathered, after a look around, or asleep.
+
+use std::time::Duration;
+
+use nix::sys::epoll::{EpollEvent, EpollTimeout};
+
+use super::Epoll;
+use crate::op::{Kernel, Time};
+
+impl Epoll {
+    /// Sleeps until something happens, unless something is to be done already, and notes it.
+    pub(super) fn sleep(&mut self, until: Option<Time>, busy: bool) {
+        let left = until.map(|until| until.since(self.refresh()));
+        let sleeps = !busy && left.is_none_or(|left| !left.is_zero());
+        // Who looks while we sleep sees what the last turn gave back.
+        self.gauge_buffers();
+        let gathering = std::mem::take(&mut self.gathering);
+        if sleeps && !gathering.is_zero() {
+            self.stats.gathered.add(1);
+            // What comes meanwhile is found together; a signal only means that it is fewer.
+            std::thread::sleep(left.map_or(gathering, |left| left.min(gathering)));
+        }
+        let mut edges = std::mem::take(&mut self.edges);
+        let count = match sleeps && !self.busy_poll.is_zero() {
+            true => self.look_for_news(&mut edges, left),
+            false => 0,
+        };
+        let timeout = match left {
+            _ if !sleeps => EpollTimeout::ZERO,
+            None => EpollTimeout::NONE,
+            Some(left) => milliseconds(left),
+        };
+        // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
+        let count =
+            if count > 0 { count } else { self.epoll.wait(&mut edges, timeout).unwrap_or(0) };
+        self.refresh();
+        for edge in &edges[..count] {
+            self.note(*edge);
+        }
+        self.edges = edges;
+    }
+
+    /// Looks for edges as long as the options say; how many there are.
+    fn look_for_news(&mut self, edges: &mut [EpollEvent], left: Option<Duration>) -> usize {
+        let end = self.refresh() + left.map_or(self.busy_poll, |left| left.min(self.busy_poll));
+        while self.now < end {
+            let count = self.epoll.wait(edges, EpollTimeout::ZERO).unwrap_or(0);
+            if count > 0 {
+                self.stats.busy_polled.add(1);
+                return count;
+            }
+            self.refresh();
+        }
+        0
+    }
+}
+
+/// Rounded up, so that a deadline has passed when the sleep ends.
+fn milliseconds(span: Duration) -> EpollTimeout {
+    let milliseconds = span.as_nanos().div_ceil(1_000_000);
+    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
+    EpollTimeout::try_from(milliseconds).expect("not negative")
+}
