@@ -53,7 +53,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let plan = Plan {
         rounds,
         timing,
-        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 0.4 } else { 2.0 })),
+        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 1.5 } else { 3.0 })),
         quick: args.quick,
         programs: &programs,
         progress: &progress,

@@ -106,7 +106,7 @@ const fn at_least_4(n: usize) -> u32 {
 /// Runs of buffers whose memory goes back at once, in each group.
 const TRIM_RUNS: usize = 128;
 /// Between two looks for memory to give back; what was used since the last one stays.
-const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+const TRIM_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A filled buffer of a worker's pool. Not copyable; dropping it instead of giving it back loses it to the pool.
 #[derive(Debug)]
