@@ -43,9 +43,13 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
             Pattern::new(seed).send(&mut stream, length)?;
             io::copy(&mut stream, &mut io::sink()).map(drop)
         }
-        ["flood"] => loop {
-            stream.write_all(&[b'.'; 64 << 10])?;
-        },
+        ["flood"] => {
+            // Hundreds of floods that nobody reads are to fill the buffers of the proxy, not the kernel's memory for TCP.
+            socket2::SockRef::from(&stream).set_send_buffer_size(256 << 10)?;
+            loop {
+                stream.write_all(&[b'.'; 64 << 10])?;
+            }
+        }
         _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }

@@ -37,3 +37,14 @@ pub fn cpu(pid: u32) -> Duration {
     });
     Duration::from_nanos(nanoseconds.sum())
 }
+
+/// Bytes that the kernel holds for the TCP sockets of this network, whoever's they are.
+///
+/// # Panics
+/// When the kernel tells it in another form.
+pub fn tcp_memory() -> u64 {
+    let text = fs::read_to_string("/proc/net/sockstat").expect("a network");
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let pages = line.and_then(|rest| rest.split_once("mem ")?.1.trim().parse::<u64>().ok());
+    pages.expect("pages of TCP memory") * 4096
+}

@@ -29,7 +29,6 @@ use crate::op::{
 };
 use crate::options::{Options, SocketOptions};
 use crate::pipes::Pipes;
-use crate::room;
 use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
@@ -301,10 +300,10 @@ impl Kernel for Epoll {
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
         let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
-        if held.kind == Kind::Tcp && !std::mem::replace(&mut held.limited, true) {
-            room::limit_unsent(held.descriptor.as_fd());
+        if held.kind == Kind::Tcp {
+            held.allowance.apply(held.descriptor.as_fd());
         }
-        let room = room::room(held.descriptor.as_fd());
+        let room = held.allowance.room(held.descriptor.as_fd());
         if room.is_none() {
             held.bits &= !Bits::WRITABLE;
         }

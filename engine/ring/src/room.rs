@@ -1,15 +1,20 @@
 //! How much a socket would accept now, by the rule by which poll(2) calls it writable.
 //!
 //! A sink that does not read must not pin more of the kernel's memory than keeps it busy: what a TCP socket holds unsent is
-//! limited (`TCP_NOTSENT_LOWAT`), on top of the limit of its buffer.
+//! limited (`TCP_NOTSENT_LOWAT`), on top of the limit of its buffer. Whoever has not yet shown that it reads gets little: a
+//! burst that ends in a stuck sink would teach the source's receive buffer to hold far more than the sink ever does.
 
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
-/// Bytes that a TCP sink may hold unsent.
+/// Bytes that a TCP sink may hold unsent at first.
+const UNSENT_FIRST: u32 = 128 << 10;
+/// The same, of a sink that is known to read.
 const UNSENT_MAX: u32 = 1 << 20;
+/// Bytes that a sink has to take to be known as one that reads: more than the buffers on the way hold of a stuck one.
+const PROOF: usize = 16 << 20;
 
 /// `SIOCOUTQNSD` of `<linux/sockios.h>`: bytes queued and not sent.
 const UNSENT: libc::Ioctl = 0x894B;
@@ -18,9 +23,55 @@ const ALLOCATED: usize = 2;
 const LIMIT: usize = 3;
 const QUEUED: usize = 5;
 
-/// Limits what a TCP socket holds unsent.
-pub(crate) fn limit_unsent(socket: BorrowedFd<'_>) {
-    let limit = UNSENT_MAX;
+/// What a leg may hold unsent as a sink, which grows once it has shown that it reads.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Allowance {
+    /// Bytes; none is set yet if zero.
+    unsent: u32,
+    /// Bytes that it has taken, up to those of a proof.
+    taken: u32,
+}
+
+impl Allowance {
+    /// Takes note of bytes that went out.
+    pub(crate) fn took(&mut self, bytes: usize) {
+        self.taken = PROOF.min(self.taken as usize + bytes) as u32;
+    }
+
+    /// Limits what a TCP socket holds unsent, if that has changed.
+    pub(crate) fn apply(&mut self, socket: BorrowedFd<'_>) {
+        let unsent = if self.taken as usize == PROOF { UNSENT_MAX } else { UNSENT_FIRST };
+        if std::mem::replace(&mut self.unsent, unsent) != unsent {
+            limit_unsent(socket, unsent);
+        }
+    }
+
+    /// Bytes that would be accepted now; none if poll(2) would not call the socket writable. What is no socket, or can't
+    /// say, accepts anything.
+    pub(crate) fn room(&self, socket: BorrowedFd<'_>) -> Option<NonZeroUsize> {
+        let Some(info) = memory(socket).filter(|info| info[LIMIT] > 0) else {
+            return Some(NonZeroUsize::MAX);
+        };
+        // TCP counts what is queued; other sockets only what is allocated.
+        let taken = if info[QUEUED] > 0 { info[QUEUED] } else { info[ALLOCATED] };
+        let free = info[LIMIT].saturating_sub(taken);
+        // A sixteenth for what the kernel counts besides the bytes.
+        let free_bytes = free - free / 16;
+        if free < taken / 2 {
+            return None;
+        }
+        if self.unsent == 0 {
+            return NonZeroUsize::new(free_bytes as usize);
+        }
+        let unsent = if info[QUEUED] > 0 { unsent(socket) } else { 0 };
+        if unsent >= self.unsent / 2 {
+            return None;
+        }
+        NonZeroUsize::new(free_bytes.min(self.unsent - unsent) as usize)
+    }
+}
+
+fn limit_unsent(socket: BorrowedFd<'_>, limit: u32) {
     // SAFETY: `limit` outlives the call.
     let result = unsafe {
         libc::setsockopt(
@@ -32,23 +83,6 @@ pub(crate) fn limit_unsent(socket: BorrowedFd<'_>) {
         )
     };
     debug_assert_eq!(Errno::result(result).map(drop), Ok(()));
-}
-
-/// Bytes that would be accepted now; none if poll(2) would not call the socket writable. What is no socket, or can't say,
-/// accepts anything.
-pub(crate) fn room(socket: BorrowedFd<'_>) -> Option<NonZeroUsize> {
-    let Some(info) = memory(socket).filter(|info| info[LIMIT] > 0) else {
-        return Some(NonZeroUsize::MAX);
-    };
-    // TCP counts what is queued; other sockets only what is allocated.
-    let taken = if info[QUEUED] > 0 { info[QUEUED] } else { info[ALLOCATED] };
-    let free = info[LIMIT].saturating_sub(taken);
-    let unsent = if info[QUEUED] > 0 { unsent(socket) } else { 0 };
-    if free < taken / 2 || unsent >= UNSENT_MAX / 2 {
-        return None;
-    }
-    // A sixteenth for what the kernel counts besides the bytes.
-    NonZeroUsize::new((free - free / 16).min(UNSENT_MAX - unsent) as usize)
 }
 
 fn memory(socket: BorrowedFd<'_>) -> Option<[u32; 9]> {

@@ -11,6 +11,7 @@ use crate::buffers::Group;
 use crate::op::{Interest, Owner, Readiness};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
+use crate::room::Allowance;
 use crate::sockets::Kind;
 
 /// A leg.
@@ -45,8 +46,8 @@ pub(super) struct Held {
     pub(super) adopted: bool,
     /// Registered for edges of writability too.
     pub(super) writable_edges: bool,
-    /// Holds no more than so much unsent.
-    pub(super) limited: bool,
+    /// As a sink that is spliced to.
+    pub(super) allowance: Allowance,
     /// Turn of the last `Received` or `ReceiveEnded`.
     pub(super) told: u32,
     /// What broke the connection. A socket tells its error once; after that, reading looks like a clean end.
@@ -103,7 +104,7 @@ impl Held {
             listed: false,
             adopted: false,
             writable_edges: false,
-            limited: false,
+            allowance: Allowance::default(),
             told: 0,
             broken: None,
         }

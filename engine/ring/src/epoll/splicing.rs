@@ -55,6 +55,9 @@ impl Epoll {
             Some(held) => {
                 self.stats.splice_inline.add(1);
                 let result = splice::drain(&mut pipe, held.descriptor.as_fd());
+                if let Splice::Moved(bytes) = result {
+                    held.allowance.took(bytes);
+                }
                 match result {
                     Splice::Failed(errno) => held.broken = Some(errno),
                     _ if pipe.level() > 0 => held.bits &= !Bits::WRITABLE,

@@ -28,7 +28,7 @@ mod watching;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,6 @@ use crate::op::{
 };
 use crate::options::{Feature, Options};
 use crate::pipes::Pipes;
-use crate::room;
 use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
@@ -330,10 +329,11 @@ impl Kernel for Uring {
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
         let Some(tenant) = self.open_mut(leg) else { return Some(NonZeroUsize::MAX) };
-        if tenant.kind == Kind::Tcp && !std::mem::replace(&mut tenant.limited, true) {
-            room::limit_unsent(tenant.borrowed());
+        let socket = tenant.descriptor.as_fd();
+        if tenant.kind == Kind::Tcp {
+            tenant.allowance.apply(socket);
         }
-        room::room(tenant.borrowed())
+        tenant.allowance.room(socket)
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {

@@ -102,8 +102,11 @@ impl Uring {
     fn drain_inline(&mut self, source: Leg, sink: Leg) -> Splice {
         let conduit = self.legs.get_mut(source).and_then(|tenant| tenant.conduit.take());
         let mut conduit = conduit.expect("found by the caller");
-        let to = self.legs.get(sink).expect("found by the caller").borrowed();
-        let step = splice::drain(&mut conduit.pipe, to);
+        let to = self.legs.get_mut(sink).expect("found by the caller");
+        let step = splice::drain(&mut conduit.pipe, to.borrowed());
+        if let Splice::Moved(bytes) = step {
+            to.allowance.took(bytes);
+        }
         self.stats.splice_inline.add(1);
         self.legs.get_mut(source).expect("still there").conduit = Some(conduit);
         step
@@ -157,6 +160,7 @@ impl Uring {
         }
         if let Some(tenant) = self.legs.get_mut(sink) {
             tenant.in_flight -= 1;
+            tenant.allowance.took(result.unwrap_or(0));
         }
         self.free_if_done(sink);
     }

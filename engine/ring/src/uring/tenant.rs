@@ -10,6 +10,7 @@ use crate::buffers::Group;
 use crate::op::{Interest, Leg, Owner, Time};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
+use crate::room::Allowance;
 use crate::sockets::Kind;
 
 /// A leg. It stays in the table until the kernel has said its last word about every operation.
@@ -32,8 +33,8 @@ pub(super) struct Tenant {
     pub(super) told: u32,
     /// Whether the receive in flight is a plain descriptor's wait for bytes.
     pub(super) arriving: bool,
-    /// Holds no more than so much unsent.
-    pub(super) limited: bool,
+    /// As a sink that is spliced to.
+    pub(super) allowance: Allowance,
     /// Whether the receive in flight may complete more than once.
     pub(super) multishot: bool,
     pub(super) sending: Sending,
@@ -123,7 +124,7 @@ impl Tenant {
             served: (Time::default(), 0),
             told: 0,
             arriving: false,
-            limited: false,
+            allowance: Allowance::default(),
             multishot: false,
             sending: Sending::Idle,
             broken: None,
