@@ -133,6 +133,10 @@ impl List {
         self.sets.iter().any(|set| matches!(set, Set::Time(_)))
     }
 
+    pub(super) fn needs_local(&self) -> bool {
+        self.sets.iter().any(|set| matches!(set, Set::LocalPort(_)))
+    }
+
     /// For people: kinds and their first values.
     pub(super) fn description(&self) -> &str {
         &self.description

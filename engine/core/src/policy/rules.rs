@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock};
 pub struct Rules {
     lines: Vec<Line>,
     need_time: bool,
+    need_local: bool,
 }
 
 /// What is known of a request.
@@ -21,7 +22,7 @@ pub struct Rules {
 pub struct Query<'q> {
     /// Who asks, if that can be told.
     pub client: Option<IpAddr>,
-    /// What the client connected to, if that can be told.
+    /// What the client connected to, if that can be told. Only looked at if [`Rules::need_local`].
     pub local: Option<SocketAddr>,
     /// The method, such as `CONNECT`.
     pub method: &'q str,
@@ -78,9 +79,11 @@ impl Rules {
             Line::parse(text.as_ref(), lists).map_err(|problem| RuleError { line, problem })
         };
         let lines = lines.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-        let need_time =
-            lines.iter().flat_map(|line| &line.names).any(|name| name.list.needs_time());
-        Ok(Self { lines, need_time })
+        let any = |needs: fn(&List) -> bool| {
+            lines.iter().flat_map(|line| &line.names).any(|name| needs(&name.list))
+        };
+        let (need_time, need_local) = (any(List::needs_time), any(List::needs_local));
+        Ok(Self { lines, need_time, need_local })
     }
 
     /// Judges a request. What can be denied without an address is denied without one, so that a
@@ -111,6 +114,11 @@ impl Rules {
     /// Whether any line asks for the time of day.
     pub fn need_time(&self) -> bool {
         self.need_time
+    }
+
+    /// Whether any line asks for the address that the client connected to.
+    pub fn need_local(&self) -> bool {
+        self.need_local
     }
 
     /// The rules for people, one line each.

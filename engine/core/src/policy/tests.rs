@@ -127,6 +127,13 @@ fn the_time_is_needed_by_rules_that_name_it() {
 }
 
 #[test]
+fn the_local_address_is_needed_by_rules_that_name_it() {
+    let front: (&str, Values<'_>) = ("front", &[(Kind::LocalPort, &["443"])]);
+    assert!(rules(&[front], &["deny !front", "allow all"]).need_local());
+    assert!(!rules(&[front], &["allow all"]).need_local());
+}
+
+#[test]
 fn domains_match_names_and_never_addresses() {
     let rules = rules(
         &[("ours", &[(Kind::DstDomain, &[".example.com"])]), LAB],

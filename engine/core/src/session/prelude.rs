@@ -13,7 +13,7 @@ use penstock_ring::{Arrival, Close, Group, Kernel, Leg, Outcome, Time};
 
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::ProxyProtocol;
+use crate::config::{ProxyProtocol, SendProxy};
 use crate::relay::Receiving;
 use crate::turn::{Step, Turn};
 
@@ -31,7 +31,7 @@ pub(super) struct Prelude {
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) request: Request,
-    /// Our own address on the client's leg.
+    /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
     pub(super) early: Vec<u8>,
@@ -183,10 +183,11 @@ impl Session {
         turn.counters.setup[0].record(turn.now.since(self.started));
         self.facts.target = Some(request.target.to_string().into());
         turn.kernel.receive(self.client, Group::Small);
+        let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
         self.admit(
             Box::new(Opening {
                 request,
-                local: turn.kernel.local(self.client),
+                local,
                 early,
                 receiving: Receiving::On,
                 client_ended: false,
@@ -199,6 +200,11 @@ impl Session {
             }),
             turn,
         )
+    }
+
+    fn wants_local(&self) -> bool {
+        let listener = self.listener();
+        listener.rules.need_local() || listener.send_proxy != SendProxy::Off
     }
 
     fn is_trusted_sender(&self) -> bool {
