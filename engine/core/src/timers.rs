@@ -20,6 +20,14 @@ const NONE: u32 = u32::MAX;
 /// What lies further ahead is placed anew after this long (about 37 hours).
 const SPAN: u64 = (1 << (BITS * LEVELS as u32)) - 1;
 
+/// The earlier of two times, either of which may never come.
+pub(crate) fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        _ => one.or(other),
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wheel {

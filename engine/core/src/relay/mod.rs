@@ -20,6 +20,7 @@ use crate::close::{CloseReason, Side};
 use crate::config::HalfClose;
 use crate::layers::Layers;
 use crate::sessions::Handle;
+use crate::timers::earlier;
 use crate::turn::{Step, Turn};
 
 use direction::{Direction, Goal, Mover, PerWay};
@@ -169,8 +170,8 @@ impl Relay {
 
     /// The earliest time at which [`expired`](Self::expired) has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let quiet = self.ways.iter().filter_map(Direction::quiet_at);
-        quiet.chain(self.flush_until).min()
+        let [one, other] = self.ways.map(Direction::quiet_at);
+        earlier(earlier(one, other), self.flush_until)
     }
 
     /// Does what is due: gives up a flush, sends quiet directions back to copying.

@@ -27,6 +27,7 @@ use crate::config::{Config, Listener};
 use crate::control::{Record, ResolveError, TunnelInfo};
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
+use crate::timers::earlier;
 use crate::turn::{Step, Turn};
 
 use facts::Facts;
@@ -127,14 +128,12 @@ impl Session {
                 Some(self.started + timeouts.handshake)
             }
             State::AwaitName(opening) | State::AwaitConnection(opening) => opening.deadline(),
-            State::Relay(relay) => {
-                [relay.deadline(), self.idle_deadline(relay)].into_iter().flatten().min()
-            }
+            State::Relay(relay) => earlier(relay.deadline(), self.idle_deadline(relay)),
             // The lifetime, which may be over, plays no part any more.
             State::AwaitGoodbye(goodbye) => return Some(goodbye.until),
             State::Between => None,
         };
-        own.into_iter().chain(self.lifetime_end()).min()
+        earlier(own, self.lifetime_end())
     }
 
     /// Does what is due by now.
