@@ -117,6 +117,7 @@ impl Report {
         for (row, count) in [
             ("bytes copied", counters.bytes[0][0].get() + counters.bytes[1][0].get()),
             ("bytes spliced", counters.bytes[0][1].get() + counters.bytes[1][1].get()),
+            ("runs that had gathered", counters.gathered.get()),
             ("stopped reading for a slow sink", counters.backpressure.get()),
             ("answers for nobody", counters.answers_stale.get()),
             ("outcomes for nobody", counters.outcomes_stale.get()),

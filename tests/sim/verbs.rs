@@ -204,6 +204,11 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         }
     }
 
+    fn window(&self, leg: Leg) -> u32 {
+        // Some sources have one that a pause would fill, for as long as they live.
+        if leg.slot.is_multiple_of(3) { 4096 } else { 1 << 20 }
+    }
+
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
         self.refuse_closed(leg, "room");
         let Some(end) = self.live(leg).and_then(|tenant| tenant.end) else {
@@ -326,8 +331,6 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.say(leg, "close", how as usize);
         self.end_leg(leg, how);
     }
-
-    fn gather(&mut self, _: Duration) {}
 
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.take_turn(until, events);

@@ -76,7 +76,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
 const SWITCHES: &str = "penstock_switches_total";
 const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
-const GATHERED: &str = "penstock_ring_gathered_total";
+const GATHERED: &str = "penstock_gathered_total";
 const BUSY_POLLED: &str = "penstock_ring_busy_polled_total";
 const DRIVER: &str = "penstock_driver_info";
 
@@ -216,7 +216,7 @@ penstock_driver_info{driver=\"uring\",kernel=\"6.1\",masked=\"\"} 1
 penstock_bytes_total{worker=\"0\",direction=\"client_to_target\",mover=\"copy\"} 100
 penstock_bytes_total{worker=\"0\",direction=\"target_to_client\",mover=\"splice\"} 1000
 penstock_ring_splice_ring_total 10000
-penstock_ring_gathered_total 3
+penstock_gathered_total 3
 penstock_ring_busy_polled_total 5
 penstock_switches_total{worker=\"0\",to=\"copy\"} 7
 penstock_switches_total{worker=\"0\",to=\"splice\"} 9

@@ -53,7 +53,7 @@ impl Default for Engine {
             per_direction: nowhere(Size(64 << 10)),
             max_tunnels: Auto(None),
             drain_timeout: Span(half_minute),
-            gather: nowhere(SpanOrOff(Some(Duration::from_micros(200)))),
+            gather: nowhere(SpanOrOff(Some(Duration::from_millis(1)))),
             busy_poll: nowhere(SpanOrOff(None)),
             keepalive: nowhere(SpanOrOff(Some(half_minute))),
             user_timeout: SpanOrOff(None),

@@ -144,7 +144,9 @@ impl Sheet<'_, '_> {
         let help = "Stuck directions that gave their pipe back because pipes were scarce";
         self.counters("pipes_relieved", help, |c| &c.pipes_relieved)?;
         let help = "Directions that changed between small and large buffers";
-        self.counters("refits", help, |c| &c.refits)
+        self.counters("refits", help, |c| &c.refits)?;
+        let help = "Runs of splicing that were put off so that more gathers";
+        self.counters("gathered", help, |c| &c.gathered)
     }
 
     fn setup(&mut self) -> fmt::Result {

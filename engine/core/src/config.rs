@@ -36,7 +36,7 @@ pub struct Engine {
     pub max_tunnels: Option<usize>,
     /// How long tunnels may live on after a stop was asked for.
     pub drain_timeout: Duration,
-    /// How long a worker that moves bulk may sleep on, so that more comes at once; zero: not at all.
+    /// The longest pause between two runs of a direction that splices, so that more comes at once; zero: none.
     pub gather: Duration,
     /// How long a worker looks for work before it sleeps; zero: not at all.
     pub busy_poll: Duration,
@@ -54,7 +54,7 @@ impl Default for Engine {
             per_direction: 64 << 10,
             max_tunnels: None,
             drain_timeout: Duration::from_secs(30),
-            gather: Duration::from_micros(200),
+            gather: Duration::from_millis(1),
             busy_poll: Duration::ZERO,
             socket: SocketOptions::default(),
         }

@@ -9,6 +9,7 @@ pub mod close;
 pub mod config;
 pub mod control;
 pub mod engine;
+mod gathering;
 mod layers;
 pub mod metrics;
 pub mod policy;

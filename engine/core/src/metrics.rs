@@ -66,6 +66,8 @@ pub struct Counters {
     pub quiesce: [Count; 2],
     /// Promotions given up because there was no pipe.
     pub splice_refused: Count,
+    /// Runs of splicing that were put off so that more gathers.
+    pub gathered: Count,
     /// Stuck directions that gave their pipe back because pipes were scarce.
     pub pipes_relieved: Count,
     /// Directions that changed between small and large buffers.
@@ -98,6 +100,7 @@ impl Default for Counters {
             switches: Default::default(),
             quiesce: Default::default(),
             splice_refused: Count::default(),
+            gathered: Count::default(),
             pipes_relieved: Count::default(),
             refits: Count::default(),
             answers_stale: Count::default(),

@@ -8,6 +8,7 @@ use penstock_ring::{Kernel, Time};
 
 use crate::close::CloseReason;
 use crate::control::Outside;
+use crate::gathering::Gathering;
 use crate::metrics::Counters;
 use crate::relay::Way;
 use crate::sessions::Handle;
@@ -33,8 +34,8 @@ pub(crate) struct Turn<K: Kernel> {
     pub runnable: VecDeque<Runnable>,
     /// Bytes that went into pipes in this turn.
     pub spliced: usize,
-    /// Some source had more than a pipe takes.
-    pub more: bool,
+    /// Directions between two runs.
+    pub gathering: Gathering,
     /// Index of the worker.
     pub worker: u8,
     /// The time of this turn.

@@ -29,6 +29,7 @@ use crate::op::{
 };
 use crate::options::{Options, SocketOptions};
 use crate::pipes::Pipes;
+use crate::room;
 use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
@@ -54,7 +55,6 @@ pub struct Epoll {
     socket: SocketOptions,
     busy_poll: Duration,
     /// How long the next sleep may go on although something is there.
-    gathering: Duration,
     start: Instant,
     now: Time,
     /// Number of the present turn, to know which outcomes the caller may not have seen yet.
@@ -86,7 +86,6 @@ impl Epoll {
             bell,
             socket: options.socket,
             busy_poll: options.busy_poll,
-            gathering: Duration::ZERO,
             start: options.epoch,
             now: Time::default(),
             turn: 1,
@@ -120,15 +119,28 @@ impl Epoll {
 
     /// Makes sure that an edge tells when the leg accepts bytes again. Legs that never block are spared these edges.
     fn expect_writable(&mut self, leg: Leg) {
-        if self.legs.get(leg).is_some_and(|held| !held.writable_edges) {
-            self.ask_again(leg, true);
+        if let Some(held) = self.legs.get_mut(leg)
+            && !std::mem::replace(&mut held.writable_edges, true)
+        {
+            self.ask_again(leg);
+        }
+    }
+
+    /// Makes sure that an edge tells when there is something to read, unless it is known that there is.
+    fn expect_readable(&mut self, leg: Leg) {
+        let Some(held) = self.legs.get_mut(leg) else { return };
+        if held.bits.contains(Bits::READABLE) {
+            return self.list(leg);
+        }
+        if !held.readable_edges || held.bits.contains(Bits::DOUBTFUL) {
+            held.readable_edges = true;
+            self.ask_again(leg);
         }
     }
 
     /// Has Linux look at the leg again: it tells only of edges, and of writability only to who was refused.
-    fn ask_again(&mut self, leg: Leg, writable: bool) {
+    fn ask_again(&mut self, leg: Leg) {
         let Some(held) = self.legs.get_mut(leg) else { return };
-        held.writable_edges |= writable;
         held.bits &= !Bits::DOUBTFUL;
         let mut event = EpollEvent::new(held.interest(), tag(leg));
         let changed = self.epoll.modify(&held.descriptor, &mut event);
@@ -235,11 +247,7 @@ impl Kernel for Epoll {
         };
         held.receiving = Some(group);
         // The edge may have come before anybody wanted it.
-        match (held.bits.contains(Bits::READABLE), held.bits.contains(Bits::DOUBTFUL)) {
-            (true, _) => self.list(leg),
-            (false, true) => self.ask_again(leg, false),
-            (false, false) => {}
-        }
+        self.expect_readable(leg);
     }
 
     fn receive_stop(&mut self, leg: Leg) -> Stop {
@@ -288,13 +296,14 @@ impl Kernel for Epoll {
         }
         held.watched |= bit;
         held.hints |= held.bits & bit;
-        let doubtful = held.bits.contains(Bits::DOUBTFUL);
-        if held.bits.contains(bit) {
-            self.list(leg);
-        } else if interest == Interest::Writable {
-            self.ask_again(leg, true);
-        } else if interest == Interest::Readable && doubtful {
-            self.ask_again(leg, false);
+        match interest {
+            _ if held.bits.contains(bit) => self.list(leg),
+            Interest::Readable => self.expect_readable(leg),
+            Interest::Writable => {
+                held.writable_edges = true;
+                self.ask_again(leg);
+            }
+            Interest::HangUp => {}
         }
     }
 
@@ -308,6 +317,10 @@ impl Kernel for Epoll {
             held.bits &= !Bits::WRITABLE;
         }
         room
+    }
+
+    fn window(&self, leg: Leg) -> u32 {
+        self.legs.get(leg).map_or(u32::MAX, |held| room::window(held.descriptor.as_fd()))
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
@@ -361,10 +374,6 @@ impl Kernel for Epoll {
             // A duplicate elsewhere would keep the registration, and its edges, alive.
             let _ = self.epoll.delete(&held.descriptor);
         }
-    }
-
-    fn gather(&mut self, span: Duration) {
-        self.gathering = span;
     }
 
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {

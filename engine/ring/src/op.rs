@@ -313,6 +313,9 @@ pub trait Kernel {
     /// its sink is stuck. None, with nothing taken: it is empty, or the ring uses it, or the pool can't spare the buffers.
     fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>>;
 
+    /// About how many bytes the kernel receives for a leg while nobody reads. It grows while the leg is read from quickly.
+    fn window(&self, leg: Leg) -> u32;
+
     /// Whether less than a quarter of the pipe pool is left, so that who is stuck should give its pipe back.
     fn pipes_scarce(&self) -> bool;
 
@@ -324,10 +327,6 @@ pub trait Kernel {
 
     /// Ends the leg. What is queued is dropped. The descriptor, its buffers and its pipe are freed after the last outcome.
     fn close(&mut self, leg: Leg, how: Close);
-
-    /// Allows the next [`wait`](Self::wait) to sleep for so long although outcomes are there, so that more come with them: bulk
-    /// costs less by the handful. A wait that is not to sleep doesn't.
-    fn gather(&mut self, span: Duration);
 
     /// Hands what was asked to the kernel, waits for the first outcome, a wake-up or `until` (none: no limit), and appends
     /// outcomes to `events`. With an `until` that has passed, it doesn't sleep. It may return early, with nothing.

@@ -110,8 +110,6 @@ features! {
     MultishotAccept = "multishot-accept",
     /// Waking a ring by a message (`IORING_REGISTER_SEND_MSG_RING`, 6.13); without it, an eventfd.
     RingMessage = "ring-message",
-    /// Waking a worker for a handful of completions instead of each (`IORING_FEAT_MIN_TIMEOUT`, 6.12).
-    MinimumWait = "minimum-wait",
     /// splice(2); without it, every byte is copied.
     Splice = "splice",
 }

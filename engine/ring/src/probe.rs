@@ -97,9 +97,8 @@ fn try_uring(release: &str, mask: Mask) -> Result<Vec<Feature>, Obstacle> {
     let mut uring = Uring::new(&options).map_err(obstacle)?;
     carry_bytes(&mut uring)?;
     let by_message = woken_by_message(&mut uring)?;
-    let has = [(Feature::RingMessage, by_message), (Feature::MinimumWait, uring.gathers())];
-    let missing = has.into_iter().filter(|(feature, has)| !has && !mask.hides(*feature));
-    Ok(missing.map(|(feature, _)| feature).collect())
+    let lacks_messages = !by_message && !mask.hides(Feature::RingMessage);
+    Ok(lacks_messages.then_some(Feature::RingMessage).into_iter().collect())
 }
 
 fn check_operations() -> Result<(), Obstacle> {

@@ -1,4 +1,4 @@
-//! How much a socket would accept now, by the rule by which poll(2) calls it writable.
+//! How much a socket would accept now, by the rule by which poll(2) calls it writable; and how much it takes in unread.
 //!
 //! A sink that does not read must not pin more of the kernel's memory than keeps it busy: what a TCP socket holds unsent is
 //! limited (`TCP_NOTSENT_LOWAT`), on top of the limit of its buffer. Whoever has not yet shown that it reads gets little: a
@@ -19,6 +19,7 @@ const PROOF: usize = 16 << 20;
 /// `SIOCOUTQNSD` of `<linux/sockios.h>`: bytes queued and not sent.
 const UNSENT: libc::Ioctl = 0x894B;
 // SK_MEMINFO_* of `<linux/sock_diag.h>`, from Linux 4.12.
+const RECEIVE_LIMIT: usize = 1;
 const ALLOCATED: usize = 2;
 const LIMIT: usize = 3;
 const QUEUED: usize = 5;
@@ -69,6 +70,12 @@ impl Allowance {
         }
         NonZeroUsize::new(free_bytes.min(self.unsent - unsent) as usize)
     }
+}
+
+/// About how many bytes a socket takes in while nobody reads.
+pub(crate) fn window(socket: BorrowedFd<'_>) -> u32 {
+    // Half of the buffer is for what the kernel counts besides the bytes.
+    memory(socket).map_or(u32::MAX, |info| info[RECEIVE_LIMIT] / 2)
 }
 
 fn limit_unsent(socket: BorrowedFd<'_>, limit: u32) {

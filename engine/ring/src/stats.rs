@@ -93,8 +93,6 @@ stats! {
     received_bytes: counter,
     /// Calls of `wait`.
     turns: counter,
-    /// Of these, the ones that were allowed to sleep on for more to come.
-    gathered: counter,
     /// Of these, the ones that were spared a sleep by looking again and again.
     busy_polled: counter,
 }

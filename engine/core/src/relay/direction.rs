@@ -136,6 +136,8 @@ pub(super) struct Direction {
     pub(super) overhead: u16,
     /// Bytes that the sink has room for at least, while this direction splices.
     pub(super) room: u32,
+    /// Bytes that the source's buffer takes in at least, as far as is known.
+    pub(super) window: u32,
     /// Changes of mover.
     pub(super) switches: u32,
     /// Payload that the sink has accepted, in bytes.
@@ -167,6 +169,7 @@ impl Direction {
             owed: 0,
             overhead: 0,
             room: 0,
+            window: 0,
             switches: 0,
             bytes: 0,
             spliced: 0,

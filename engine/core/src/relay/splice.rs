@@ -1,9 +1,20 @@
 //! The splicing mover: socket to pipe to socket, the bytes never seen.
 //!
 //! A hint leads to one run: what is left in the pipe goes out, then as much comes in as the sink has room for, and goes out
-//! too. After it the direction waits for whichever side isn't ready. So a pipe is empty between two runs, unless its sink
-//! has less room than it said; an empty one goes back to the worker, and a few pipes serve all. While quiescing, a run only
-//! empties the pipe.
+//! too. So a pipe is empty between two runs, unless its sink has less room than it said; an empty one goes back to the
+//! worker, and a few pipes serve all. While quiescing, a run only empties the pipe.
+//!
+//! After a run that brought bytes, nobody asks for the next hint: the direction gathers, and has another run soon. Bulk
+//! costs no hints and wakes nobody then, while conversations wake the worker as ever. A run that finds nothing asks.
+//!
+//! ```text
+//!             ┌─ hint ◀── nothing came, or no room ─┐
+//!             ▼                                     │
+//! promoted ─▶ run ──────────────────────────────────┤
+//!             ▲                                     │
+//!             ├─ next turn ◀── more than was taken ─┤
+//!             └─ gathered ◀─── all there was ───────┘
+//! ```
 
 use std::ops::ControlFlow;
 
@@ -17,6 +28,17 @@ use crate::turn::{Step, Turn};
 const FILL: usize = 1 << 20;
 /// Less known room than this is asked for again.
 const ROOM_MIN: u32 = 256 << 10;
+
+/// When a direction has its next run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Next {
+    /// When that side is ready.
+    Hint(Interest),
+    /// Once what comes meanwhile is worth one.
+    Gathered,
+    /// In the next turn.
+    Turn,
+}
 
 const IN: usize = 0;
 const OUT: usize = 1;
@@ -38,9 +60,9 @@ impl Relay {
             return Step::Continue(());
         }
         self.drain(way, turn)?;
-        let lacking = self.fill(way, turn)?;
+        let next = self.fill(way, turn)?;
         self.drain(way, turn)?;
-        self.rest(way, lacking, turn)
+        self.rest(way, next, turn)
     }
 
     /// A ring splice into the pipe has ended.
@@ -53,7 +75,7 @@ impl Relay {
         self.ways[way].in_flight[IN] = false;
         self.took(way, false, result, turn)?;
         self.drain(way, turn)?;
-        self.rest(way, Interest::Readable, turn)
+        self.rest(way, Next::Hint(Interest::Readable), turn)
     }
 
     /// A ring splice out of the pipe has ended.
@@ -65,31 +87,43 @@ impl Relay {
     ) -> Step {
         self.ways[way].in_flight[OUT] = false;
         self.took(way, true, result, turn)?;
-        self.rest(way, Interest::Readable, turn)
+        self.rest(way, Next::Hint(Interest::Readable), turn)
     }
 
-    /// Into an empty pipe, as much as the sink has room for. What was lacking for more: bytes, or room.
-    fn fill<K: Kernel>(
-        &mut self,
-        way: Way,
-        turn: &mut Turn<K>,
-    ) -> ControlFlow<CloseReason, Interest> {
-        const BYTES: ControlFlow<CloseReason, Interest> = ControlFlow::Continue(Interest::Readable);
+    /// Into an empty pipe, as much as the sink has room for.
+    fn fill<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> ControlFlow<CloseReason, Next> {
+        const BYTES: ControlFlow<CloseReason, Next> =
+            ControlFlow::Continue(Next::Hint(Interest::Readable));
         let source = self.source(way);
         if self.is_draining(way) || self.is_in_flight(way) || turn.kernel.pipe_level(source) > 0 {
             return BYTES;
         }
         let Some(room) = self.room(way, turn) else {
-            return ControlFlow::Continue(Interest::Writable);
+            return ControlFlow::Continue(Next::Hint(Interest::Writable));
         };
-        if self.take_pipe(way, turn) {
-            let result = turn.kernel.splice_in(source, room);
-            turn.more |= result == Splice::Moved(room);
-            self.took(way, false, result, turn)?;
-        } else {
+        if !self.take_pipe(way, turn) {
             self.quiesce(way, Goal::Copy, turn)?;
+            return BYTES;
         }
-        BYTES
+        let result = turn.kernel.splice_in(source, room);
+        self.took(way, false, result, turn)?;
+        match result {
+            Splice::Moved(bytes) if bytes == room => ControlFlow::Continue(Next::Turn),
+            Splice::Moved(bytes) if self.has_window(way, bytes, turn) => {
+                ControlFlow::Continue(Next::Gathered)
+            }
+            _ => BYTES,
+        }
+    }
+
+    /// Whether the source's buffer can take in more than twice as much until the next run: a sender that has to stop for want of
+    /// a window would be slowed by each pause, and the kernel would never learn to give it more.
+    fn has_window<K: Kernel>(&mut self, way: Way, bytes: usize, turn: &mut Turn<K>) -> bool {
+        let fits = |window: u32| bytes <= window as usize / 2;
+        if !fits(self.ways[way].window) {
+            self.ways[way].window = turn.kernel.window(self.source(way));
+        }
+        fits(self.ways[way].window)
     }
 
     /// What the sink has room for, up to a pipe's content. It is asked now and then: meanwhile its room only grows, but for
@@ -134,6 +168,7 @@ impl Relay {
                 self.ways[way].pace.spliced(bytes);
                 self.ways[way.back()].pace.answered(turn.number);
                 turn.spliced += bytes;
+                turn.gathering.brought(bytes);
             }
             Splice::Blocked => {}
             Splice::Later => self.ways[way].in_flight[usize::from(out)] = true,
@@ -145,8 +180,8 @@ impl Relay {
         Step::Continue(())
     }
 
-    /// After a run: waits for what was lacking.
-    fn rest<K: Kernel>(&mut self, way: Way, lacking: Interest, turn: &mut Turn<K>) -> Step {
+    /// After a run: waits for the next one.
+    fn rest<K: Kernel>(&mut self, way: Way, next: Next, turn: &mut Turn<K>) -> Step {
         let direction = &self.ways[way];
         if direction.done || !direction.is_spliced() || self.is_in_flight(way) {
             return Step::Continue(());
@@ -159,8 +194,19 @@ impl Relay {
             turn.kernel.watch(sink, Interest::Writable, true);
         } else if !self.is_draining(way) {
             turn.kernel.pipe_close(source);
-            let awaited = if lacking == Interest::Readable { source } else { sink };
-            turn.kernel.watch(awaited, lacking, true);
+            match next {
+                Next::Hint(Interest::Writable) => {
+                    turn.kernel.watch(sink, Interest::Writable, true);
+                }
+                Next::Gathered if turn.gathering.is_on() => {
+                    self.ways[way].scheduled = true;
+                    turn.gathering.push((self.handle, way), turn.now);
+                }
+                Next::Hint(_) | Next::Gathered => {
+                    turn.kernel.watch(source, Interest::Readable, true);
+                }
+                Next::Turn => self.run_later(way, turn),
+            }
         }
         self.settle(way, turn)
     }

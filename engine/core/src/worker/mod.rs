@@ -17,6 +17,7 @@ use penstock_ring::{Errno, Event, Kernel, Time};
 
 use crate::close::CloseReason;
 use crate::control::{Mailbox, Outside};
+use crate::gathering::Gathering;
 use crate::metrics::Counters;
 use crate::session::{Session, discard};
 use crate::sessions::{Handle, Recipient, Role, Sessions};
@@ -27,7 +28,7 @@ use crate::turn::{Step, Turn};
 use accepting::Listening;
 
 /// Bytes that may go into pipes in one turn, before who waits for a keystroke is looked after.
-const SPLICED: usize = 1 << 20;
+const SPLICED: usize = 256 << 10;
 
 /// What a worker is made of, besides its kernel.
 pub struct Setup {
@@ -56,8 +57,6 @@ pub struct Worker<K: Kernel> {
     due: Vec<u32>,
     /// Connections turned away that still read their answer.
     turned_away: usize,
-    /// The last turn in which bytes were spliced.
-    spliced_at: Time,
     /// Once a stop was asked for: when what still lives is ended.
     drain_until: Option<Time>,
     /// The last time that a starved pool was looked into.
@@ -80,6 +79,7 @@ impl<K: Kernel> Worker<K> {
         let now = kernel.refresh();
         let mut timers = Wheel::default();
         timers.expire(now, &mut Vec::new());
+        let gathering = Gathering::new(shared.config.engine.gather);
         Ok(Worker {
             turn: Turn {
                 kernel,
@@ -88,7 +88,7 @@ impl<K: Kernel> Worker<K> {
                 outside,
                 runnable: VecDeque::new(),
                 spliced: 0,
-                more: false,
+                gathering,
                 worker: index,
                 now,
                 number: 0,
@@ -100,7 +100,6 @@ impl<K: Kernel> Worker<K> {
             events: Vec::new(),
             due: Vec::new(),
             turned_away: 0,
-            spliced_at: Time(0),
             drain_until: None,
             starvation_checked: now,
         })
@@ -109,7 +108,6 @@ impl<K: Kernel> Worker<K> {
     /// Waits once and does all that has come. False once a stop was asked for and nothing lives any more.
     pub fn turn(&mut self) -> bool {
         let until = self.wait_until();
-        self.gather();
         self.turn.kernel.wait(until, &mut self.events);
         self.turn.now = self.turn.kernel.now();
         self.turn.number = self.turn.number.wrapping_add(1);
@@ -138,7 +136,9 @@ impl<K: Kernel> Worker<K> {
             return Some(Time(0));
         }
         let drained = self.drain_until.filter(|_| !self.sessions.is_empty());
-        let others = [self.timers.next(), self.listening_at(), self.starvation_at(), drained];
+        let gathered = self.turn.gathering.due();
+        let others =
+            [self.timers.next(), self.listening_at(), self.starvation_at(), drained, gathered];
         others.into_iter().flatten().min()
     }
 
@@ -187,7 +187,10 @@ impl<K: Kernel> Worker<K> {
     /// Runs the directions that splice, in the order in which they asked, as far as this turn's budget goes; the others
     /// have theirs in the next turns, after the events of everybody else.
     fn splice(&mut self) {
-        (self.turn.spliced, self.turn.more) = (0, false);
+        self.turn.spliced = 0;
+        let before = self.turn.runnable.len();
+        self.turn.runnable.extend(self.turn.gathering.take_due(self.turn.now));
+        self.turn.counters.gathered.add((self.turn.runnable.len() - before) as u64);
         while self.turn.spliced < SPLICED
             && let Some((handle, way)) = self.turn.runnable.pop_front()
         {
@@ -196,19 +199,6 @@ impl<K: Kernel> Worker<K> {
                 self.after(handle, step);
             }
         }
-        if self.turn.spliced > 0 {
-            self.spliced_at = self.turn.now;
-        }
-    }
-
-    /// While bulk comes in pieces, lets them gather: from one turn that spliced to the next, so much time may pass.
-    fn gather(&mut self) {
-        let gather = self.turn.shared.config.engine.gather;
-        if self.turn.more || self.turn.now.since(self.spliced_at) >= gather {
-            return;
-        }
-        let passed = self.turn.kernel.refresh().since(self.spliced_at);
-        self.turn.kernel.gather(gather.saturating_sub(passed));
     }
 
     /// Ends the session, or sees to its next deadline.

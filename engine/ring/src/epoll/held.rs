@@ -44,6 +44,8 @@ pub(super) struct Held {
     pub(super) listed: bool,
     /// Somebody else may hold a duplicate of the descriptor.
     pub(super) adopted: bool,
+    /// Registered for edges of readability. Who reads by the clock would only be woken by them.
+    pub(super) readable_edges: bool,
     /// Registered for edges of writability too.
     pub(super) writable_edges: bool,
     /// As a sink that is spliced to.
@@ -103,6 +105,7 @@ impl Held {
             accepting: false,
             listed: false,
             adopted: false,
+            readable_edges: true,
             writable_edges: false,
             allowance: Allowance::default(),
             told: 0,
@@ -112,13 +115,14 @@ impl Held {
 
     /// The edges to register for.
     pub(super) fn interest(&self) -> EpollFlags {
-        let always = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-        let writable = EpollFlags::EPOLLOUT;
-        match (self.role, self.writable_edges) {
-            (Role::Listener, _) => always,
-            (_, false) => always | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI,
-            (_, true) => always | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI | writable,
-        }
+        let is_stream = self.role != Role::Listener;
+        let mut edges = EpollFlags::EPOLLET;
+        edges.set(EpollFlags::EPOLLIN, self.readable_edges);
+        // Bytes that come wake who waits for this, too, and then it is told nothing.
+        edges.set(EpollFlags::EPOLLPRI, self.readable_edges && is_stream);
+        edges.set(EpollFlags::EPOLLOUT, self.writable_edges);
+        edges.set(EpollFlags::EPOLLRDHUP, is_stream);
+        edges
     }
 
     /// Learns from an edge.

@@ -1,7 +1,9 @@
-//! Waiting for edges: at once, gathered, after a look around, or asleep.
+//! Waiting for edges: at once, after a look around, or asleep.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::epoll::{EpollEvent, EpollTimeout};
 
 use super::Epoll;
@@ -14,20 +16,15 @@ impl Epoll {
         let sleeps = !busy && left.is_none_or(|left| !left.is_zero());
         // Who looks while we sleep sees what the last turn gave back.
         self.gauge_buffers();
-        let gathering = std::mem::take(&mut self.gathering);
-        if sleeps && !gathering.is_zero() {
-            self.stats.gathered.add(1);
-            // What comes meanwhile is found together; a signal only means that it is fewer.
-            std::thread::sleep(left.map_or(gathering, |left| left.min(gathering)));
-        }
         let mut edges = std::mem::take(&mut self.edges);
         let count = match sleeps && !self.busy_poll.is_zero() {
             true => self.look_for_news(&mut edges, left),
             false => 0,
         };
         let timeout = match left {
-            _ if !sleeps => EpollTimeout::ZERO,
+            _ if !sleeps || count > 0 => EpollTimeout::ZERO,
             None => EpollTimeout::NONE,
+            Some(left) if left < SHORT => self.doze(left),
             Some(left) => milliseconds(left),
         };
         // EINTR is a wake-up like any other: the caller looks around and waits again. No other error is possible.
@@ -38,6 +35,14 @@ impl Epoll {
             self.note(*edge);
         }
         self.edges = edges;
+    }
+
+    /// Sleeps for less than epoll_wait(2) can count, which is left with nothing to wait for.
+    fn doze(&self, left: Duration) -> EpollTimeout {
+        let mut edges = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        // A signal is a wake-up like any other.
+        let _ = ppoll(&mut edges, Some(left.into()), None);
+        EpollTimeout::ZERO
     }
 
     /// Looks for edges as long as the options say; how many there are.
@@ -54,6 +59,9 @@ impl Epoll {
         0
     }
 }
+
+/// Sleeps below this need more than milliseconds.
+const SHORT: Duration = Duration::from_millis(5);
 
 /// Rounded up, so that a deadline has passed when the sleep ends.
 fn milliseconds(span: Duration) -> EpollTimeout {

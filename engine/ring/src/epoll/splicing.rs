@@ -36,8 +36,12 @@ impl Epoll {
             // An empty pipe can't be full, so it is the leg that has no bytes.
             Splice::Blocked if pipe.level() == 0 => held.bits &= !Bits::READABLE,
             Splice::Moved(bytes) if bytes < limit => {
+                let again = held.bits.contains(Bits::DOUBTFUL);
                 held.bits &= !Bits::READABLE;
                 held.bits |= Bits::DOUBTFUL;
+                if again {
+                    self.silence(source);
+                }
             }
             // A descriptor that can't be spliced from isn't broken.
             Splice::Failed(Errno::EINVAL) => {}
@@ -45,6 +49,15 @@ impl Epoll {
             _ => {}
         }
         result
+    }
+
+    /// Nobody asked between two short fills: this source is read by the clock.
+    fn silence(&mut self, source: Leg) {
+        if let Some(held) = self.legs.get_mut(source)
+            && std::mem::take(&mut held.readable_edges)
+        {
+            self.ask_again(source);
+        }
     }
 
     pub(super) fn drain_pipe(&mut self, source: Leg, sink: Leg) -> Splice {

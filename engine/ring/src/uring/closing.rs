@@ -96,7 +96,7 @@ impl Uring {
         let end = self.refresh_clock() + PATIENCE;
         while self.in_flight > 0 && self.now < end {
             let at_most = Some(end.since(self.now));
-            self.call(Want { completions: 1, at_most, ..Want::default() }, &mut Vec::new());
+            self.call(Want { completions: 1, at_most }, &mut Vec::new());
         }
         self.in_flight == 0
     }

@@ -48,13 +48,11 @@ use crate::op::{
 };
 use crate::options::{Feature, Options};
 use crate::pipes::Pipes;
+use crate::room;
 use crate::sockets::{self, Kind};
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
-
-/// Completions that are worth a wake-up before the time to gather is over.
-const HANDFUL: u32 = 16;
 
 /// [`Kernel`] on io_uring. It belongs to the thread that made it, and can't leave it.
 pub struct Uring {
@@ -82,10 +80,6 @@ pub struct Uring {
     alarm: Arc<Alarm>,
     /// The alarm's poll is in flight.
     alarm_polled: bool,
-    /// How long the next sleep may go on although something is there.
-    gathering: Duration,
-    /// The kernel can do that.
-    gathers: bool,
     /// The driver is being dropped: nothing is started any more.
     closing: bool,
     options: Options,
@@ -128,8 +122,6 @@ impl Uring {
             turns: Vec::new(),
             stopped: Vec::new(),
             alarm_polled: false,
-            gathering: Duration::ZERO,
-            gathers: ring.knows_minimum_wait() && !options.mask.hides(Feature::MinimumWait),
             closing: false,
             in_flight: 0,
             turn: 1,
@@ -152,11 +144,6 @@ impl Uring {
         uring.count_buffers();
         uring.listen_for_alarm();
         Ok(uring)
-    }
-
-    /// Whether a wait can gather.
-    pub(crate) fn gathers(&self) -> bool {
-        self.gathers
     }
 
     fn refresh_clock(&mut self) -> Time {
@@ -187,12 +174,7 @@ impl Uring {
             self.stats.busy_polled.add(1);
             return Want::default();
         }
-        let at_least = limit.map_or(self.gathering, |limit| limit.min(self.gathering));
-        if at_least.is_zero() {
-            return Want { completions: 1, at_most: limit, ..Want::default() };
-        }
-        self.stats.gathered.add(1);
-        Want { completions: HANDFUL, at_least, at_most: limit }
+        Want { completions: 1, at_most: limit }
     }
 
     /// Hands over what was asked, and looks for completions as long as the options say; whether there are some.
@@ -336,6 +318,10 @@ impl Kernel for Uring {
         tenant.allowance.room(socket)
     }
 
+    fn window(&self, leg: Leg) -> u32 {
+        self.open(leg).map_or(u32::MAX, |tenant| room::window(tenant.borrowed()))
+    }
+
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
         self.open_pipe(source)
     }
@@ -375,12 +361,6 @@ impl Kernel for Uring {
         self.start_closing(leg, how);
     }
 
-    fn gather(&mut self, span: Duration) {
-        if self.gathers {
-            self.gathering = span;
-        }
-    }
-
     fn wait(&mut self, until: Option<Time>, events: &mut Vec<Event>) {
         self.stats.turns.add(1);
         let before = events.len();
@@ -393,7 +373,6 @@ impl Kernel for Uring {
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
         let want = if sleeps { self.want(limit) } else { Want::default() };
-        self.gathering = Duration::ZERO;
         self.call(want, events);
         self.count_buffers();
     }

@@ -127,11 +127,6 @@ impl Ring {
         pending || !self.io.completion().is_empty()
     }
 
-    /// Whether [`Want::at_least`] may be other than zero.
-    pub(super) fn knows_minimum_wait(&self) -> bool {
-        self.io.params().is_feature_min_timeout()
-    }
-
     /// Moves all completions that are there to the end of `batch`.
     pub(super) fn reap(&mut self, batch: &mut Vec<cqueue::Entry>) {
         batch.extend(self.io.completion());

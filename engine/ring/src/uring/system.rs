@@ -27,7 +27,7 @@ pub(super) enum Name {
 struct Arguments {
     signals: u64,
     signals_size: u32,
-    min_wait: u32,
+    reserved: u32,
     limit: u64,
 }
 
@@ -44,9 +44,7 @@ struct Update {
 pub(super) struct Want {
     /// Completions.
     pub(super) completions: u32,
-    /// After so long, one will do. Zero, or a kernel of 6.12.
-    pub(super) at_least: Duration,
-    /// After so long, none will.
+    /// After so long, none will do.
     pub(super) at_most: Option<Duration>,
 }
 
@@ -61,7 +59,7 @@ pub(super) fn enter(ring: Name, count: u32, want: Want) -> Result<(), Errno> {
     let arguments = Arguments {
         signals: 0,
         signals_size: 0,
-        min_wait: u32::try_from(want.at_least.as_micros()).unwrap_or(u32::MAX),
+        reserved: 0,
         limit: limit.as_ref().map_or(0, |limit| std::ptr::from_ref(limit) as u64),
     };
     let (descriptor, named) = match ring {

@@ -105,6 +105,8 @@ macro_rules! suite {
                     a_pipe_with_bytes_is_destroyed,
                     a_used_up_quota_means_copy,
                     without_splice_there_are_no_pipes,
+                    who_splices_by_the_clock_sleeps_undisturbed,
+                    a_window_is_what_comes_in_unread,
                     a_broken_sink_is_told_apart_from_a_full_one,
                 ],
                 closing: [
@@ -119,7 +121,8 @@ macro_rules! suite {
                     no_wake_is_lost,
                     waking_a_driver_that_is_gone_harms_nobody,
                     a_wait_ends_in_time,
-                    a_wait_may_gather_and_a_lone_one_may_look_around,
+                    a_lone_wait_may_look_around,
+                    a_short_sleep_is_short,
                 ],
                 watching: [
                     what_is_ready_already_is_told_at_once,
@@ -142,6 +145,6 @@ suite!(uring_one_shot, Uring::new, hides [
     Feature::MultishotReceive, Feature::MultishotAccept,
 ], SpliceMode::Inline);
 suite!(uring_bare, Uring::new, hides [
-    Feature::DeferTaskrun, Feature::RegisteredRing, Feature::RingMessage, Feature::MinimumWait,
+    Feature::DeferTaskrun, Feature::RegisteredRing, Feature::RingMessage,
     Feature::Splice,
 ], SpliceMode::Inline);

@@ -1,11 +1,12 @@
 //! Splicing: exactness, and each way to have no pipe.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{Uid, geteuid, setresuid};
 use penstock_ring::{
     Buffer, Chunk, Close, Errno, Event, Feature, Group, Interest, Leg, NoPipe, Options, Outcome,
@@ -323,4 +324,83 @@ pub fn a_stuck_pipe_is_taken_out(driver: &Driver) {
     }
     assert_eq!(reader.join().expect("read"), moved + level);
     assert!(writer.join().expect("written") >= moved + level);
+}
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).expect("asked").voluntary_context_switches()
+}
+
+/// Splices what has come, without having asked for a hint, twice: after that, a driver knows that nobody waits for this
+/// source.
+fn by_the_clock(driver: &Driver) -> (Rig, Leg, TcpStream) {
+    let mut rig = Rig::new(driver);
+    let (source, mut writer) = rig.tcp();
+    rig.kernel.pipe_open(source).expect("a pipe");
+    for _ in 0..3 {
+        writer.write_all(b"bytes").expect("written");
+        rig.turn(Duration::from_millis(10));
+        assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Moved(5));
+    }
+    (rig, source, writer)
+}
+
+pub fn who_splices_by_the_clock_sleeps_undisturbed(driver: &Driver) {
+    // A splice of the ring would wait for bytes by itself.
+    if !driver.splices() || driver.splice == SpliceMode::Ring {
+        return;
+    }
+    let (mut rig, source, mut writer) = by_the_clock(driver);
+    let writing = thread::spawn(move || {
+        for _ in 0..20 {
+            thread::sleep(Duration::from_millis(1));
+            writer.write_all(b"bytes").expect("written");
+        }
+        writer
+    });
+    let (until, before) = (rig.kernel.refresh() + Duration::from_millis(80), sleeps());
+    let mut events = Vec::new();
+    rig.kernel.wait(Some(until), &mut events);
+    assert!(rig.kernel.now() >= until && events.is_empty(), "it was told");
+    // The kernel may wake the thread and tell it nothing.
+    assert!(sleeps() - before < 10, "it was woken {} times", sleeps() - before);
+    let mut writer = writing.join().expect("written");
+    assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Moved(100));
+    // Who asks is told, each time.
+    rig.silent(source);
+    for _ in 0..2 {
+        writer.write_all(b"bytes").expect("written");
+        ready(&mut rig, source, Interest::Readable);
+        assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Moved(5));
+        assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Blocked);
+    }
+    // Who copies again receives what came before and after.
+    let (mut rig, source, mut writer) = by_the_clock(driver);
+    writer.write_all(b"before").expect("written");
+    rig.turn(Duration::from_millis(5));
+    rig.kernel.pipe_close(source);
+    rig.kernel.receive(source, Group::Small);
+    assert_eq!(rig.read(source, 6), b"before");
+    writer.write_all(b"after").expect("written");
+    assert_eq!(rig.read(source, 5), b"after");
+    // An end is found by the next splice.
+    let (mut rig, source, writer) = by_the_clock(driver);
+    drop(writer);
+    rig.turn(Duration::from_millis(5));
+    assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Ended);
+}
+
+pub fn a_window_is_what_comes_in_unread(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+    let socket = socket2::SockRef::from(&stream);
+    socket.set_recv_buffer_size(100_000).expect("set");
+    // Linux doubles it for what it keeps besides the bytes.
+    assert_eq!(socket.recv_buffer_size().expect("asked"), 200_000);
+    let leg = rig.adopt(stream);
+    assert_eq!(rig.kernel.window(leg), 100_000);
+    rig.kernel.close(leg, Close::Normal);
+    assert_eq!(rig.kernel.window(leg), u32::MAX);
+    rig.finish();
 }

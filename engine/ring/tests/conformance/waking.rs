@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use penstock_ring::{Feature, Group, Options};
+use penstock_ring::{Group, Options};
 
 use crate::Driver;
 use crate::rig::{PATIENCE, Rig};
@@ -110,26 +110,26 @@ pub fn a_wait_ends_in_time(driver: &Driver) {
     rig.finish();
 }
 
-pub fn a_wait_may_gather_and_a_lone_one_may_look_around(driver: &Driver) {
-    const SPAN: Duration = Duration::from_millis(20);
-    let gathers = !driver.hidden.contains(&Feature::MinimumWait);
+pub fn a_short_sleep_is_short(driver: &Driver) {
+    const SHORT: Duration = Duration::from_micros(250);
     let mut rig = Rig::new(driver);
-    let (leg, mut peer) = rig.tcp();
-    rig.kernel.receive(leg, Group::Small);
     rig.turn(Duration::ZERO);
-    peer.write_all(b"first").expect("written");
-    let start = Instant::now();
-    rig.kernel.gather(SPAN);
-    assert_eq!(rig.received(leg).expect("bytes"), b"first");
-    let gathered = rig.count("gathered");
-    assert_eq!((start.elapsed() >= SPAN, gathered), (gathers, u64::from(gathers)));
-    // What was allowed was allowed once.
-    peer.write_all(b"second").expect("written");
-    assert_eq!(rig.received(leg).expect("bytes"), b"second");
-    assert_eq!(rig.count("gathered"), gathered);
-    assert_eq!(rig.count("busy_polled"), 0);
+    let mut times: Vec<Duration> = (0..200)
+        .map(|_| {
+            let (start, until) = (Instant::now(), rig.kernel.refresh() + SHORT);
+            while rig.kernel.now() < until {
+                rig.kernel.wait(Some(until), &mut Vec::new());
+            }
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    // On a busy machine many of them are late, but not the quickest.
+    assert!(times[20] < 3 * SHORT, "{:?} to {:?}", times[0], times[199]);
     rig.finish();
+}
 
+pub fn a_lone_wait_may_look_around(driver: &Driver) {
     let options = Options { busy_poll: PATIENCE, ..Options::default() };
     let mut rig = Rig::with(driver, options);
     let (leg, mut peer) = rig.tcp();

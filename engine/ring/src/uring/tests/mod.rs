@@ -108,15 +108,14 @@ fn masked(text: &str) -> Options {
     Options { mask: Mask::parse(text).expect("features"), ..small_pool() }
 }
 
-const MASKS: [&str; 8] = [
+const MASKS: [&str; 7] = [
     "",
     "defer-taskrun",
     "registered-ring",
     "multishot-receive",
     "multishot-accept",
-    "minimum-wait",
     "ring-message",
-    "defer-taskrun,registered-ring,multishot-receive,multishot-accept,ring-message,minimum-wait,splice",
+    "defer-taskrun,registered-ring,multishot-receive,multishot-accept,ring-message,splice",
 ];
 
 /// Accept, connect, both directions, half-close; returns the driver for a look at its counters.
