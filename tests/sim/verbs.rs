@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_ring::{
-    Buffer, Chunk, Close, Errno, Event, Group, Interest, Kernel, Leg, NoPipe, Outcome, Owner,
-    Queued, Sent, Splice, Stats, Stop, Time, Waker,
+    Buffer, Chunk, Close, Errno, Event, Group, Intake, Interest, Kernel, Leg, NoPipe, Outcome,
+    Owner, Queued, Sent, Splice, Stats, Stop, Time, Waker,
 };
 
 use crate::sim::kernel::{Hosts, Lane, SimKernel};
@@ -204,9 +204,11 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         }
     }
 
-    fn window(&self, leg: Leg) -> u32 {
-        // Some sources have one that a pause would fill, for as long as they live.
-        if leg.slot.is_multiple_of(3) { 4096 } else { 1 << 20 }
+    fn intake(&self, leg: Leg) -> Intake {
+        // Of every third source the kernel can tell nothing; some have bytes, as far as it knows, that nobody can splice.
+        let unread = if leg.slot.is_multiple_of(5) { 4096 } else { 0 };
+        let known = Intake { unread, window: 1 << 20 };
+        if leg.slot.is_multiple_of(3) { Intake::default() } else { known }
     }
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {

@@ -2,20 +2,23 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::socket::{MsgFlags, send};
 use penstock_tests::connect::tunnel;
 use penstock_tests::peers::Nginx;
 use penstock_tests::stream::{Dice, End, Pattern, sha256};
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, lock, names, origin};
+use penstock_tests::{Driver, Penstock, Setup, both_drivers, lock, names, origin, procfs};
 
 both_drivers! {
     a_gibibyte_through_curl_arrives_whole,
     bulk_is_spliced_and_keystrokes_are_copied,
     a_direction_that_goes_quiet_is_copied_again,
+    an_urgent_byte_in_bulk_loses_nothing_and_burns_nothing,
     both_directions_at_once_are_exact,
     splice_can_be_switched_off,
     the_ring_can_splice,
@@ -85,6 +88,35 @@ fn a_direction_that_goes_quiet_is_copied_again(driver: Driver) {
         }
         assert_eq!(moved(&penstock, "target_to_client", "splice"), before, "round {round}");
         assert!(before > (round + 1) as f64 * 0.8 * (32 * MIB) as f64, "round {round}: {before}");
+    }
+}
+
+fn an_urgent_byte_in_bulk_loses_nothing_and_burns_nothing(driver: Driver) {
+    let penstock = Setup::new(driver).start();
+    let urgent = |server: &TcpStream| {
+        assert_eq!(send(server.as_raw_fd(), b"!", MsgFlags::MSG_OOB), Ok(1));
+    };
+    for round in 0..3 {
+        let (mut client, mut server) = penstock.pair();
+        let mut up = Pattern::new(round);
+        let mut down = up.clone();
+        thread::scope(|scope| {
+            scope.spawn(|| up.send(&mut server, 8 * MIB).expect("an open tunnel"));
+            down.receive(&mut client, 8 * MIB).expect("all of it");
+        });
+        let cpu = procfs::cpu(penstock.pid());
+        // The urgent byte itself is not part of the stream; what lies behind it is, before an end, too.
+        urgent(&server);
+        up.send(&mut server, 100).expect("an open tunnel");
+        if round > 0 {
+            server.shutdown(Shutdown::Write).expect("open");
+        }
+        down.receive(&mut client, 100).expect("what was behind");
+        if round > 0 {
+            assert_eq!(client.read(&mut [0]).expect("an end"), 0);
+        }
+        let cpu = procfs::cpu(penstock.pid()) - cpu;
+        assert!(cpu < Duration::from_millis(40), "round {round}: {cpu:?}");
     }
 }
 

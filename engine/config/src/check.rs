@@ -19,7 +19,7 @@ use crate::{AccessLog, Log, Settings};
 const MEMORY_MIN: usize = 32 << 10;
 /// One small buffer.
 const PER_DIRECTION_MIN: usize = 4 << 10;
-/// For what delays others, or keeps a core from its sleep.
+/// For what delays bulk, or keeps a core from its sleep.
 const SHORT_MAX: Duration = Duration::from_millis(10);
 /// The worker's number in a tunnel's id has 8 bits.
 const WORKERS_MAX: usize = 256;

@@ -73,7 +73,10 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
         false => span(span_given),
     };
     let (gather, busy_poll) = (whether(engine.gather), whether(engine.busy_poll));
-    writeln!(to, "  bulk is gathered for: {gather}; busy polling before sleep: {busy_poll}")?;
+    writeln!(
+        to,
+        "  bulk is gathered for at most: {gather}; busy polling before sleep: {busy_poll}"
+    )?;
     writeln!(to, "  after SIGTERM tunnels live on for {}", span(engine.drain_timeout))?;
     writeln!(
         to,

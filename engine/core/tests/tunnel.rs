@@ -87,12 +87,13 @@ fn conversations_over_a_small_pool(driver: Driver) {
     let (engine, proxy, _records) = start_with(driver, limits, &rules, HalfClose::Close);
     let counters = Arc::clone(&engine.counters()[0]);
     let mut streams: Vec<TcpStream> = (0..48).map(|_| connect(proxy, echo())).collect();
-    for n in 0..100 {
-        streams.iter_mut().for_each(|stream| stream.write_all(&[n; 64]).expect("written"));
-        let mut answer = [0; 64];
+    // More than enough for bulk in all, if nobody answered.
+    for n in 0..200 {
+        streams.iter_mut().for_each(|stream| stream.write_all(&[n; 2048]).expect("written"));
+        let mut answer = [0; 2048];
         for stream in &mut streams {
             stream.read_exact(&mut answer).expect("an answer");
-            assert_eq!(answer, [n; 64]);
+            assert_eq!(answer, [n; 2048]);
         }
     }
     let switched = counters.switches[1].get();

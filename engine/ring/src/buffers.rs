@@ -107,6 +107,8 @@ const fn at_least_4(n: usize) -> u32 {
 const TRIM_RUNS: usize = 128;
 /// Between two looks for memory to give back; what was used since the last one stays.
 const TRIM_INTERVAL: Duration = Duration::from_millis(250);
+/// The same, once all that was written is in use.
+const TRIM_REST: Duration = Duration::from_secs(10);
 
 /// A filled buffer of a worker's pool. Not copyable; dropping it instead of giving it back loses it to the pool.
 #[derive(Debug)]
@@ -267,7 +269,8 @@ impl Pool {
         let due = *self.trim_at.get_or_insert(now + TRIM_INTERVAL);
         if now >= due {
             self.give_back(taken);
-            self.trim_at = Some(now + TRIM_INTERVAL);
+            let settled = self.groups.iter().all(|place| place.warmth.is_settled());
+            self.trim_at = Some(now + if settled { TRIM_REST } else { TRIM_INTERVAL });
         }
         self.trim_at
     }

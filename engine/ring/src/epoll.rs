@@ -1,7 +1,7 @@
 //! The readiness driver: epoll(7), everywhere.
 //!
-//! Each leg is registered once, edge-triggered, and remembers what the kernel said about it. What can finish at once
-//! does; the rest waits for an edge. A leg that has something to do stands in the list of ready legs, and a `wait`
+//! Each leg is registered edge-triggered, remembers what the kernel said about it, and has Linux look again only where no
+//! edge would tell. What can finish at once does; the rest waits for an edge. A leg that has something to do stands in the list of ready legs, and a `wait`
 //! with a list that isn't empty doesn't sleep. A message forwarded costs one receive, one send, one epoll_wait(2).
 
 mod held;
@@ -24,8 +24,8 @@ use self::held::{Bits, Held};
 use self::wake::Bell;
 use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
 use crate::op::{
-    Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Owner, Queued, Sent, Splice, Stop, Time,
-    Waker,
+    Chunk, Close, Event, Intake, Interest, Kernel, Leg, NoPipe, Owner, Queued, Sent, Splice, Stop,
+    Time, Waker,
 };
 use crate::options::{Options, SocketOptions};
 use crate::pipes::Pipes;
@@ -54,7 +54,6 @@ pub struct Epoll {
     bell: Arc<Bell>,
     socket: SocketOptions,
     busy_poll: Duration,
-    /// How long the next sleep may go on although something is there.
     start: Instant,
     now: Time,
     /// Number of the present turn, to know which outcomes the caller may not have seen yet.
@@ -319,8 +318,9 @@ impl Kernel for Epoll {
         room
     }
 
-    fn window(&self, leg: Leg) -> u32 {
-        self.legs.get(leg).map_or(u32::MAX, |held| room::window(held.descriptor.as_fd()))
+    fn intake(&self, leg: Leg) -> Intake {
+        let held = self.legs.get(leg).filter(|held| held.kind == Kind::Tcp);
+        held.map_or(Intake::default(), |held| room::intake(held.descriptor.as_fd()))
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {

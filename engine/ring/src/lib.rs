@@ -26,8 +26,8 @@ pub use buffers::{Buffer, Group, PoolSizes};
 pub use epoll::Epoll;
 pub use nix::errno::Errno;
 pub use op::{
-    Arrival, Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Readiness,
-    Sent, Splice, Stop, Time, Wake, Waker,
+    Arrival, Chunk, Close, Event, Intake, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued,
+    Readiness, Sent, Splice, Stop, Time, Wake, Waker,
 };
 pub use options::{Driver, Feature, Mask, Options, SocketOptions, SpliceMode};
 pub use stats::{Count, Stats};

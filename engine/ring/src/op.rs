@@ -66,6 +66,15 @@ impl Sub<Duration> for Time {
     }
 }
 
+/// A leg's receiving side, as far as the kernel can tell; of what isn't TCP it tells nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Intake {
+    /// About how many bytes are there already.
+    pub unread: u32,
+    /// About how many bytes come in while nobody reads. It grows while the leg is read from quickly.
+    pub window: u32,
+}
+
 /// Bytes handed over for sending. The kernel crate keeps them until the last byte is accepted or the leg is closed.
 #[derive(Debug)]
 pub enum Chunk {
@@ -313,8 +322,8 @@ pub trait Kernel {
     /// its sink is stuck. None, with nothing taken: it is empty, or the ring uses it, or the pool can't spare the buffers.
     fn pipe_take(&mut self, source: Leg) -> Option<Vec<Buffer>>;
 
-    /// About how many bytes the kernel receives for a leg while nobody reads. It grows while the leg is read from quickly.
-    fn window(&self, leg: Leg) -> u32;
+    /// What the kernel holds unread for a leg, and how much it would take in.
+    fn intake(&self, leg: Leg) -> Intake;
 
     /// Whether less than a quarter of the pipe pool is left, so that who is stuck should give its pipe back.
     fn pipes_scarce(&self) -> bool;

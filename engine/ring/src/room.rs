@@ -1,4 +1,4 @@
-//! How much a socket would accept now, by the rule by which poll(2) calls it writable; and how much it takes in unread.
+//! How much a socket would accept now, by the rule by which poll(2) calls it writable; and what it holds and takes in unread.
 //!
 //! A sink that does not read must not pin more of the kernel's memory than keeps it busy: what a TCP socket holds unsent is
 //! limited (`TCP_NOTSENT_LOWAT`), on top of the limit of its buffer. Whoever has not yet shown that it reads gets little: a
@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
+
+use crate::op::Intake;
 
 /// Bytes that a TCP sink may hold unsent at first.
 const UNSENT_FIRST: u32 = 128 << 10;
@@ -19,6 +21,7 @@ const PROOF: usize = 16 << 20;
 /// `SIOCOUTQNSD` of `<linux/sockios.h>`: bytes queued and not sent.
 const UNSENT: libc::Ioctl = 0x894B;
 // SK_MEMINFO_* of `<linux/sock_diag.h>`, from Linux 4.12.
+const RECEIVED: usize = 0;
 const RECEIVE_LIMIT: usize = 1;
 const ALLOCATED: usize = 2;
 const LIMIT: usize = 3;
@@ -72,10 +75,13 @@ impl Allowance {
     }
 }
 
-/// About how many bytes a socket takes in while nobody reads.
-pub(crate) fn window(socket: BorrowedFd<'_>) -> u32 {
-    // Half of the buffer is for what the kernel counts besides the bytes.
-    memory(socket).map_or(u32::MAX, |info| info[RECEIVE_LIMIT] / 2)
+/// What a TCP socket holds unread, and takes in.
+pub(crate) fn intake(socket: BorrowedFd<'_>) -> Intake {
+    memory(socket).map_or(Intake::default(), |info| Intake {
+        unread: info[RECEIVED],
+        // Half of the buffer is for what the kernel counts besides the bytes.
+        window: info[RECEIVE_LIMIT] / 2,
+    })
 }
 
 fn limit_unsent(socket: BorrowedFd<'_>, limit: u32) {

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -12,6 +12,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::options::SocketOptions;
+
+/// Of `<asm-generic/sockios.h>`.
+const SIOCATMARK: libc::Ioctl = 0x8905;
 
 /// What a descriptor is, as far as the verbs differ.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +89,14 @@ pub fn connect(socket: BorrowedFd<'_>, address: SocketAddr) -> Result<bool, Errn
         Err(Errno::EINPROGRESS | Errno::EINTR) => Ok(false),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether the next byte of a stream is an urgent one (`SIOCATMARK`), which is not read like the others.
+pub fn is_at_mark(socket: BorrowedFd<'_>) -> bool {
+    let mut at_mark: libc::c_int = 0;
+    // SAFETY: `at_mark` outlives the call. What knows of no mark refuses, and writes nothing.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCATMARK, &raw mut at_mark) };
+    result == 0 && at_mark != 0
 }
 
 /// Accepts one connection; none if nobody waits. The address is there for TCP only.

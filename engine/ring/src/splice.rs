@@ -10,13 +10,15 @@ use nix::fcntl::{SpliceFFlags, splice};
 
 use crate::op::Splice;
 use crate::pipes::Pipe;
+use crate::sockets;
 
 /// How one splice is asked for; the ring's splices use the same.
 pub const FLAGS: SpliceFFlags = SpliceFFlags::SPLICE_F_NONBLOCK.union(SpliceFFlags::SPLICE_F_MOVE);
 
 /// Moves up to `limit` bytes from a leg into its pipe.
 pub fn fill(source: BorrowedFd<'_>, pipe: &mut Pipe, limit: usize) -> Splice {
-    filled(pipe, step(source, pipe.write(), limit))
+    let result = step(source, pipe.write(), limit);
+    filled(source, pipe, result)
 }
 
 /// Moves what is in the pipe to a leg.
@@ -28,8 +30,12 @@ pub fn drain(pipe: &mut Pipe, sink: BorrowedFd<'_>) -> Splice {
 }
 
 /// The meaning of a result of splicing into a pipe, which is told of it.
-pub fn filled(pipe: &mut Pipe, result: Result<usize, Errno>) -> Splice {
+pub fn filled(source: BorrowedFd<'_>, pipe: &mut Pipe, result: Result<usize, Errno>) -> Splice {
     match result {
+        // splice(2) never gets past an urgent byte, and takes it for the end if an end lies somewhere behind it.
+        Ok(0) | Err(Errno::EAGAIN) if pipe.level() == 0 && sockets::is_at_mark(source) => {
+            Splice::Failed(Errno::EINVAL)
+        }
         Ok(0) => Splice::Ended,
         Ok(n) => {
             pipe.filled(n);

@@ -10,6 +10,8 @@ pub(super) struct Warmth {
     ages: Vec<Age>,
     /// Those that are not clean.
     written: usize,
+    /// The last round changed nothing.
+    cold: bool,
 }
 
 /// How long ago a buffer was written.
@@ -25,7 +27,7 @@ enum Age {
 
 impl Warmth {
     pub(super) fn new(total: u32) -> Warmth {
-        Warmth { ages: vec![Age::Clean; total as usize], written: 0 }
+        Warmth { ages: vec![Age::Clean; total as usize], written: 0, cold: false }
     }
 
     /// A buffer was written.
@@ -41,20 +43,23 @@ impl Warmth {
     }
 
     /// One round: everything ages. The runs of buffers that were cold already and are free, at most `limit` of them; their
-    /// memory is the caller's to give back.
+    /// memory is the caller's to give back. A page holds parts of neighbours, so a run takes in one that is free and clean at
+    /// each of its ends: otherwise buffers that go cold one by one would never give back a page.
     pub(super) fn round(
         &mut self,
         limit: usize,
         is_free: impl Fn(usize) -> bool,
     ) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
+        self.cold = true;
         for (index, age) in self.ages.iter_mut().enumerate() {
             match *age {
                 Age::Clean => {}
-                Age::Warm => *age = Age::Cold,
+                Age::Warm => (*age, self.cold) = (Age::Cold, false),
                 Age::Cold if !is_free(index) => {}
                 Age::Cold => {
                     let full = runs.len() == limit;
+                    self.cold = false;
                     match runs.last_mut().filter(|run| run.end == index) {
                         Some(run) => run.end += 1,
                         None if full => continue,
@@ -65,7 +70,17 @@ impl Warmth {
                 }
             }
         }
-        runs
+        let is_clean = |index: usize| self.ages.get(index) == Some(&Age::Clean) && is_free(index);
+        let widen = |run: Range<usize>| {
+            let start = run.start - usize::from(run.start > 0 && is_clean(run.start - 1));
+            start..run.end + usize::from(is_clean(run.end))
+        };
+        runs.into_iter().map(widen).collect()
+    }
+
+    /// Whether the last round found nothing that was to age or to be given back: what is not clean is in use.
+    pub(super) fn is_settled(&self) -> bool {
+        self.cold
     }
 }
 
@@ -79,8 +94,11 @@ mod tests {
         [1, 2, 3, 6].into_iter().for_each(|index| warmth.used(index));
         assert!(warmth.any() && warmth.round(9, |_| true).is_empty(), "still warm");
         warmth.used(2);
-        assert_eq!(warmth.round(9, |index| index != 6), [1..2, 3..4]);
-        assert_eq!(warmth.round(9, |_| true), [2..3, 6..7]);
+        assert_eq!(warmth.round(9, |index| index != 6), [0..2, 3..5]);
+        assert!(!warmth.is_settled());
+        assert_eq!(warmth.round(9, |index| index != 6), vec![1..4; 1]);
+        assert!(warmth.round(9, |index| index != 6).is_empty() && warmth.is_settled());
+        assert_eq!(warmth.round(9, |_| true), vec![5..8; 1]);
         assert!(!warmth.any());
     }
 
@@ -89,8 +107,22 @@ mod tests {
         let mut warmth = Warmth::new(10);
         [0, 1, 4, 8].into_iter().for_each(|index| warmth.used(index));
         warmth.round(2, |_| true);
-        assert_eq!(warmth.round(2, |_| true), [0..2, 4..5]);
-        assert_eq!(warmth.round(2, |_| true), vec![8..9; 1]);
+        assert_eq!(warmth.round(2, |_| true), [0..3, 3..6]);
+        assert_eq!(warmth.round(2, |_| true), vec![7..10; 1]);
         assert!(!warmth.any());
+    }
+
+    #[test]
+    fn buffers_that_go_cold_one_by_one_leave_no_page_behind() {
+        let mut warmth = Warmth::new(9);
+        (0..9).for_each(|index| warmth.used(index));
+        assert!(warmth.round(9, |_| true).is_empty());
+        (1..9).step_by(2).for_each(|index| warmth.used(index));
+        assert_eq!(warmth.round(9, |_| true).len(), 5, "every other one");
+        let runs = warmth.round(9, |_| true);
+        let borders = |index: usize| {
+            runs.iter().any(|run| run.contains(&index) && run.contains(&(index + 1)))
+        };
+        assert!((0..8).all(borders), "{runs:?}");
     }
 }

@@ -82,7 +82,7 @@ pub(super) enum Mover {
 /// What follows when a direction has become quiet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Goal {
-    /// Splicing; the pipe is there already.
+    /// Splicing; each run takes a pipe of its own.
     Splice,
     /// Copying.
     Copy,
@@ -136,8 +136,8 @@ pub(super) struct Direction {
     pub(super) overhead: u16,
     /// Bytes that the sink has room for at least, while this direction splices.
     pub(super) room: u32,
-    /// Bytes that the source's buffer takes in at least, as far as is known.
-    pub(super) window: u32,
+    /// The sink had no room for a run, and will tell when it has.
+    pub(super) lacks_room: bool,
     /// Changes of mover.
     pub(super) switches: u32,
     /// Payload that the sink has accepted, in bytes.
@@ -169,7 +169,7 @@ impl Direction {
             owed: 0,
             overhead: 0,
             room: 0,
-            window: 0,
+            lacks_room: false,
             switches: 0,
             bytes: 0,
             spliced: 0,
@@ -186,9 +186,10 @@ impl Direction {
         self.mover != Mover::Copy
     }
 
-    /// When a spliced direction without traffic should give its pipe back.
+    /// When a spliced direction without traffic goes back to copying. Who waits for room holds nothing: as a copying direction
+    /// it would hold buffers.
     pub(super) fn quiet_at(&self) -> Option<Time> {
-        (self.mover == Mover::Splice && !self.ended)
+        (self.mover == Mover::Splice && !self.ended && !self.lacks_room)
             .then(|| self.moved_at.max(self.checked_at) + QUIET)
     }
 }

@@ -182,7 +182,7 @@ impl Relay {
         for way in Way::BOTH {
             if self.ways[way].quiet_at().is_some_and(|at| at <= turn.now) {
                 self.ways[way].checked_at = turn.now;
-                // A full pipe before a slow sink isn't quiet, but stuck.
+                // Bytes left in the pipe of a slow sink mean stuck, not quiet.
                 if turn.kernel.pipe_level(self.source(way)) == 0 {
                     self.quiesce(way, Goal::Copy, turn)?;
                 } else {

@@ -16,7 +16,7 @@ const SMALL: u32 = 8 << 10;
 /// A longer silence takes back all: who is read from now and then is no bulk, however much it is each time.
 const GAP: Duration = Duration::from_millis(50);
 /// A splice that moved less was not worth its system calls.
-const THIN: usize = 4 << 10;
+pub(super) const THIN: usize = 4 << 10;
 /// So many thin ones in a row end splicing.
 const THIN_SPLICES: u8 = 16;
 

@@ -4,22 +4,25 @@
 //! too. So a pipe is empty between two runs, unless its sink has less room than it said; an empty one goes back to the
 //! worker, and a few pipes serve all. While quiescing, a run only empties the pipe.
 //!
-//! After a run that brought bytes, nobody asks for the next hint: the direction gathers, and has another run soon. Bulk
-//! costs no hints and wakes nobody then, while conversations wake the worker as ever. A run that finds nothing asks.
+//! After a run that brought all there was, nobody asks for the next hint: the direction gathers, and has another run soon.
+//! Bulk costs no hints and wakes nobody then, while conversations wake the worker as ever. A run that finds nothing, or
+//! little, asks, and one after which a pause would stop the sender.
 //!
 //! ```text
-//!             ┌─ hint ◀── nothing came, or no room ─┐
+//!             ┌─ hint ◀────── nothing, little, no ──┐
+//!             │               room, a small window  │
 //!             ▼                                     │
 //! promoted ─▶ run ──────────────────────────────────┤
 //!             ▲                                     │
-//!             ├─ next turn ◀── more than was taken ─┤
+//!             ├─ in line ◀──── more than was taken ─┤
 //!             └─ gathered ◀─── all there was ───────┘
 //! ```
 
 use std::ops::ControlFlow;
 
-use penstock_ring::{Errno, Interest, Kernel, Splice, Time};
+use penstock_ring::{Errno, Intake, Interest, Kernel, Splice, Time};
 
+use super::pace::THIN;
 use super::{Goal, Mover, Relay, Way};
 use crate::close::CloseReason;
 use crate::turn::{Step, Turn};
@@ -36,7 +39,7 @@ enum Next {
     Hint(Interest),
     /// Once what comes meanwhile is worth one.
     Gathered,
-    /// In the next turn.
+    /// Once all others in line had theirs.
     Turn,
 }
 
@@ -54,7 +57,7 @@ impl Relay {
 
     /// Splices what is possible and fair now.
     pub(crate) fn run<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        self.ways[way].scheduled = false;
+        (self.ways[way].scheduled, self.ways[way].lacks_room) = (false, false);
         let promoting = self.ways[way].mover == Mover::Quiesce(Goal::Splice);
         if !self.ways[way].is_spliced() || promoting || self.is_in_flight(way) {
             return Step::Continue(());
@@ -107,23 +110,26 @@ impl Relay {
         }
         let result = turn.kernel.splice_in(source, room);
         self.took(way, false, result, turn)?;
-        match result {
-            Splice::Moved(bytes) if bytes == room => ControlFlow::Continue(Next::Turn),
-            Splice::Moved(bytes) if self.has_window(way, bytes, turn) => {
-                ControlFlow::Continue(Next::Gathered)
-            }
-            _ => BYTES,
-        }
+        ControlFlow::Continue(self.after(way, result, room, turn))
     }
 
-    /// Whether the source's buffer can take in more than twice as much until the next run: a sender that has to stop for want of
-    /// a window would be slowed by each pause, and the kernel would never learn to give it more.
-    fn has_window<K: Kernel>(&mut self, way: Way, bytes: usize, turn: &mut Turn<K>) -> bool {
-        let fits = |window: u32| bytes <= window as usize / 2;
-        if !fits(self.ways[way].window) {
-            self.ways[way].window = turn.kernel.window(self.source(way));
+    /// When a run that could have brought `room` bytes is followed by the next.
+    fn after<K: Kernel>(&self, way: Way, result: Splice, room: usize, turn: &Turn<K>) -> Next {
+        let Splice::Moved(bytes) = result else { return Next::Hint(Interest::Readable) };
+        if bytes == room {
+            return Next::Turn;
         }
-        fits(self.ways[way].window)
+        let Intake { unread, window } = turn.kernel.intake(self.source(way));
+        // A pipe is full of small pieces long before it is full of bytes.
+        if unread as usize > bytes / 4 {
+            return Next::Turn;
+        }
+        // A sender that has to stop for want of a window would be slowed by each pause, and the kernel would never learn to
+        // give it more. And what is no bulk any more is on its way back to conversation.
+        if bytes > window as usize / 2 || bytes < THIN {
+            return Next::Hint(Interest::Readable);
+        }
+        Next::Gathered
     }
 
     /// What the sink has room for, up to a pipe's content. It is asked now and then: meanwhile its room only grows, but for
@@ -194,6 +200,7 @@ impl Relay {
             turn.kernel.watch(sink, Interest::Writable, true);
         } else if !self.is_draining(way) {
             turn.kernel.pipe_close(source);
+            self.ways[way].lacks_room = next == Next::Hint(Interest::Writable);
             match next {
                 Next::Hint(Interest::Writable) => {
                     turn.kernel.watch(sink, Interest::Writable, true);

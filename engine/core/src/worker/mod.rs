@@ -27,7 +27,7 @@ use crate::turn::{Step, Turn};
 
 use accepting::Listening;
 
-/// Bytes that may go into pipes in one turn, before who waits for a keystroke is looked after.
+/// Once so many bytes went into pipes in one turn, who waits for a keystroke is looked after.
 const SPLICED: usize = 256 << 10;
 
 /// What a worker is made of, besides its kernel.

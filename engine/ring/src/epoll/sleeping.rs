@@ -18,10 +18,11 @@ impl Epoll {
         self.gauge_buffers();
         let mut edges = std::mem::take(&mut self.edges);
         let count = match sleeps && !self.busy_poll.is_zero() {
-            true => self.look_for_news(&mut edges, left),
+            true => self.look_for_news(&mut edges, until),
             false => 0,
         };
-        let timeout = match left {
+        // What is left after that.
+        let timeout = match until.map(|until| until.since(self.now)) {
             _ if !sleeps || count > 0 => EpollTimeout::ZERO,
             None => EpollTimeout::NONE,
             Some(left) if left < SHORT => self.doze(left),
@@ -46,8 +47,9 @@ impl Epoll {
     }
 
     /// Looks for edges as long as the options say; how many there are.
-    fn look_for_news(&mut self, edges: &mut [EpollEvent], left: Option<Duration>) -> usize {
-        let end = self.refresh() + left.map_or(self.busy_poll, |left| left.min(self.busy_poll));
+    fn look_for_news(&mut self, edges: &mut [EpollEvent], until: Option<Time>) -> usize {
+        let end = self.refresh() + self.busy_poll;
+        let end = until.map_or(end, |until| until.min(end));
         while self.now < end {
             let count = self.epoll.wait(edges, EpollTimeout::ZERO).unwrap_or(0);
             if count > 0 {

@@ -43,8 +43,11 @@ impl Epoll {
                     self.silence(source);
                 }
             }
-            // A descriptor that can't be spliced from isn't broken.
-            Splice::Failed(Errno::EINVAL) => {}
+            // What can't be spliced from isn't broken, and may be read from.
+            Splice::Failed(Errno::EINVAL) => {
+                held.bits |= Bits::READABLE;
+                held.bits |= Bits::UNSTEADY;
+            }
             Splice::Failed(errno) => held.broken = Some(errno),
             _ => {}
         }

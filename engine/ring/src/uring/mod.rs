@@ -43,8 +43,8 @@ use self::tenant::Tenant;
 use self::wake::Alarm;
 use crate::buffers::{Buffer, Group, Pool, SMALL_POOL};
 use crate::op::{
-    Chunk, Close, Event, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Sent, Splice, Stop,
-    Time, Waker,
+    Chunk, Close, Event, Intake, Interest, Kernel, Leg, NoPipe, Outcome, Owner, Queued, Sent,
+    Splice, Stop, Time, Waker,
 };
 use crate::options::{Feature, Options};
 use crate::pipes::Pipes;
@@ -169,19 +169,23 @@ impl Uring {
     }
 
     /// What a sleep waits for.
-    fn want(&mut self, limit: Option<Duration>) -> Want {
-        if !self.options.busy_poll.is_zero() && self.look_for_news(limit) {
+    fn want(&mut self, until: Option<Time>) -> Want {
+        if !self.options.busy_poll.is_zero() && self.look_for_news(until) {
             self.stats.busy_polled.add(1);
             return Want::default();
         }
-        Want { completions: 1, at_most: limit }
+        let at_most = until.map(|until| until.since(self.now));
+        match at_most {
+            Some(Duration::ZERO) => Want::default(),
+            _ => Want { completions: 1, at_most },
+        }
     }
 
     /// Hands over what was asked, and looks for completions as long as the options say; whether there are some.
-    fn look_for_news(&mut self, limit: Option<Duration>) -> bool {
+    fn look_for_news(&mut self, until: Option<Time>) -> bool {
         self.ring.enter(Want::default());
-        let span = limit.map_or(self.options.busy_poll, |limit| limit.min(self.options.busy_poll));
-        let end = self.now + span;
+        let end = self.refresh_clock() + self.options.busy_poll;
+        let end = until.map_or(end, |until| until.min(end));
         loop {
             if self.ring.has_news() {
                 return true;
@@ -318,8 +322,9 @@ impl Kernel for Uring {
         tenant.allowance.room(socket)
     }
 
-    fn window(&self, leg: Leg) -> u32 {
-        self.open(leg).map_or(u32::MAX, |tenant| room::window(tenant.borrowed()))
+    fn intake(&self, leg: Leg) -> Intake {
+        let tenant = self.open(leg).filter(|tenant| tenant.kind == Kind::Tcp);
+        tenant.map_or(Intake::default(), |tenant| room::intake(tenant.borrowed()))
     }
 
     fn pipe_open(&mut self, source: Leg) -> Result<(), NoPipe> {
@@ -372,7 +377,7 @@ impl Kernel for Uring {
         let until = self.trim().into_iter().chain(until).min();
         let limit = until.map(|until| until.since(self.refresh_clock()));
         let sleeps = events.len() == before && limit.is_none_or(|limit| !limit.is_zero());
-        let want = if sleeps { self.want(limit) } else { Want::default() };
+        let want = if sleeps { self.want(until) } else { Want::default() };
         self.call(want, events);
         self.count_buffers();
     }

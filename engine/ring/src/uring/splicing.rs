@@ -134,11 +134,12 @@ impl Uring {
         result: Result<usize, Errno>,
         events: &mut Vec<Event>,
     ) {
-        let Some((_, conduit)) = self.legs.get_mut(source).and_then(conduit_in_flight) else {
+        let Some((descriptor, conduit)) = self.legs.get_mut(source).and_then(conduit_in_flight)
+        else {
             return;
         };
         conduit.filling = false;
-        let step = splice::filled(&mut conduit.pipe, result);
+        let step = splice::filled(descriptor, &mut conduit.pipe, result);
         if !self.destroy_if_abandoned(source) {
             self.tell(source, Outcome::SplicedIn(step), events);
         }

@@ -106,7 +106,7 @@ macro_rules! suite {
                     a_used_up_quota_means_copy,
                     without_splice_there_are_no_pipes,
                     who_splices_by_the_clock_sleeps_undisturbed,
-                    a_window_is_what_comes_in_unread,
+                    the_intake_of_a_source_is_told,
                     a_broken_sink_is_told_apart_from_a_full_one,
                 ],
                 closing: [

@@ -9,8 +9,8 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{Uid, geteuid, setresuid};
 use penstock_ring::{
-    Buffer, Chunk, Close, Errno, Event, Feature, Group, Interest, Leg, NoPipe, Options, Outcome,
-    Sent, Splice, SpliceMode,
+    Buffer, Chunk, Close, Errno, Event, Feature, Group, Intake, Interest, Leg, NoPipe, Options,
+    Outcome, Sent, Splice, SpliceMode,
 };
 
 use crate::Driver;
@@ -390,17 +390,23 @@ pub fn who_splices_by_the_clock_sleeps_undisturbed(driver: &Driver) {
     assert_eq!(rig.kernel.splice_in(source, 1000), Splice::Ended);
 }
 
-pub fn a_window_is_what_comes_in_unread(driver: &Driver) {
+pub fn the_intake_of_a_source_is_told(driver: &Driver) {
     let mut rig = Rig::new(driver);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+    let (mut peer, _) = listener.accept().expect("connected");
     let socket = socket2::SockRef::from(&stream);
     socket.set_recv_buffer_size(100_000).expect("set");
     // Linux doubles it for what it keeps besides the bytes.
     assert_eq!(socket.recv_buffer_size().expect("asked"), 200_000);
     let leg = rig.adopt(stream);
-    assert_eq!(rig.kernel.window(leg), 100_000);
+    assert_eq!(rig.kernel.intake(leg), Intake { unread: 0, window: 100_000 });
+    peer.write_all(&[1; 10_000]).expect("written");
+    let unread = rig.kernel.intake(leg).unread;
+    assert!((10_000..40_000).contains(&unread), "{unread}");
     rig.kernel.close(leg, Close::Normal);
-    assert_eq!(rig.kernel.window(leg), u32::MAX);
+    assert_eq!(rig.kernel.intake(leg), Intake::default());
+    let (leg, _peer) = rig.unix();
+    assert_eq!(rig.kernel.intake(leg), Intake::default(), "nobody can tell");
     rig.finish();
 }

@@ -111,8 +111,16 @@ pub fn a_wait_ends_in_time(driver: &Driver) {
 }
 
 pub fn a_short_sleep_is_short(driver: &Driver) {
+    sleeps_shortly(Rig::new(driver));
+    // Looking around first makes it no longer.
+    let options = Options { busy_poll: Duration::from_micros(200), ..Options::default() };
+    sleeps_shortly(Rig::with(driver, options));
+    let options = Options { busy_poll: Duration::from_millis(10), ..Options::default() };
+    sleeps_shortly(Rig::with(driver, options));
+}
+
+fn sleeps_shortly(mut rig: Rig) {
     const SHORT: Duration = Duration::from_micros(250);
-    let mut rig = Rig::new(driver);
     rig.turn(Duration::ZERO);
     let mut times: Vec<Duration> = (0..200)
         .map(|_| {
@@ -125,7 +133,7 @@ pub fn a_short_sleep_is_short(driver: &Driver) {
         .collect();
     times.sort();
     // On a busy machine many of them are late, but not the quickest.
-    assert!(times[20] < 3 * SHORT, "{:?} to {:?}", times[0], times[199]);
+    assert!(times[20] < SHORT * 17 / 10, "{:?} to {:?}", times[0], times[199]);
     rig.finish();
 }
 
