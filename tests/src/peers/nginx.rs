@@ -85,9 +85,10 @@ fn make_certificate(path: &std::path::Path, ip: Ipv4Addr) {
 
 fn config(dir: &std::path::Path, address: SocketAddr) -> String {
     let dir = dir.display();
-    // As root it would drop to a user who may not read our files; "user" is ignored otherwise.
+    // One process, since a test ends it by a signal that leaves it no time to end others. As root it would drop to a user who
+    // may not read our files; "user" is ignored otherwise.
     format!(
-        "user root; daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
+        "user root; daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/error.log;
         events {{ worker_connections 1024; }}
         http {{
             access_log off; keepalive_requests 1000000;
