@@ -118,7 +118,11 @@ impl Meter for Process {
         let mut sum = Memory::default();
         for pid in self.family() {
             let path = format!("/proc/{pid}/smaps_rollup");
-            let text = fs::read_to_string(&path).with_context(|| path)?;
+            let text = match fs::read_to_string(&path) {
+                // A child that has ended meanwhile holds nothing.
+                Err(_) if pid != self.pid() => continue,
+                text => text.with_context(|| path)?,
+            };
             let Memory { resident, private_dirty } = parse_rollup(&text);
             sum.resident += resident;
             sum.private_dirty += private_dirty;
