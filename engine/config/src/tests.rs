@@ -119,6 +119,7 @@ fn wrong_values() -> Vec<Wrong> {
         (least("memory = \"48KiB\"", ""), (2, 10), &["`per_direction`", "49152", "65536"]),
         (least("drain_timeout = \"10x\"", ""), (2, 17), &["\"10x\"", "\"10s\""]),
         (least("busy_poll = \"11ms\"", ""), (2, 13), &["at most \"10ms\""]),
+        (least("gather = \"11ms\"", ""), (2, 10), &["at most \"10ms\""]),
         (least("keepalive = \"500ms\"", ""), (2, 13), &["whole seconds"]),
         (least("", "timeouts = { idle = \"soon\" }"), (8, 21), &["\"soon\"", "or \"off\""]),
         (least("", "timeouts = { handshake = \"off\" }"), (8, 26), &["\"off\"", "\"10s\""]),
