@@ -16,6 +16,7 @@ both_drivers! {
     names_are_resolved_by_the_proxy,
     limits_have_their_status,
     local_targets_need_a_rule_that_names_them,
+    a_rule_may_depend_on_the_port_that_was_connected_to,
     the_proxy_is_no_target_of_itself,
     an_error_says_what_happened_and_tells_no_secret,
     a_client_may_vanish_at_any_byte,
@@ -163,6 +164,17 @@ fn local_targets_need_a_rule_that_names_them(driver: Driver) {
         let request = request(format!("{host}:{}", origin.port()));
         let status = status(&penstock, &request);
         assert!([400, 403, 503].contains(&status), "{host}: {status}");
+    }
+}
+
+fn a_rule_may_depend_on_the_port_that_was_connected_to(driver: Driver) {
+    let origin = origin::start();
+    for (port, expected) in [("3128", 200), ("3129", 403)] {
+        let setup =
+            Setup::new(driver).set("acl", "front", &format!("{{ localport = [\"{port}\"] }}"));
+        let rules = "[\"allow front lab\", \"deny all\"]";
+        let penstock = setup.set("listen", "access", rules).start();
+        assert_eq!(status(&penstock, &request(origin)), expected, "a rule for port {port}");
     }
 }
 

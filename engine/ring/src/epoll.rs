@@ -309,9 +309,9 @@ impl Kernel for Epoll {
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
         let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
         if held.kind == Kind::Tcp {
-            held.allowance.apply(held.descriptor.as_fd());
+            held.unsent_limit.apply(held.descriptor.as_fd());
         }
-        let room = held.allowance.room(held.descriptor.as_fd());
+        let room = held.unsent_limit.room(held.descriptor.as_fd());
         if room.is_none() {
             held.bits &= !Bits::WRITABLE;
         }

@@ -29,14 +29,14 @@ const QUEUED: usize = 5;
 
 /// What a leg may hold unsent as a sink, which grows once it has shown that it reads.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Allowance {
+pub(crate) struct UnsentLimit {
     /// Bytes; none is set yet if zero.
     unsent: u32,
     /// Bytes that it has taken, up to those of a proof.
     taken: u32,
 }
 
-impl Allowance {
+impl UnsentLimit {
     /// Takes note of bytes that went out.
     pub(crate) fn took(&mut self, bytes: usize) {
         self.taken = PROOF.min(self.taken as usize + bytes) as u32;
@@ -119,4 +119,27 @@ fn unsent(socket: BorrowedFd<'_>) -> u32 {
     // SAFETY: `bytes` outlives the call. What is no TCP socket refuses, and writes nothing.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), UNSENT, &raw mut bytes) };
     if result == 0 { bytes.max(0) as u32 } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_sink_may_hold_more_unsent_once_it_has_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let mut limit = UnsentLimit::default();
+        let room = |limit: &mut UnsentLimit| {
+            limit.apply(stream.as_fd());
+            limit.room(stream.as_fd()).expect("nothing is queued").get()
+        };
+        assert_eq!(room(&mut limit), UNSENT_FIRST as usize);
+        limit.took(PROOF - 1);
+        assert_eq!(room(&mut limit), UNSENT_FIRST as usize);
+        limit.took(1);
+        assert!(room(&mut limit) > UNSENT_FIRST as usize);
+    }
 }

@@ -119,14 +119,18 @@ impl Relay {
         if bytes == room {
             return Next::Turn;
         }
+        // What is no bulk any more is on its way back to conversation.
+        if bytes < THIN || !turn.gathering.is_on() {
+            return Next::Hint(Interest::Readable);
+        }
         let Intake { unread, window } = turn.kernel.intake(self.source(way));
         // A pipe is full of small pieces long before it is full of bytes.
         if unread as usize > bytes / 4 {
             return Next::Turn;
         }
         // A sender that has to stop for want of a window would be slowed by each pause, and the kernel would never learn to
-        // give it more. And what is no bulk any more is on its way back to conversation.
-        if bytes > window as usize / 2 || bytes < THIN {
+        // give it more.
+        if bytes > window as usize / 2 {
             return Next::Hint(Interest::Readable);
         }
         Next::Gathered
@@ -205,11 +209,11 @@ impl Relay {
                 Next::Hint(Interest::Writable) => {
                     turn.kernel.watch(sink, Interest::Writable, true);
                 }
-                Next::Gathered if turn.gathering.is_on() => {
+                Next::Gathered => {
                     self.ways[way].scheduled = true;
                     turn.gathering.push((self.handle, way), turn.now);
                 }
-                Next::Hint(_) | Next::Gathered => {
+                Next::Hint(_) => {
                     turn.kernel.watch(source, Interest::Readable, true);
                 }
                 Next::Turn => self.run_later(way, turn),

@@ -11,7 +11,7 @@ use crate::buffers::Group;
 use crate::op::{Interest, Owner, Readiness};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
-use crate::room::Allowance;
+use crate::room::UnsentLimit;
 use crate::sockets::Kind;
 
 /// A leg.
@@ -49,7 +49,7 @@ pub(super) struct Held {
     /// Registered for edges of writability too.
     pub(super) writable_edges: bool,
     /// As a sink that is spliced to.
-    pub(super) allowance: Allowance,
+    pub(super) unsent_limit: UnsentLimit,
     /// Turn of the last `Received` or `ReceiveEnded`.
     pub(super) told: u32,
     /// What broke the connection. A socket tells its error once; after that, reading looks like a clean end.
@@ -107,7 +107,7 @@ impl Held {
             adopted: false,
             readable_edges: true,
             writable_edges: false,
-            allowance: Allowance::default(),
+            unsent_limit: UnsentLimit::default(),
             told: 0,
             broken: None,
         }

@@ -72,7 +72,7 @@ impl Epoll {
                 self.stats.splice_inline.add(1);
                 let result = splice::drain(&mut pipe, held.descriptor.as_fd());
                 if let Splice::Moved(bytes) = result {
-                    held.allowance.took(bytes);
+                    held.unsent_limit.took(bytes);
                 }
                 match result {
                     Splice::Failed(errno) => held.broken = Some(errno),

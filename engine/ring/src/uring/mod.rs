@@ -317,9 +317,9 @@ impl Kernel for Uring {
         let Some(tenant) = self.open_mut(leg) else { return Some(NonZeroUsize::MAX) };
         let socket = tenant.descriptor.as_fd();
         if tenant.kind == Kind::Tcp {
-            tenant.allowance.apply(socket);
+            tenant.unsent_limit.apply(socket);
         }
-        tenant.allowance.room(socket)
+        tenant.unsent_limit.room(socket)
     }
 
     fn intake(&self, leg: Leg) -> Intake {

@@ -105,7 +105,7 @@ impl Uring {
         let to = self.legs.get_mut(sink).expect("found by the caller");
         let step = splice::drain(&mut conduit.pipe, to.borrowed());
         if let Splice::Moved(bytes) = step {
-            to.allowance.took(bytes);
+            to.unsent_limit.took(bytes);
         }
         self.stats.splice_inline.add(1);
         self.legs.get_mut(source).expect("still there").conduit = Some(conduit);
@@ -161,7 +161,7 @@ impl Uring {
         }
         if let Some(tenant) = self.legs.get_mut(sink) {
             tenant.in_flight -= 1;
-            tenant.allowance.took(result.unwrap_or(0));
+            tenant.unsent_limit.took(result.unwrap_or(0));
         }
         self.free_if_done(sink);
     }

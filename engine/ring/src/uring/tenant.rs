@@ -10,7 +10,7 @@ use crate::buffers::Group;
 use crate::op::{Interest, Leg, Owner, Time};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
-use crate::room::Allowance;
+use crate::room::UnsentLimit;
 use crate::sockets::Kind;
 
 /// A leg. It stays in the table until the kernel has said its last word about every operation.
@@ -34,7 +34,7 @@ pub(super) struct Tenant {
     /// Whether the receive in flight is a plain descriptor's wait for bytes.
     pub(super) arriving: bool,
     /// As a sink that is spliced to.
-    pub(super) allowance: Allowance,
+    pub(super) unsent_limit: UnsentLimit,
     /// Whether the receive in flight may complete more than once.
     pub(super) multishot: bool,
     pub(super) sending: Sending,
@@ -124,7 +124,7 @@ impl Tenant {
             served: (Time::default(), 0),
             told: 0,
             arriving: false,
-            allowance: Allowance::default(),
+            unsent_limit: UnsentLimit::default(),
             multishot: false,
             sending: Sending::Idle,
             broken: None,
