@@ -85,10 +85,13 @@ mod tests {
             elapsed_ns: 1000,
             bytes: 0,
             operations: 1,
+            timed: 1,
             p50_ns: 1,
             p99_ns: 1,
             resident_bytes: 0,
             switches: 0,
+            load_ns: 500,
+            disturbed_ns: 0,
         }
     }
 
@@ -108,9 +111,13 @@ mod tests {
             title: String::new(),
             question: String::new(),
             unit: Unit::RoundTrip,
+            lead: "us".into(),
             reference: "them".into(),
             series: None,
             offered: None,
+            warm_up_ms: 1,
+            window_ms: 1,
+            absent: Vec::new(),
             rows,
             bars: Vec::new(),
         }

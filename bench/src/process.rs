@@ -49,6 +49,24 @@ impl Process {
         Ok(Process::Attached(Pid::from_raw(pid)))
     }
 
+    /// Lets it run no more for now, so that whose turn it is has the core alone. What runs elsewhere already goes on.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it run again.
+    pub(crate) fn resume(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Process::Started { .. } = self {
+            for pid in self.family() {
+                let _ = kill(pid, signal);
+            }
+        }
+    }
+
     /// Waits until it has worked off the connections that were closed, for half a second at most.
     pub(crate) fn settle(&self) -> Result<()> {
         let deadline = Instant::now() + Duration::from_millis(500);
@@ -129,6 +147,22 @@ impl Meter for Process {
         }
         Ok(sum)
     }
+
+    fn cores(&self) -> Result<Vec<usize>> {
+        let path = format!("/proc/{}/status", self.pid());
+        let text = fs::read_to_string(&path).context(path)?;
+        let list = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        Ok(parse_list(list.unwrap_or_default()))
+    }
+}
+
+/// Of a list such as 0-2,5; proc_pid_status(5).
+fn parse_list(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    };
+    list.split(',').filter_map(range).flatten().collect()
 }
 
 impl Drop for Process {
@@ -139,6 +173,7 @@ impl Drop for Process {
         }
         let family = self.family();
         let _ = kill(family[0], Signal::SIGTERM);
+        self.resume();
         let deadline = Instant::now() + Duration::from_secs(2);
         while !self.has_ended() && Instant::now() < deadline {
             sleep(Duration::from_millis(5));
@@ -277,6 +312,30 @@ mod tests {
         let text = "55d0-7ffd ---p 00000000 00:00 0  [rollup]\nRss:            1024 kB\nPss_Dirty:       7 kB\nPrivate_Clean:   3 kB\nPrivate_Dirty:  12 kB\n";
         assert_eq!(parse_rollup(text), Memory { resident: 1 << 20, private_dirty: 12 << 10 });
         assert_eq!(parse_rollup(""), Memory::default());
+    }
+
+    #[test]
+    fn who_is_paused_uses_no_cpu() {
+        let (process, _folder) = start("(while :; do :; done) & while :; do :; done");
+        wait_until(|| process.family().len() == 2);
+        process.pause();
+        sleep(Duration::from_millis(20));
+        let before = process.cpu().unwrap();
+        sleep(Duration::from_millis(50));
+        assert_eq!(process.cpu().unwrap(), before);
+        process.resume();
+        wait_until(|| process.cpu().unwrap() > before);
+        process.pause();
+        let pids = process.family();
+        drop(process);
+        wait_until(|| pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+    }
+
+    #[test]
+    fn it_runs_on_its_cores() {
+        let (process, _folder) = start("sleep 60");
+        wait_until(|| process.cores().unwrap() == [0]);
+        assert_eq!(parse_list("\t0-2,5,7-8"), [0, 1, 2, 5, 7, 8]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 /// Raised when a field comes, goes or changes its meaning.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -88,12 +88,19 @@ pub(crate) struct Scenario {
     /// What a user learns from it, in plain words.
     pub(crate) question: String,
     pub(crate) unit: Unit,
+    /// The one of ours that the scenario is about.
+    pub(crate) lead: String,
     /// The contestant whose figure is 1.
     pub(crate) reference: String,
     /// Number of tunnels, where the scenario is one of a series that differs in nothing else; the series' name.
     pub(crate) series: Option<(String, u32)>,
     /// Bytes per second that the streams bring, all together; none: as much as goes through.
     pub(crate) offered: Option<f64>,
+    /// How long each measurement ran before it counted, and how long it counted.
+    pub(crate) warm_up_ms: u64,
+    pub(crate) window_ms: u64,
+    /// Programs of the run that did not take part, and why.
+    pub(crate) absent: Vec<Absent>,
     pub(crate) rows: Vec<Row>,
     pub(crate) bars: Vec<Bar>,
 }
@@ -136,12 +143,18 @@ pub(crate) struct Round {
     pub(crate) bytes: u64,
     /// Round trips, or whole connections.
     pub(crate) operations: u64,
+    /// Latencies taken.
+    pub(crate) timed: u64,
     pub(crate) p50_ns: u64,
     pub(crate) p99_ns: u64,
     /// Resident memory of all its processes at the end.
     pub(crate) resident_bytes: u64,
     /// Voluntary context switches of all its threads.
     pub(crate) switches: u64,
+    /// CPU of the load generator and the origins, which are one thread: near `elapsed_ns`, they were the limit.
+    pub(crate) load_ns: u64,
+    /// What anybody else, interrupts among them, took of the contestants' core; in steps of 10 ms.
+    pub(crate) disturbed_ns: u64,
 }
 
 /// What one of ours must reach: at most `limit` times the lowest of the rivals.

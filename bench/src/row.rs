@@ -60,10 +60,13 @@ fn round(unit: Unit, sample: &Sample) -> Round {
         elapsed_ns: sample.elapsed.as_nanos() as u64,
         bytes: sample.bytes,
         operations: sample.operations,
+        timed: sample.latency.len(),
         p50_ns: sample.latency.value_at_quantile(0.5),
         p99_ns: sample.latency.value_at_quantile(0.99),
         resident_bytes: sample.memory.resident,
         switches: sample.switches,
+        load_ns: sample.load_cpu.as_nanos() as u64,
+        disturbed_ns: sample.disturbed.as_nanos() as u64,
     }
 }
 

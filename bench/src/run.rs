@@ -16,7 +16,7 @@ use crate::load::{self, Meter, Timing};
 use crate::pipes;
 use crate::process::Process;
 use crate::progress::Progress;
-use crate::record;
+use crate::record::{self, Absent};
 use crate::row::Row;
 use crate::scenario::{SCENARIOS, Scenario, Special};
 
@@ -112,10 +112,13 @@ pub(crate) fn run_group(
         scenarios.iter().map(|scenario| field(scenario, recipes, plan.quick)).collect();
     let is_needed = |r: &&Recipe| fields.iter().flatten().any(|other| other.name == r.name);
     let needed: Vec<&Recipe> = recipes.iter().filter(is_needed).collect();
-    let started = match special {
+    let started: Vec<Result<Contestant>> = match special {
         Special::Fresh => needed.iter().map(|_| Err(anyhow!("not started yet"))).collect(),
         _ => start_all(&needed, stage, user.as_deref()),
     };
+    for contestant in started.iter().flatten() {
+        contestant.process.pause();
+    }
     let mut group = Group {
         special,
         contestants: needed.into_iter().zip(started).collect(),
@@ -124,12 +127,16 @@ pub(crate) fn run_group(
     for round in 1..=plan.rounds {
         for (index, scenario) in scenarios.iter().enumerate() {
             plan.progress.round(scenario.name, round, plan.rounds);
-            group.round(index, scenario, stage, plan)?;
+            group.round(round, index, scenario, stage, plan)?;
         }
     }
     group.remember(known);
     let rows = group.rows.into_iter();
-    Ok(scenarios.iter().zip(rows).map(|(scenario, rows)| finish(scenario, rows)).collect())
+    Ok(scenarios
+        .iter()
+        .zip(rows)
+        .map(|(scenario, rows)| finish(scenario, rows, recipes, plan))
+        .collect())
 }
 
 struct Group<'r> {
@@ -147,12 +154,16 @@ fn rows<'r>(scenario: &Scenario, field: &[&'r Recipe]) -> Vec<Row<'r>> {
 impl Group<'_> {
     fn round(
         &mut self,
+        round: usize,
         index: usize,
         scenario: &Scenario,
         stage: &mut Stage,
         plan: &Plan,
     ) -> Result<()> {
-        for row in &mut self.rows[index] {
+        // Whoever is first in one round is last in the next: what a predecessor leaves behind meets everybody.
+        let count = self.rows[index].len();
+        for place in 0..count {
+            let row = &mut self.rows[index][(place + round) % count];
             interrupt::check()?;
             plan.progress.step(scenario.name, &row.recipe.name);
             let Some((recipe, contestant)) =
@@ -171,7 +182,9 @@ impl Group<'_> {
             row.failure = match contestant {
                 Err(error) => Some(format!("{error:#}")),
                 Ok(contestant) => {
+                    contestant.process.resume();
                     let result = one_round(scenario, contestant, plan, row);
+                    contestant.process.pause();
                     result.err().map(|error| explain(contestant, &error))
                 }
             };
@@ -192,15 +205,31 @@ impl Group<'_> {
     }
 }
 
-fn finish(scenario: &Scenario, rows: Vec<Row>) -> record::Scenario {
+fn finish(
+    scenario: &Scenario,
+    rows: Vec<Row>,
+    recipes: &[Recipe],
+    plan: &Plan,
+) -> record::Scenario {
+    let timing = scenario.timing(plan.timing, plan.idle);
+    let took_part = |recipe: &&Recipe| rows.iter().any(|row| row.recipe.name == recipe.name);
+    let absent = recipes.iter().filter(|recipe| !took_part(recipe)).filter_map(|recipe| {
+        let reason = scenario.why_without(&recipe.name, plan.quick)?;
+        Some(Absent { name: recipe.name.clone(), reason: reason.into() })
+    });
+    let absent = absent.collect();
     record::Scenario {
         name: scenario.name.into(),
         title: scenario.title.into(),
         question: scenario.question.into(),
         unit: scenario.unit,
+        lead: scenario.lead.into(),
         reference: scenario.reference.into(),
         series: scenario.series.map(|(name, size)| (name.into(), size)),
         offered: scenario.pattern.stream_rate.map(f64::from),
+        warm_up_ms: timing.warm_up.as_millis() as u64,
+        window_ms: timing.window.as_millis() as u64,
+        absent,
         bars: scenario.record_bars(),
         rows: rows.into_iter().map(Row::finish).collect(),
     }
@@ -221,6 +250,7 @@ fn one_round(
 ) -> Result<()> {
     let Contestant { origin, route, process, admin, .. } = contestant;
     let scrape = || admin.map(Paths::scrape).transpose();
+    process.settle()?;
     let before = scrape()?;
     let pattern = scenario.pattern_for(row.recipe.family, plan.quick);
     let timing = scenario.timing(plan.timing, plan.idle);

@@ -8,6 +8,7 @@
 //! while its own event is handled.
 
 mod client;
+mod cores;
 mod open_loop;
 mod origin;
 mod pacer;
@@ -31,6 +32,7 @@ use slab::Slab;
 use crate::interrupt;
 
 use client::{Client, Task};
+use cores::{Cores, own_cpu};
 use open_loop::OpenLoop;
 pub(crate) use origin::Origin;
 use pacer::Pacer;
@@ -58,11 +60,15 @@ pub(crate) fn measure(
     load.start_pacer();
     load.drive(Instant::now() + timing.warm_up)?;
 
+    let cores = Cores::of(meter)?;
+    let (idle, load_cpu) = (cores.idle()?, own_cpu()?);
     let (cpu, switches, began) = (meter.cpu()?, meter.switches()?, Instant::now());
     load.start_counting(began, began + timing.window);
     load.drive(began + timing.window)?;
     load.finish_schedule()?;
     let (cpu, elapsed) = (meter.cpu()?.saturating_sub(cpu), began.elapsed());
+    let load_cpu = own_cpu()?.saturating_sub(load_cpu);
+    let disturbed = cores.disturbed(cores.idle()?.saturating_sub(idle), elapsed, cpu, load_cpu);
     // Threads that have ended took their count with them.
     let switches = meter.switches()?.saturating_sub(switches);
     let memory = meter.memory()?;
@@ -75,7 +81,18 @@ pub(crate) fn measure(
     }
     let grown = memory.private_dirty.saturating_sub(empty.private_dirty);
     let Load { bytes, operations, latency, .. } = load;
-    Ok(Sample { cpu, elapsed, bytes, operations, latency, switches, memory, grown })
+    Ok(Sample {
+        cpu,
+        elapsed,
+        bytes,
+        operations,
+        latency,
+        switches,
+        load_cpu,
+        disturbed,
+        memory,
+        grown,
+    })
 }
 
 /// Time for a stream to become bulk.
@@ -251,7 +268,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Clients of a lasting tunnel that saw no progress since `clear`.
+    /// Clients of a lasting tunnel that saw no progress in the window.
     fn starved(&self) -> usize {
         let is_starved = |s: &Socket| matches!(s, Socket::Client(c) if c.lasts() && !c.progressed);
         self.sockets.iter().filter(|(_, socket)| is_starved(socket)).count()

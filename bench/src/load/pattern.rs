@@ -106,6 +106,9 @@ pub(crate) trait Meter {
     fn switches(&self) -> Result<u64>;
 
     fn memory(&self) -> Result<Memory>;
+
+    /// The cores that it may run on.
+    fn cores(&self) -> Result<Vec<usize>>;
 }
 
 /// Of all processes of a contestant, in bytes.
@@ -130,6 +133,10 @@ pub(crate) struct Sample {
     /// Nanoseconds per round trip, or per connection.
     pub(crate) latency: Histogram<u64>,
     pub(crate) switches: u64,
+    /// CPU of the load itself.
+    pub(crate) load_cpu: Duration,
+    /// How long the contestant's cores were busy with anything but it and the load.
+    pub(crate) disturbed: Duration,
     /// Memory at the end.
     pub(crate) memory: Memory,
     /// What the tunnels added to the private memory: measured of idle herds alone.

@@ -27,6 +27,10 @@ impl Meter for Unread {
     fn memory(&self) -> Result<Memory> {
         Ok(Memory::default())
     }
+
+    fn cores(&self) -> Result<Vec<usize>> {
+        Ok(vec![0])
+    }
 }
 
 fn free_port() -> SocketAddr {

@@ -182,9 +182,13 @@ fn scenario(name: &str, unit: Unit) -> Scenario {
         title: format!("what happens in {name} <exactly>"),
         question: String::new(),
         unit,
+        lead: "penstock-uring".into(),
         reference: "bare-copy".into(),
         series: None,
         offered: None,
+        warm_up_ms: 100,
+        window_ms: 400,
+        absent: Vec::new(),
         rows: Vec::new(),
         bars: Vec::new(),
     }
@@ -202,10 +206,13 @@ fn row(contestant: &str, figure: f64, factors: [f64; 5]) -> Row {
         elapsed_ns: 400_000_000,
         bytes: 800_000_000,
         operations: 1000,
+        timed: 5_000,
         p50_ns: (figure * 5e3) as u64,
         p99_ns: (figure * 2e4 * factor) as u64,
         resident_bytes: 12 << 20,
         switches: 320,
+        load_ns: 200_000_000,
+        disturbed_ns: 0,
     };
     let latencies = [(0.5, 5e3), (0.9, 8e3), (0.99, 2e4), (0.999, 6e4), (1.0, 9e4)];
     Row {

@@ -201,6 +201,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         question: "How quick is a single console on a quiet machine?",
         pattern: Pattern { pingpongs: 1, spin: true, ..Pattern::NONE },
         unit: Unit::Latency,
+        lead: "penstock-uring-busy",
         special: Special::Closed,
         field: &[
             URING,
@@ -244,6 +245,7 @@ const BASE: Scenario = Scenario {
     question: "",
     pattern: Pattern::NONE,
     unit: Unit::RoundTrip,
+    lead: URING,
     reference: "bare-copy",
     path: Path::Copy,
     field: &[],

@@ -17,6 +17,8 @@ pub(crate) struct Scenario {
     pub(crate) question: &'static str,
     pub(crate) pattern: Pattern,
     pub(crate) unit: Unit,
+    /// The one of ours that it is about.
+    pub(crate) lead: &'static str,
     /// The contestant whose figure is 1.
     pub(crate) reference: &'static str,
     /// The mover that Penstock must have used.
@@ -73,6 +75,13 @@ impl Scenario {
     /// Whether `name` takes part.
     pub(crate) fn admits(&self, name: &str, quick: bool) -> bool {
         self.field.contains(&name) || (!quick && self.also.contains(&name))
+    }
+
+    /// Why one that could have taken part did not; None of whom nobody would expect.
+    pub(crate) fn why_without(&self, name: &str, quick: bool) -> Option<&'static str> {
+        let told = self.without.iter().find(|(absent, _)| *absent == name).map(|(_, why)| *why);
+        let is_late = quick && self.also.contains(&name);
+        told.or_else(|| is_late.then_some("not in a quick run"))
     }
 
     /// What a tunnel of a peer holds is seen of a smaller herd just as well; Penstock's pool of buffers is not a tunnel's,
