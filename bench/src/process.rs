@@ -1,17 +1,20 @@
 //! One program under measurement: started on cores of its own, what it uses read, and gone when dropped.
 //!
 //! setpriv(1) asks the kernel to end it when the harness dies in whatever way, taskset(1) pins it; both exec, so that
-//! the process id is the program's. A program that was there before is only read.
+//! the process id is the program's. It leads a process group: what it starts can be stopped and ended with it, and should the
+//! harness die while it is stopped, the kernel sets a group going that nobody can reach any more, to its end.
+//! A program that was there before is only read.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, User};
 
@@ -38,7 +41,7 @@ impl Process {
             command.args(["--reuid", user, "--regid", &group_of(user), "--clear-groups"]);
         }
         command.args(["taskset", "-c", cores]).args(argv);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("setpriv and taskset, of util-linux, are needed")?;
         Ok(Process::Started { child, log })
     }
@@ -59,11 +62,10 @@ impl Process {
         self.signal(Signal::SIGCONT);
     }
 
+    /// To it and all in its process group, whoever of them is left.
     fn signal(&self, signal: Signal) {
         if let Process::Started { .. } = self {
-            for pid in self.family() {
-                let _ = kill(pid, signal);
-            }
+            let _ = killpg(self.pid(), signal);
         }
     }
 
@@ -167,21 +169,21 @@ fn parse_list(list: &str) -> Vec<usize> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A child that has been waited for no longer owns its process id.
-        if matches!(self, Process::Attached(_)) || self.has_ended() {
+        if matches!(self, Process::Attached(_)) {
             return;
         }
-        let family = self.family();
-        let _ = kill(family[0], Signal::SIGTERM);
-        self.resume();
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while !self.has_ended() && Instant::now() < deadline {
-            sleep(Duration::from_millis(5));
+        // A child that has been waited for no longer owns its process id.
+        if !self.has_ended() {
+            let _ = kill(self.pid(), Signal::SIGTERM);
+            self.resume();
+            let deadline = Instant::now() + Duration::from_secs(2);
+            while !self.has_ended() && Instant::now() < deadline {
+                sleep(Duration::from_millis(5));
+            }
         }
-        // Those who were slower to leave, and children whom their parent left behind.
-        for pid in family {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
+        // Those who were slower to leave, and children whom their parent left behind: while one of them lives, no stranger's
+        // group can have this number.
+        self.signal(Signal::SIGKILL);
         if let Process::Started { child, .. } = self {
             let _ = child.wait();
         }
