@@ -1,8 +1,9 @@
 //! The command `run`: from arguments to tables and the record.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +22,15 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let mut scenarios = run::choose(&args.scenarios)?;
     let began = Instant::now();
     interrupt::watch()?;
-    run::raise_descriptor_limit()?;
+    let limit = run::raise_descriptor_limit()?;
+    if limit < run::DESCRIPTORS {
+        eprintln!(
+            "only {limit} descriptors may be open, and {} are wanted: rows with thousands of tunnels will fail; raise the hard limit (ulimit -Hn) or run as root",
+            run::DESCRIPTORS
+        );
+    }
+    // Whoever can't be written to is to be known now, not after half an hour.
+    let mut output = args.json.as_deref().map(Output::create).transpose()?;
 
     let folder = tempfile::tempdir()?;
     let programs = copy_programs(args, folder.path())?;
@@ -53,7 +62,8 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let plan = Plan {
         rounds,
         timing,
-        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 1.5 } else { 3.0 })),
+        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 1.0 } else { 2.0 })),
+        samples: if args.quick { 1000 } else { 2000 },
         quick: args.quick,
         programs: &programs,
         progress: &progress,
@@ -66,14 +76,36 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
         for scenario in &record.scenarios[first..] {
             progress.print(&table::table(&record, scenario));
         }
+        record.seconds = began.elapsed().as_secs_f64();
+        if let Some(output) = &mut output {
+            output.write(&record)?;
+        }
     }
-    record.seconds = began.elapsed().as_secs_f64();
     progress.print(&format!("\nmeasured in {:.0} s\n", record.seconds));
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&record)? + "\n";
-        fs::write(path, text).with_context(|| path.display().to_string())?;
-    }
     Ok(record.scenarios.iter().flat_map(|s| &s.rows).all(|row| row.failure.is_none()))
+}
+
+/// The file of the record, which holds all groups measured so far: an end before the end loses none of them.
+struct Output {
+    path: PathBuf,
+    file: File,
+}
+
+impl Output {
+    fn create(path: &Path) -> Result<Output> {
+        let file = File::create(path).with_context(|| path.display().to_string())?;
+        Ok(Output { path: path.to_owned(), file })
+    }
+
+    fn write(&mut self, record: &Record) -> Result<()> {
+        let text = serde_json::to_string_pretty(record)? + "\n";
+        let mut write = || {
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+            self.file.write_all(text.as_bytes())
+        };
+        write().with_context(|| self.path.display().to_string())
+    }
 }
 
 /// Why it must be the machine's network, if it must.
@@ -100,7 +132,7 @@ fn left_out(scenarios: &[&Scenario], quick: bool) -> Vec<Absent> {
 }
 
 fn timing(args: &RunArgs) -> Timing {
-    let window = args.window.unwrap_or(if args.quick { 200 } else { 700 });
+    let window = args.window.unwrap_or(if args.quick { 200 } else { 600 });
     Timing {
         warm_up: Duration::from_millis(if args.quick { 80 } else { 200 }),
         window: Duration::from_millis(window),
@@ -125,6 +157,8 @@ fn copy_programs(args: &RunArgs, folder: &Path) -> Result<Programs> {
     fs::copy(&itself, &programs.itself)?;
     if penstock.is_file() {
         fs::copy(&penstock, &programs.penstock)?;
+    } else {
+        ensure!(args.penstock.is_none(), "{} is not there", penstock.display());
     }
     Ok(programs)
 }
@@ -155,6 +189,10 @@ fn choose_contestants(
     let mut needed = needed.into_iter();
     recipes.retain(|_| needed.next().unwrap_or(false));
     let absent = contestant::remove_absent(&mut recipes);
+    ensure!(
+        !absent.iter().any(|absent| absent.name == record::DEFAULT),
+        "there is no Penstock to measure: `cargo build --release` makes one beside this program, --penstock names another, --only does without"
+    );
     ensure!(!recipes.is_empty(), "nobody to measure");
     Ok((recipes, absent))
 }

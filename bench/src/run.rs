@@ -26,9 +26,17 @@ pub(crate) struct Plan<'a> {
     pub(crate) timing: Timing,
     /// How long an idle herd is watched.
     pub(crate) idle: Duration,
+    /// Operations that a schedule brings into a window, at least.
+    pub(crate) samples: u32,
     pub(crate) quick: bool,
     pub(crate) programs: &'a Programs,
     pub(crate) progress: &'a Progress,
+}
+
+impl Plan<'_> {
+    fn timing(&self, scenario: &Scenario) -> Timing {
+        scenario.timing(self.timing, self.idle, self.samples)
+    }
 }
 
 /// The scenarios whose names are, or begin with, one of `names`; all if there are none.
@@ -75,19 +83,19 @@ pub(crate) fn pin(core: usize) -> Result<()> {
 }
 
 /// For this process and what it starts: 4,000 tunnels are 8,000 sockets here and as many there, 1,000 through pipes 6,000.
-pub(crate) fn raise_descriptor_limit() -> Result<()> {
+/// What it has become.
+pub(crate) fn raise_descriptor_limit() -> Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if hard >= DESCRIPTORS {
-        return Ok(setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard)?);
-    }
     // Above the hard limit goes only root.
-    match setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS) {
-        Ok(()) => Ok(()),
-        Err(_) => Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?),
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, hard.max(DESCRIPTORS));
+    if raised.is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
 }
 
-const DESCRIPTORS: u64 = 30_000;
+/// Descriptors that the largest herd wants.
+pub(crate) const DESCRIPTORS: u64 = 30_000;
 
 /// Measures the scenarios of one group side by side. A contestant that fails is out of the scenario, not the whole run.
 pub(crate) fn run_group(
@@ -104,17 +112,19 @@ pub(crate) fn run_group(
         }
         _ => None,
     };
-    let _holder = match special {
-        Special::Unprivileged { pipes_used_up: true } => Some(hold_pipes(stage, plan, &user)?),
-        _ => None,
+    let holder = match special {
+        Special::Unprivileged { pipes_used_up: true } => hold_pipes(stage, plan, &user).map(Some),
+        _ => Ok(None),
     };
+    interrupt::check()?;
     let fields: Vec<Vec<&Recipe>> =
         scenarios.iter().map(|scenario| field(scenario, recipes, plan.quick)).collect();
     let is_needed = |r: &&Recipe| fields.iter().flatten().any(|other| other.name == r.name);
     let needed: Vec<&Recipe> = recipes.iter().filter(is_needed).collect();
-    let started: Vec<Result<Contestant>> = match special {
-        Special::Fresh => needed.iter().map(|_| Err(anyhow!("not started yet"))).collect(),
-        _ => start_all(&needed, stage, user.as_deref()),
+    let started: Vec<Result<Contestant>> = match (&holder, special) {
+        (Err(error), _) => needed.iter().map(|_| Err(anyhow!("{error:#}"))).collect(),
+        (Ok(_), Special::Fresh) => needed.iter().map(|_| Err(anyhow!("not started yet"))).collect(),
+        (Ok(_), _) => start_all(&needed, stage, user.as_deref()),
     };
     for contestant in started.iter().flatten() {
         contestant.process.pause();
@@ -211,7 +221,7 @@ fn finish(
     recipes: &[Recipe],
     plan: &Plan,
 ) -> record::Scenario {
-    let timing = scenario.timing(plan.timing, plan.idle);
+    let timing = plan.timing(scenario);
     let took_part = |recipe: &&Recipe| rows.iter().any(|row| row.recipe.name == recipe.name);
     let absent = recipes.iter().filter(|recipe| !took_part(recipe)).filter_map(|recipe| {
         let reason = scenario.why_without(&recipe.name, plan.quick)?;
@@ -252,9 +262,7 @@ fn one_round(
     let scrape = || admin.map(Paths::scrape).transpose();
     process.settle()?;
     let before = scrape()?;
-    let pattern = scenario.pattern_for(row.recipe.family, plan.quick);
-    let timing = scenario.timing(plan.timing, plan.idle);
-    let sample = load::measure(pattern, route, origin, timing, process)?;
+    let sample = load::measure(scenario.pattern, route, origin, plan.timing(scenario), process)?;
     row.add(&sample)?;
     process.settle()?;
     if let (Some(before), Some(after), Some(expected)) = (before, scrape()?, row.recipe.expected) {

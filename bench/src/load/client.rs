@@ -74,6 +74,11 @@ impl Client {
         matches!(self.task, Task::Sink | Task::PingPong)
     }
 
+    /// It sends messages and waits for their echo.
+    pub(super) fn converses(&self) -> bool {
+        self.task == Task::PingPong
+    }
+
     fn step(&mut self, request: Option<&[u8]>, scratch: &mut [u8]) -> Result<Outcome> {
         match &mut self.state {
             State::Connecting => self.connected(request),
@@ -262,10 +267,6 @@ impl Load<'_> {
         }
         match (client.task, self.pattern.pace) {
             (Task::PingPong, Pace::Closed) => self.next_round(key, Instant::now()),
-            (Task::PingPong, Pace::Rest(pause)) => {
-                self.resting.push_back((Instant::now() + pause, key));
-                Ok(())
-            }
             (Task::PingPong, Pace::Rate(_)) => self.next_waiting(key),
             (Task::SetUp, Pace::Rate(_)) => {
                 self.close(key)?;
@@ -277,17 +278,6 @@ impl Load<'_> {
             }
             (Task::Sink | Task::Stall, _) => Ok(()),
         }
-    }
-
-    pub(super) fn wake_rested(&mut self) -> Result<()> {
-        while let Some(&(due, key)) = self.resting.front() {
-            if due > Instant::now() {
-                break;
-            }
-            self.resting.pop_front();
-            self.next_round(key, Instant::now())?;
-        }
-        Ok(())
     }
 
     pub(super) fn next_round(&mut self, key: usize, began: Instant) -> Result<()> {

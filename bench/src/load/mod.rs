@@ -17,7 +17,6 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -119,8 +118,6 @@ struct Load<'a> {
     opening: usize,
     /// Ping-pong clients that wait until everybody's tunnel is open; none: all are.
     opened: Option<Vec<usize>>,
-    /// Resting ping-pong clients in order of their next message.
-    resting: VecDeque<(Instant, usize)>,
     /// Of a load at a fixed rate, from the warm-up on.
     open_loop: Option<OpenLoop>,
     /// Of streams at a fixed rate.
@@ -171,7 +168,6 @@ impl<'a> Load<'a> {
             pattern,
             opening: 0,
             opened: Some(Vec::new()),
-            resting: VecDeque::new(),
             open_loop: None,
             pacer: None,
             scratch: vec![0; SCRATCH],
@@ -213,19 +209,12 @@ impl<'a> Load<'a> {
         self.start_opened()
     }
 
-    /// Those who rest between two messages don't all begin at once.
+    /// Those without a schedule begin at once.
     fn start_opened(&mut self) -> Result<()> {
         let now = Instant::now();
         let opened = self.opened.take().unwrap_or_default();
-        let count = opened.len() as u32;
-        for (index, key) in opened.into_iter().enumerate() {
-            match self.pattern.pace {
-                Pace::Closed => self.next_round(key, now)?,
-                Pace::Rest(pause) => {
-                    self.resting.push_back((now + pause * index as u32 / count, key));
-                }
-                Pace::Rate(_) => {}
-            }
+        if self.pattern.pace == Pace::Closed {
+            opened.into_iter().try_for_each(|key| self.next_round(key, now))?;
         }
         Ok(())
     }
@@ -301,16 +290,14 @@ impl<'a> Load<'a> {
                 key => self.handle(key as usize)?,
             }
         }
-        self.wake_rested()?;
         self.flood_due()?;
         self.start_due()
     }
 
     fn timeout(&mut self, deadline: Instant) -> Result<EpollTimeout> {
-        let rested = self.resting.front().map(|(due, _)| *due);
         let scheduled = self.open_loop.as_ref().and_then(OpenLoop::next);
         let paced = self.pacer.as_ref().and_then(Pacer::next);
-        let next = [rested, scheduled, paced].into_iter().flatten().fold(deadline, Instant::min);
+        let next = [scheduled, paced].into_iter().flatten().fold(deadline, Instant::min);
         let left = next.saturating_duration_since(Instant::now());
         if self.pattern.spin || left.is_zero() {
             return Ok(EpollTimeout::ZERO);

@@ -44,7 +44,7 @@ impl OpenLoop {
 impl Load<'_> {
     pub(super) fn start_schedule(&mut self) {
         let Pace::Rate(rate) = self.pattern.pace else { return };
-        let is_tunnel = |s: &Socket| matches!(s, Socket::Client(c) if c.lasts());
+        let is_tunnel = |s: &Socket| matches!(s, Socket::Client(c) if c.converses());
         let tunnels = self.sockets.iter().filter(|(_, s)| is_tunnel(s)).map(|(key, _)| key);
         self.open_loop = Some(OpenLoop {
             schedule: Schedule::new(Instant::now(), rate),

@@ -47,8 +47,6 @@ pub(crate) struct Burst {
 pub(crate) enum Pace {
     /// As soon as it has its answer.
     Closed,
-    /// That long after its answer.
-    Rest(Duration),
     /// So many operations begin per second, all clients together, whatever became of those before them.
     Rate(u32),
 }

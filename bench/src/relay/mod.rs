@@ -22,6 +22,8 @@ use socket2::{Domain, Socket, Type};
 pub(crate) enum Kind {
     /// epoll, recv and send through 64 KiB.
     Copy,
+    /// The same, never asleep.
+    CopyBusy,
     /// epoll and splice(2) through pipes of 1 MiB.
     Splice,
     /// tokio, as a programmer would write it.
@@ -50,8 +52,9 @@ impl FromStr for Forward {
 /// Relays until it is killed.
 pub(crate) fn run(kind: Kind, forwards: &[Forward]) -> Result<()> {
     match kind {
-        Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(),
-        Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(),
+        Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::NONE),
+        Kind::CopyBusy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::ZERO),
+        Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(EpollTimeout::NONE),
         Kind::Tokio => tokio::run(forwards),
         Kind::TokioUring => tokio_uring::run(forwards),
     }
@@ -116,10 +119,10 @@ impl<M: Mover> Relay<M> {
         Ok(Relay { poll, listeners, tunnels: Slab::new(), mover, closing: Vec::new() })
     }
 
-    fn run(&mut self) -> Result<()> {
+    fn run(&mut self, timeout: EpollTimeout) -> Result<()> {
         let mut events = [EpollEvent::empty(); 512];
         loop {
-            let ready = match self.poll.wait(&mut events, EpollTimeout::NONE) {
+            let ready = match self.poll.wait(&mut events, timeout) {
                 Err(Errno::EINTR) => continue,
                 other => other?,
             };

@@ -59,6 +59,9 @@ pub(super) const OTHERS: &[&str] = &[
     "bare-splice",
 ];
 
+/// Where many are measured already.
+pub(super) const FEWER_OTHERS: &[&str] = &["penstock-uring-copy", "trafficserver", "tokio"];
+
 pub(super) const fn cost(rivals: &'static [&'static str], limit: f64) -> Bar {
     Bar { ours: URING, measure: Measure::Figure, rivals, scenario: None, limit }
 }

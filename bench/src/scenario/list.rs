@@ -1,7 +1,5 @@
 //! The scenarios, in the order in which they are measured and shown.
 
-use std::time::Duration;
-
 use super::fields::*;
 use super::{Bar, Path, Scenario, Special};
 use crate::load::{Burst, Pace, Pattern};
@@ -112,6 +110,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "one stream, origin to client",
         question: "What does one large transfer cost?",
         pattern: Pattern { streams: 1, ..Pattern::NONE },
+        also: FEWER_OTHERS,
         bars: &[cost(BEST_OR_BARE, 1.05), epoll(1.25)],
         ..BULK_MANY
     },
@@ -124,19 +123,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "mixed",
-        title: "8 streams of 1 GB/s in all, sent on schedule, beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99)",
+        title: "8 streams of 1 GB/s in all beside 3,200 64-byte messages per second on 64 tunnels, both sent on schedule; latency from the scheduled moment",
         question: "Do large transfers make the consoles beside them slow, where everybody carries the same?",
         pattern: Pattern { stream_rate: Some(1_000_000_000), ..MIXED },
         path: Path::Both,
+        also: FEWER_OTHERS,
         bars: &[p99(PEERS, 1.0), epoll(1.25)],
         ..BULK_MANY
     },
     Scenario {
         name: "mixed-flat-out",
-        title: "8 streams as fast as they go beside 64 tunnels with a 64-byte round trip every 20 ms (p50, p99; who carries less has it easier there)",
+        title: "8 streams as fast as they go beside 3,200 64-byte messages per second on 64 tunnels, sent on schedule; latency from the scheduled moment",
         question: "Do consoles make the large transfers beside them dearer?",
         pattern: MIXED,
         path: Path::Both,
+        also: FEWER_OTHERS,
         bars: &[growth("bulk-8", 1.15), epoll(1.25)],
         ..BULK_MANY
     },
@@ -162,26 +163,33 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         title: "32 streams, origin to client",
         question: "What do 32 large transfers cost?",
         pattern: Pattern { streams: 32, ..Pattern::NONE },
+        also: FEWER_OTHERS,
         ..BULK_MANY
     },
     Scenario {
-        name: "idle",
-        group: "idle",
-        title: "memory that 5,000 tunnels hold (of other programs 1,000, or 500 in a quick run) after each carried 1 MiB and fell silent",
+        name: "idle-1000",
+        title: "private memory that 1,000 tunnels add after each carried 1 MiB and fell silent",
         question: "What does a console cost that nobody looks at?",
-        pattern: Pattern { streams: 5000, fill: Some(1 << 20), ..Pattern::NONE },
-        unit: Unit::BytesPerTunnel,
-        reference: "haproxy-copy",
-        path: Path::Any,
-        special: Special::Fresh,
-        field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx-default"],
-        also: &["trafficserver", "haproxy-splice", "nginx", "tokio"],
+        field: &[URING, "squid", "haproxy-copy", "nginx-default"],
+        also: &[EPOLL, "trafficserver", "haproxy-splice", "nginx", "tokio"],
+        ..idle(1000)
+    },
+    Scenario {
+        name: "idle-5000",
+        title: "private memory that 5,000 tunnels add after each carried 1 MiB and fell silent",
+        question: "And among 5,000 of them?",
+        field: &[URING],
+        also: &[EPOLL, "haproxy-copy"],
+        without: &[
+            ("squid", "5,000 of its tunnels take minutes to fill"),
+            ("nginx-default", "5,000 of its tunnels take minutes to fill"),
+        ],
         bars: &[
             absolute(URING, Measure::Absolute, 1024.0),
             absolute(EPOLL, Measure::Absolute, 1024.0),
             absolute(URING, Measure::CoreShare, 0.005),
         ],
-        ..BASE
+        ..idle(5000)
     },
     Scenario {
         name: "slow-readers",
@@ -265,6 +273,20 @@ const fn pingpong(tunnels: u32) -> Scenario {
     }
 }
 
+/// After its tunnels fell silent, a herd is watched for a second or two: for the memory that stays, and for its CPU.
+const fn idle(tunnels: u32) -> Scenario {
+    Scenario {
+        group: "idle",
+        pattern: Pattern { streams: tunnels as usize, fill: Some(1 << 20), ..Pattern::NONE },
+        unit: Unit::BytesPerTunnel,
+        reference: "haproxy-copy",
+        path: Path::Any,
+        series: Some(("idle tunnels", tunnels)),
+        special: Special::Fresh,
+        ..BASE
+    }
+}
+
 const MESSAGE_16K: Scenario = Scenario {
     group: "message-16k",
     pattern: Pattern { pingpongs: 16, message: 16 << 10, ..Pattern::NONE },
@@ -275,12 +297,8 @@ const MESSAGE_16K: Scenario = Scenario {
     ..BASE
 };
 
-const MIXED: Pattern = Pattern {
-    streams: 8,
-    pingpongs: 64,
-    pace: Pace::Rest(Duration::from_millis(20)),
-    ..Pattern::NONE
-};
+const MIXED: Pattern =
+    Pattern { streams: 8, pingpongs: 64, pace: Pace::Rate(3200), ..Pattern::NONE };
 
 const BULK_MANY: Scenario = Scenario {
     group: "bulk",

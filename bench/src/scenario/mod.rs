@@ -5,7 +5,7 @@ mod list;
 
 use std::time::Duration;
 
-use crate::load::{Pattern, Sample, Timing};
+use crate::load::{Pace, Pattern, Sample, Timing};
 use crate::record::{self, Measure, Unit};
 pub(crate) use list::SCENARIOS;
 
@@ -84,23 +84,21 @@ impl Scenario {
         told.or_else(|| is_late.then_some("not in a quick run"))
     }
 
-    /// What a tunnel of a peer holds is seen of a smaller herd just as well; Penstock's pool of buffers is not a tunnel's,
-    /// and weighs more in a smaller one.
-    pub(crate) fn pattern_for(&self, family: record::Family, quick: bool) -> Pattern {
-        let mut pattern = self.pattern;
-        if pattern.fill.is_some() && family != record::Family::Penstock {
-            pattern.streams = pattern.streams.min(if quick { 500 } else { 1000 });
-        }
-        pattern
-    }
-
-    /// Long enough for each tunnel to have its turn; a herd is given time to fall silent.
-    pub(crate) fn timing(&self, timing: Timing, idle: Duration) -> Timing {
+    /// Long enough for each tunnel to have its turn, and for a 99th percentile where operations come on schedule; a herd is
+    /// given time to fall silent.
+    pub(crate) fn timing(&self, timing: Timing, idle: Duration, samples: u32) -> Timing {
         if self.pattern.fill.is_some() {
             return Timing { warm_up: HERD_REST, window: idle };
         }
         let turns = Duration::from_micros(200) * self.pattern.tunnels() as u32;
-        Timing { warm_up: timing.warm_up.max(turns / 4), window: timing.window.max(turns) }
+        let scheduled = match self.pattern.pace {
+            Pace::Rate(rate) => Duration::from_secs(1) * samples / rate,
+            Pace::Closed => Duration::ZERO,
+        };
+        Timing {
+            warm_up: timing.warm_up.max(turns / 4),
+            window: timing.window.max(turns).max(scheduled),
+        }
     }
 
     pub(crate) fn record_bars(&self) -> Vec<record::Bar> {
