@@ -423,6 +423,22 @@ mod tests {
         pool.release(kept);
     }
 
+    #[test]
+    fn once_all_that_was_written_is_in_use_looks_are_rare() {
+        let mut pool = Pool::new(SIZES).expect("mapped");
+        let index = pool.take(Group::Small).expect("four are free");
+        let held = pool.hand_out(Group::Small, index, 9);
+        let (mut now, mut pauses) = (Time::default(), Vec::new());
+        for _ in 0..4 {
+            let due = pool.trim(now, false).expect("something was written");
+            pauses.push(due.since(now));
+            now = due;
+        }
+        assert_eq!(pauses, [TRIM_INTERVAL, TRIM_INTERVAL, TRIM_REST, TRIM_REST]);
+        pool.release(held);
+        assert_eq!(pool.trim(now, false).map(|due| due.since(now)), Some(TRIM_INTERVAL));
+    }
+
     fn resident_pages(pool: &Pool) -> usize {
         let mut pages = vec![0u8; pool.bytes.div_ceil(pool.page)];
         // SAFETY: the mapping lives as long as the pool, and `pages` has a byte for each of its pages.

@@ -193,3 +193,18 @@ impl Direction {
             .then(|| self.moved_at.max(self.checked_at) + QUIET)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_room_is_not_called_quiet() {
+        let mut direction = Direction::new(Time(7));
+        assert_eq!(direction.quiet_at(), None, "copying is what quiet ones do");
+        direction.mover = Mover::Splice;
+        assert_eq!(direction.quiet_at(), Some(Time(7) + QUIET));
+        direction.lacks_room = true;
+        assert_eq!(direction.quiet_at(), None, "it would hold buffers");
+    }
+}

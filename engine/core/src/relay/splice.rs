@@ -43,6 +43,20 @@ enum Next {
     Turn,
 }
 
+/// What follows a run that brought so many bytes, seemingly all there were.
+fn after_all_of(bytes: usize, Intake { unread, window }: Intake) -> Next {
+    // A pipe is full of small pieces long before it is full of bytes.
+    if unread as usize > bytes / 4 {
+        return Next::Turn;
+    }
+    // A sender that has to stop for want of a window would be slowed by each pause, and the kernel would never learn to
+    // give it more.
+    if bytes > window as usize / 2 {
+        return Next::Hint(Interest::Readable);
+    }
+    Next::Gathered
+}
+
 const IN: usize = 0;
 const OUT: usize = 1;
 
@@ -123,17 +137,7 @@ impl Relay {
         if bytes < THIN || !turn.gathering.is_on() {
             return Next::Hint(Interest::Readable);
         }
-        let Intake { unread, window } = turn.kernel.intake(self.source(way));
-        // A pipe is full of small pieces long before it is full of bytes.
-        if unread as usize > bytes / 4 {
-            return Next::Turn;
-        }
-        // A sender that has to stop for want of a window would be slowed by each pause, and the kernel would never learn to
-        // give it more.
-        if bytes > window as usize / 2 {
-            return Next::Hint(Interest::Readable);
-        }
-        Next::Gathered
+        after_all_of(bytes, turn.kernel.intake(self.source(way)))
     }
 
     /// What the sink has room for, up to a pipe's content. It is asked now and then: meanwhile its room only grows, but for
@@ -236,5 +240,21 @@ impl Relay {
         turn.counters.splice_refused.add(1);
         self.ways[way].splice_after = Time(u64::MAX);
         self.quiesce(way, Goal::Copy, turn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_for_who_left_nothing_behind_and_stops_no_sender() {
+        let after = |bytes, unread, window| after_all_of(bytes, Intake { unread, window });
+        assert_eq!(after(65_536, 0, 1 << 20), Next::Gathered);
+        assert_eq!(after(65_536, 16_384, 1 << 20), Next::Gathered);
+        assert_eq!(after(65_536, 16_385, 1 << 20), Next::Turn, "the pipe was full of small pieces");
+        assert_eq!(after(65_536, 0, 131_072), Next::Gathered);
+        assert_eq!(after(65_537, 0, 131_072), Next::Hint(Interest::Readable), "a small window");
+        assert_eq!(after(4096, 0, 0), Next::Hint(Interest::Readable), "no TCP, no window");
     }
 }
