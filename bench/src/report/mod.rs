@@ -1,12 +1,13 @@
 //! The report of a run: one document from its record, as Markdown and as an HTML page with plots.
 //!
-//! It measures nothing and needs nothing but the record. What the record's rounds do not carry, it calls unclear.
+//! It measures nothing and needs nothing but the record and, for the pace of a scenario, the harness's list. What the record's rounds
+//! do not carry, it calls unclear.
 
-mod compare;
 mod compose;
 mod document;
 mod html;
 mod markdown;
+mod order;
 mod plot;
 #[cfg(test)]
 mod sample;

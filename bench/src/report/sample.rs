@@ -44,7 +44,7 @@ pub(super) fn record() -> Record {
             contestant("squid", Family::Peer),
             contestant("nginx", Family::Peer),
             contestant("my<proxy>", Family::Peer),
-            contestant("bare-copy", Family::Limit),
+            contestant("bare-copy", Family::Plain),
         ],
         absent: [("tinyproxy", "not installed & <not> found"), ("nginx", "idle: too many")]
             .map(|(name, reason)| Absent { name: name.into(), reason: reason.into() })
@@ -74,8 +74,12 @@ fn contestant(name: &str, family: Family) -> Contestant {
 /// Won, and half of it measured badly.
 fn pingpong(name: &str, tunnels: u32, figure: f64) -> Scenario {
     let mut paths = row("penstock-uring", figure * 0.8, STEADY);
-    paths.paths =
-        Some(BTreeMap::from([("copied|<bytes>".to_owned(), 123_456.0), ("spliced".into(), 0.0)]));
+    paths.paths = Some(BTreeMap::from([
+        ("copied bytes".to_owned(), 1e3),
+        ("spliced bytes".into(), 999e3),
+        ("pipe quota".into(), 0.0),
+        ("what|<ever>".into(), 123_456.0),
+    ]));
     Scenario {
         series: Some(("tunnels".into(), tunnels)),
         question: "What does a key press cost?".into(),
@@ -95,7 +99,7 @@ fn pingpong(name: &str, tunnels: u32, figure: f64) -> Scenario {
                     contestant: "penstock-uring".into(),
                     scenario: Some("pingpong-64".into()),
                 }],
-                ..bar("penstock-uring", Measure::Cpu, &[], 1.35)
+                ..bar("penstock-uring", Measure::Figure, &[], 1.35)
             },
         ],
         ..scenario(name, Unit::RoundTrip)
@@ -154,6 +158,13 @@ fn idle() -> Scenario {
     ];
     Scenario {
         question: "What does a quiet one cost?".into(),
+        absent: [
+            ("tinyproxy", "too slow"),
+            ("haproxy-copy", "not <now>"),
+            ("nginx-default", "not <now>"),
+        ]
+        .map(|(name, reason)| Absent { name: name.into(), reason: reason.into() })
+        .into(),
         rows: rows.collect(),
         bars,
         ..scenario("idle", Unit::BytesPerTunnel)
