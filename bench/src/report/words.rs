@@ -335,7 +335,11 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::contestant::{self, Programs};
 
     #[test]
     fn numbers_keep_three_digits() {
@@ -354,6 +358,19 @@ mod tests {
     fn commands_survive_a_shell() {
         let words = ["a b", "it's", "plain=1", ""].map(str::to_owned);
         assert_eq!(command_line(&words), r"'a b' 'it'\''s' plain=1 ''");
+    }
+
+    #[test]
+    fn every_contestant_has_a_name_of_its_own() {
+        let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
+        let recipes = contestant::recipes(&programs, None).unwrap();
+        for recipe in &recipes {
+            let known = NAMES.iter().filter(|(name, _)| *name == recipe.name);
+            assert_eq!(known.count(), 1, "{}", recipe.name);
+        }
+        assert_eq!(NAMES.len(), recipes.len(), "a name of nobody");
+        let different: BTreeSet<&str> = NAMES.iter().map(|(_, readable)| *readable).collect();
+        assert_eq!(different.len(), NAMES.len());
     }
 
     #[test]
