@@ -18,19 +18,7 @@ const WILD: [f64; 5] = [0.5, 0.8, 1.0, 1.4, 1.9];
 pub(super) fn record() -> Record {
     Record {
         format: FORMAT,
-        machine: Machine {
-            kernel: "6.18.44".into(),
-            processor: "Processor <of> Tests".into(),
-            cores: 2,
-            memory_bytes: 8 << 30,
-            load_average: 0.25,
-            date: "2026-11-22T05:00:00Z".into(),
-            network: Network {
-                machines: None,
-                congestion_control: "cubic".into(),
-                settings: BTreeMap::from([("core.somaxconn".into(), "4096".into())]),
-            },
-        },
+        machine: machine(),
         command: ["penstock-bench", "run", "--json", "here.json", "--only", "a b"]
             .map(str::to_owned)
             .to_vec(),
@@ -57,6 +45,22 @@ pub(super) fn record() -> Record {
             idle(),
             failed(),
         ],
+    }
+}
+
+fn machine() -> Machine {
+    Machine {
+        kernel: "6.18.44".into(),
+        processor: "Processor <of> Tests".into(),
+        cores: 2,
+        memory_bytes: 8 << 30,
+        load_average: 0.25,
+        date: "2026-11-22T05:00:00Z".into(),
+        network: Network {
+            machines: None,
+            congestion_control: "cubic".into(),
+            settings: BTreeMap::from([("core.somaxconn".into(), "4096".into())]),
+        },
     }
 }
 

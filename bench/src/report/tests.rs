@@ -1,6 +1,6 @@
 //! Nothing is lost, nothing is hidden, nothing becomes markup.
 
-use super::{compose, html, markdown, parse, sample, words};
+use super::{compose, html, markdown, parse, readme, sample, words};
 use crate::compare::{Entry, Standing};
 use crate::record::{FORMAT, Family, Measure, Record, Scenario};
 use crate::stats::Verdict;
@@ -282,4 +282,42 @@ fn a_run_without_peers_or_bars_is_told_as_such() {
     assert!(!text.contains("of 0 scenarios"));
     let nothing = Record { contestants: Vec::new(), scenarios: Vec::new(), ..record };
     assert!(page(&nothing).contains("nobody else"));
+}
+
+#[test]
+fn a_readme_is_renewed_between_its_marks() {
+    let marks = [
+        "<!-- measured: begin; made by penstock-bench report --readme -->",
+        "<!-- measured: end -->",
+    ];
+    let old = format!("# Before\n\n{}\n| old |\n{}\n\nafter\n", marks[0], marks[1]);
+    let record = sample::record();
+    let new = readme::renew(&old, &record).unwrap();
+    assert!(new.starts_with("# Before\n\n") && new.ends_with("\n\nafter\n"), "{new}");
+    assert!(!new.contains("old"));
+    assert_eq!(readme::renew(&new, &record).unwrap(), new);
+
+    let row = |scenario: &str| {
+        let begin = format!("| what happens in {scenario} &lt;exactly&gt;");
+        new.lines().find(|line| line.starts_with(&begin)).unwrap_or_default()
+    };
+    assert!(
+        row("setup")
+            .contains("CPU, × bare copy loop | 2.22, goal missed | – | 4.44, won | 1.11, lost |")
+    );
+    assert!(row("pingpong-1000").contains("| 0.76 | 0.88, goal missed | 1.90, won | 0.95, won |"));
+    assert!(row("idle").contains("bytes per tunnel | 701 | – | 300,000, won | 9,100, won |"));
+    assert!(
+        row("lone").contains("median, µs | failed, goal missed | – | – | 50.0, lost |"),
+        "{new}"
+    );
+    assert!(
+        row("mixed").contains("p99, ms | 10.0 | – | failed | 10.2, no clear difference |"),
+        "{new}"
+    );
+
+    assert!(readme::renew(include_str!("../../../README.md"), &record).is_ok());
+    for broken in [marks[0].to_owned(), format!("{}\n{}\n", marks[1], marks[0])] {
+        assert!(readme::renew(&broken, &record).is_err());
+    }
 }

@@ -46,7 +46,7 @@ fn question(record: &Record, scenario: &Scenario) -> String {
 }
 
 /// Whether several clients send as fast as they are answered. A record does not tell; the harness's list does.
-fn is_flat_out(scenario: &Scenario) -> bool {
+pub(super) fn is_flat_out(scenario: &Scenario) -> bool {
     let known = SCENARIOS.iter().find(|known| known.name == scenario.name);
     known.is_some_and(|known| {
         let pattern = &known.pattern;

@@ -113,29 +113,7 @@ impl Bars {
         if let Some(value) = bar.value {
             self.draw_value(canvas, layout, middle, bar.colour, &value);
         }
-        let word = match bar.verdict {
-            None => "",
-            Some(Verdict::Below) => "Penstock wins",
-            Some(Verdict::Above) => "Penstock loses",
-            Some(other) => words::outcome(other),
-        };
-        let word_colour = match bar.verdict {
-            _ if bar.value.is_none() => BAD,
-            Some(Verdict::Below) => GOOD,
-            Some(Verdict::Above) => BAD,
-            _ => SOFT,
-        };
-        match width {
-            Width::Broad => {
-                let colour = if bar.value.is_some() { INK } else { BAD };
-                canvas.text(colour, At::Right, (layout.right + 62, label), &bar.text);
-                canvas.bold(word_colour, At::Left, (layout.right + 76, label), word);
-            }
-            Width::Narrow => {
-                let text = [bar.text.as_str(), word].join("  ");
-                canvas.text(word_colour, At::Right, (layout.right, label), text.trim_end());
-            }
-        }
+        draw_words(canvas, width, layout, label, bar);
     }
 
     fn draw_value(
@@ -158,6 +136,33 @@ impl Bars {
             for x in [low, high] {
                 canvas.line(INK, (x, middle - 4), (x, middle + 4));
             }
+        }
+    }
+}
+
+/// The value as a number, and the verdict.
+fn draw_words(canvas: &mut Canvas<'_>, width: Width, layout: &Layout, y: i32, bar: &Bar) {
+    let word = match bar.verdict {
+        None => "",
+        Some(Verdict::Below) => "Penstock wins",
+        Some(Verdict::Above) => "Penstock loses",
+        Some(other) => words::outcome(other),
+    };
+    let word_colour = match bar.verdict {
+        _ if bar.value.is_none() => BAD,
+        Some(Verdict::Below) => GOOD,
+        Some(Verdict::Above) => BAD,
+        _ => SOFT,
+    };
+    match width {
+        Width::Broad => {
+            let colour = if bar.value.is_some() { INK } else { BAD };
+            canvas.text(colour, At::Right, (layout.right + 62, y), &bar.text);
+            canvas.bold(word_colour, At::Left, (layout.right + 76, y), word);
+        }
+        Width::Narrow => {
+            let text = [bar.text.as_str(), word].join("  ");
+            canvas.text(word_colour, At::Right, (layout.right, y), text.trim_end());
         }
     }
 }
