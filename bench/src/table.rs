@@ -20,7 +20,7 @@ pub(crate) fn heading(record: &Record) -> String {
             contestant.name, contestant.setting, contestant.version
         );
     }
-    text += "verdicts: cheaper or dearer only where the rounds agree; of twenty equals, one may still be called so\n";
+    text += "verdicts: cheaper or dearer only where the rounds agree; by chance at most one of sixteen equals is called so, too\n";
     for absent in &record.absent {
         text += &format!("  left out: {}: {}\n", absent.name, absent.reason);
     }
