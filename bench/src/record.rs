@@ -70,8 +70,8 @@ pub(crate) enum Family {
     Penstock,
     /// A program that users run.
     Peer,
-    /// A relay that does nothing else: what the kernel itself costs, and what a programmer would write.
-    Limit,
+    /// A relay that does nothing else: a plain loop of system calls, or what a programmer would write first.
+    Plain,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -157,7 +157,7 @@ pub(crate) struct Round {
     pub(crate) disturbed_ns: u64,
 }
 
-/// What one of ours must reach: at most `limit` times the lowest of the rivals.
+/// What one of ours must reach: at most `limit` times what the hardest of the rivals needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Bar {
     pub(crate) ours: String,
@@ -178,8 +178,6 @@ pub(crate) struct Rival {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
     Figure,
-    /// CPU in ns over operations, whatever the scenario's figure is.
-    Cpu,
     P50,
     P99,
     /// The figure itself, not a ratio: `rivals` is empty, `limit` in the scenario's unit.

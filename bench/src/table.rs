@@ -1,14 +1,14 @@
 //! The table for people at a terminal. Says how far the rounds spread, and no more than they carry.
 
-use crate::compare;
+use crate::compare::{Entry, Standing, Trouble};
 use crate::record::{Bar, Machine, Measure, Network, Record, Rival, Round, Row, Scenario, Unit};
-use crate::stats::{Summary, Verdict};
+use crate::stats::Verdict;
 
 /// What is measured, on what, and by whom.
 pub(crate) fn heading(record: &Record) -> String {
     let Machine { kernel, processor, cores, load_average, network, .. } = &record.machine;
     let mut text = format!(
-        "{kernel}, {cores} cores, {processor}; load average before the run {load_average}\n{}; {} rounds of {} ms\n{}\n",
+        "{kernel}, {cores} cores, {processor}; load average before the run {load_average}\n{}; {} rounds of {} ms, longer where many tunnels take turns\n{}\n",
         record.version,
         record.rounds,
         record.window_ms,
@@ -20,7 +20,7 @@ pub(crate) fn heading(record: &Record) -> String {
             contestant.name, contestant.setting, contestant.version
         );
     }
-    text += "verdicts: cheaper or dearer only where the difference exceeds the distance between the quartiles\n";
+    text += "verdicts: cheaper or dearer only where the rounds agree; by chance at most one of sixteen equals is called so, too\n";
     for absent in &record.absent {
         text += &format!("  left out: {}: {}\n", absent.name, absent.reason);
     }
@@ -52,11 +52,10 @@ pub(crate) fn table(record: &Record, scenario: &Scenario) -> String {
         "p99 us",
         "MiB"
     );
-    for row in &scenario.rows {
-        text += &table_row(scenario, row);
+    for entry in scenario.entries() {
+        text += &table_row(entry);
     }
-    let has_ours = |bar: &&Bar| scenario.rows.iter().any(|row| row.contestant == bar.ours);
-    for bar in scenario.bars.iter().filter(has_ours) {
+    for bar in scenario.bars.iter().filter(|bar| scenario.entry(&bar.ours).is_some()) {
         text += &bar_line(record, scenario, bar);
     }
     text
@@ -75,36 +74,51 @@ fn label(unit: Unit) -> &'static str {
     }
 }
 
-fn table_row(scenario: &Scenario, row: &Row) -> String {
-    let name = &row.contestant;
+fn table_row(entry: Entry<'_>) -> String {
+    let Entry { scenario, row } = entry;
+    let name = entry.name();
     if let Some(failure) = &row.failure {
         return format!("  {name:<NAME$}FAILED: {failure}\n{}", paths_line(row));
     }
-    let Some(figure) = compare::summary(row, |round| round.figure) else { return String::new() };
-    let reference = compare::row(scenario, &scenario.reference);
-    let ratio = reference.and_then(|other| compare::ratio(row, other, Measure::Figure));
+    let Some(figure) = entry.figure() else { return String::new() };
+    let ratio = scenario.reference().and_then(|other| entry.against(other, Measure::Figure));
     let spread =
         ratio.map_or("-".into(), |r| format!("{:.2} ({:.2}..{:.2})", r.median, r.min, r.max));
     let verdict = ratio.map_or("", |r| match r.against(1.0) {
-        _ if *name == scenario.reference => "",
+        _ if name == scenario.reference => "",
         Verdict::Below => "cheaper",
         Verdict::Above => "dearer",
         Verdict::Unclear => "unclear",
+        Verdict::TooFewRounds => "too few",
     });
     let mut line = format!(
         "  {name:<NAME$}{:>18.1}  {spread:<31}{verdict:<9}{:>12}",
         figure.median,
-        rate(row, scenario.unit)
+        rate(entry)
     );
-    for nanos in [|round: &Round| round.p50_ns, |round: &Round| round.p99_ns] {
-        line += &format!("{:>10}", latency(row, nanos));
+    for measure in [Measure::P50, Measure::P99] {
+        let micros = entry.median(measure).map(|nanos| format!("{:.0}", nanos / 1e3));
+        line += &format!("{:>10}", micros.unwrap_or("-".into()));
     }
-    let resident = median(row, |round| round.resident_bytes as f64 / f64::from(1 << 20));
+    let resident = median(entry, |round| round.resident_bytes as f64 / f64::from(1 << 20));
     line += &format!("{resident:>9.1}\n");
-    if let Some(offered) = scenario.offered.filter(|_| compare::fell_short(scenario, row)) {
-        line += &format!("  {:<NAME$}  SHORT of {:.2} GB/s: no rival\n", "", offered / 1e9);
-    }
-    line + &paths_line(row)
+    line + &remarks(entry) + &paths_line(row)
+}
+
+/// What keeps a row's figures from being its own.
+fn remarks(entry: Entry<'_>) -> String {
+    let short = match entry.trouble() {
+        Some(short @ Trouble::Short { .. }) => {
+            Some(format!("{}: compares with none", short.detail()))
+        }
+        _ => None,
+    };
+    let limited = entry.load_was_limit().then(|| "limited by the load generator".to_owned());
+    let disturbed = entry
+        .disturbed()
+        .map(|share| format!("others took {:.0} % of the contestants' core", share * 100.0));
+    let remarks = [short, limited, disturbed].into_iter().flatten();
+    remarks.map(|remark| format!("  {:<NAME$}  {remark}\n", "")).collect()
 }
 
 fn paths_line(row: &Row) -> String {
@@ -118,22 +132,45 @@ fn paths_line(row: &Row) -> String {
 }
 
 fn bar_line(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
-    let subject = subject(scenario, bar);
-    let Some((rival, measured)) = compare::bar(record, scenario, bar) else {
-        return format!("  bar: {subject}: not measured\n");
+    let finding = record.finding(scenario, bar);
+    let result = match &finding.standing {
+        Standing::Open(reason) => format!("not measured: {}", reason.text()),
+        Standing::Beaten(trouble) => format!("{}: {}, MISSED", trouble.brief(), trouble.detail()),
+        Standing::Measured(comparison) => {
+            let median = comparison.measured.median;
+            let result = match comparison.rival {
+                None => amount(bar.measure, scenario.unit, median),
+                Some(rival) => format!("{median:.2} x {}", entry_name(scenario, rival)),
+            };
+            format!("{result}, {}", bar_verdict(comparison.verdict))
+        }
     };
-    let verdict = compare::bar_verdict(&measured, bar);
-    let result = match rival {
-        None => amount(bar.measure, scenario.unit, measured.median),
-        Some(rival) => format!("{:.2} x {}", measured.median, rival_name(rival)),
-    };
-    format!("  bar: {subject}: {result}, {verdict}\n")
+    let fallen = finding
+        .fallen
+        .iter()
+        .map(|(rival, trouble)| format!(" ({} {})", entry_name(scenario, *rival), trouble.brief()));
+    format!("  bar: {}: {result}{}\n", subject(scenario, bar), fallen.collect::<String>())
+}
+
+fn bar_verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Below => "met",
+        Verdict::Above => "MISSED",
+        Verdict::Unclear => "unclear: the rounds disagree",
+        Verdict::TooFewRounds => "unclear: too few rounds",
+    }
+}
+
+fn entry_name(here: &Scenario, entry: Entry<'_>) -> String {
+    match entry.scenario.name == here.name {
+        true => entry.name().to_owned(),
+        false => format!("{} in {}", entry.name(), entry.scenario.name),
+    }
 }
 
 fn subject(scenario: &Scenario, bar: &Bar) -> String {
     let measure = match bar.measure {
         Measure::Figure | Measure::Absolute => label(scenario.unit),
-        Measure::Cpu => "CPU",
         Measure::P50 => "p50",
         Measure::P99 => "p99",
         Measure::CoreShare => "CPU",
@@ -161,25 +198,17 @@ fn amount(measure: Measure, unit: Unit, value: f64) -> String {
     }
 }
 
-fn rate(row: &Row, unit: Unit) -> String {
+fn rate(entry: Entry<'_>) -> String {
     let seconds = |round: &Round| round.elapsed_ns as f64 / 1e9;
-    match unit {
+    match entry.scenario.unit {
         Unit::Gigabyte => {
-            format!("{:.2} GB/s", median(row, |r| r.bytes as f64 / 1e9 / seconds(r)))
+            format!("{:.2} GB/s", median(entry, |r| r.bytes as f64 / 1e9 / seconds(r)))
         }
         Unit::BytesPerTunnel => String::new(),
-        _ => format!("{:.0} /s", median(row, |r| r.operations as f64 / seconds(r))),
+        _ => format!("{:.0} /s", median(entry, |r| r.operations as f64 / seconds(r))),
     }
 }
 
-/// Microseconds; the median over the rounds of each round's quantile.
-fn latency(row: &Row, nanos: fn(&Round) -> u64) -> String {
-    if row.latencies.is_empty() {
-        return "-".into();
-    }
-    format!("{:.0}", median(row, |round| nanos(round) as f64 / 1e3))
-}
-
-fn median(row: &Row, value: impl Fn(&Round) -> f64) -> f64 {
-    compare::summary(row, value).map_or(0.0, |summary: Summary| summary.median)
+fn median(entry: Entry<'_>, value: impl Fn(&Round) -> f64) -> f64 {
+    entry.summary(|round| Some(value(round))).map_or(0.0, |summary| summary.median)
 }

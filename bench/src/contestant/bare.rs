@@ -1,4 +1,4 @@
-//! The relays of this program: the kernel's limits, and what a programmer would write.
+//! The relays of this program: plain loops, and what a programmer would write.
 
 use super::{Cores, Kind, Launch, Programs, Recipe, Site, Source, Version};
 use crate::record::Family;
@@ -28,7 +28,7 @@ fn recipe(name: &str, setting: &str, kind: &'static str, programs: &Programs) ->
     };
     Recipe {
         name: name.into(),
-        family: Family::Limit,
+        family: Family::Plain,
         setting: setting.into(),
         kind: Kind::Tcp,
         source: Source::Start { build: Box::new(launch), user: None, cores: Cores::Own },

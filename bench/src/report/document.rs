@@ -113,11 +113,6 @@ impl Line {
         self.with(text, Style::Link(anchor.to_owned()))
     }
 
-    pub(super) fn then(mut self, more: Line) -> Line {
-        self.0.extend(more.0);
-        self
-    }
-
     fn with(mut self, text: impl Into<String>, style: Style) -> Line {
         self.0.push(Span { text: text.into(), style });
         self

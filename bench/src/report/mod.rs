@@ -1,13 +1,15 @@
 //! The report of a run: one document from its record, as Markdown and as an HTML page with plots.
 //!
-//! It measures nothing and needs nothing but the record. What the record's rounds do not carry, it calls unclear.
+//! It measures nothing and needs nothing but the record and, for the pace of a scenario, the harness's list. What the record's rounds
+//! do not carry, it calls unclear.
 
-mod compare;
 mod compose;
 mod document;
 mod html;
 mod markdown;
+mod order;
 mod plot;
+mod readme;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
@@ -29,13 +31,16 @@ pub(crate) struct Args {
     /// Write one page with plots, which needs no other file
     #[arg(long)]
     html: Option<PathBuf>,
-    /// Write Markdown [default: print it, if no page is asked for either]
+    /// Write Markdown [default: print it, if nothing else is asked for]
     #[arg(long)]
     markdown: Option<PathBuf>,
+    /// Replace the table between the marks of this file
+    #[arg(long)]
+    readme: Option<PathBuf>,
 }
 
 /// # Errors
-/// If the record cannot be read, is of another format, or a report cannot be written.
+/// If the record cannot be read, is of another format, a report cannot be written, or the README has no marks.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let text = fs::read_to_string(&args.record);
     let text = text.with_context(|| args.record.display().to_string())?;
@@ -49,7 +54,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let text = markdown::render(&blocks);
         fs::write(path, text).with_context(|| path.display().to_string())?;
     }
-    if args.html.is_none() && args.markdown.is_none() {
+    if let Some(path) = &args.readme {
+        let name = || path.display().to_string();
+        let text = fs::read_to_string(path).with_context(name)?;
+        fs::write(path, readme::renew(&text, &record).with_context(name)?).with_context(name)?;
+    }
+    if args.html.is_none() && args.markdown.is_none() && args.readme.is_none() {
         print!("{}", markdown::render(&blocks));
     }
     Ok(())

@@ -18,19 +18,7 @@ const WILD: [f64; 5] = [0.5, 0.8, 1.0, 1.4, 1.9];
 pub(super) fn record() -> Record {
     Record {
         format: FORMAT,
-        machine: Machine {
-            kernel: "6.18.44".into(),
-            processor: "Processor <of> Tests".into(),
-            cores: 2,
-            memory_bytes: 8 << 30,
-            load_average: 0.25,
-            date: "2026-11-22T05:00:00Z".into(),
-            network: Network {
-                machines: None,
-                congestion_control: "cubic".into(),
-                settings: BTreeMap::from([("core.somaxconn".into(), "4096".into())]),
-            },
-        },
+        machine: machine(),
         command: ["penstock-bench", "run", "--json", "here.json", "--only", "a b"]
             .map(str::to_owned)
             .to_vec(),
@@ -44,7 +32,7 @@ pub(super) fn record() -> Record {
             contestant("squid", Family::Peer),
             contestant("nginx", Family::Peer),
             contestant("my<proxy>", Family::Peer),
-            contestant("bare-copy", Family::Limit),
+            contestant("bare-copy", Family::Plain),
         ],
         absent: [("tinyproxy", "not installed & <not> found"), ("nginx", "idle: too many")]
             .map(|(name, reason)| Absent { name: name.into(), reason: reason.into() })
@@ -57,6 +45,22 @@ pub(super) fn record() -> Record {
             idle(),
             failed(),
         ],
+    }
+}
+
+fn machine() -> Machine {
+    Machine {
+        kernel: "6.18.44".into(),
+        processor: "Processor <of> Tests".into(),
+        cores: 2,
+        memory_bytes: 8 << 30,
+        load_average: 0.25,
+        date: "2026-11-22T05:00:00Z".into(),
+        network: Network {
+            machines: None,
+            congestion_control: "cubic".into(),
+            settings: BTreeMap::from([("core.somaxconn".into(), "4096".into())]),
+        },
     }
 }
 
@@ -74,8 +78,12 @@ fn contestant(name: &str, family: Family) -> Contestant {
 /// Won, and half of it measured badly.
 fn pingpong(name: &str, tunnels: u32, figure: f64) -> Scenario {
     let mut paths = row("penstock-uring", figure * 0.8, STEADY);
-    paths.paths =
-        Some(BTreeMap::from([("copied|<bytes>".to_owned(), 123_456.0), ("spliced".into(), 0.0)]));
+    paths.paths = Some(BTreeMap::from([
+        ("copied bytes".to_owned(), 1e3),
+        ("spliced bytes".into(), 999e3),
+        ("pipe quota".into(), 0.0),
+        ("what|<ever>".into(), 123_456.0),
+    ]));
     Scenario {
         series: Some(("tunnels".into(), tunnels)),
         question: "What does a key press cost?".into(),
@@ -95,7 +103,7 @@ fn pingpong(name: &str, tunnels: u32, figure: f64) -> Scenario {
                     contestant: "penstock-uring".into(),
                     scenario: Some("pingpong-64".into()),
                 }],
-                ..bar("penstock-uring", Measure::Cpu, &[], 1.35)
+                ..bar("penstock-uring", Measure::Figure, &[], 1.35)
             },
         ],
         ..scenario(name, Unit::RoundTrip)
@@ -154,6 +162,13 @@ fn idle() -> Scenario {
     ];
     Scenario {
         question: "What does a quiet one cost?".into(),
+        absent: [
+            ("tinyproxy", "too slow"),
+            ("haproxy-copy", "not <now>"),
+            ("nginx-default", "not <now>"),
+        ]
+        .map(|(name, reason)| Absent { name: name.into(), reason: reason.into() })
+        .into(),
         rows: rows.collect(),
         bars,
         ..scenario("idle", Unit::BytesPerTunnel)

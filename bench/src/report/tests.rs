@@ -1,7 +1,7 @@
 //! Nothing is lost, nothing is hidden, nothing becomes markup.
 
-use super::compare::BarVerdict;
-use super::{compose, html, markdown, parse, sample, words};
+use super::{compose, html, markdown, parse, readme, sample, words};
+use crate::compare::{Entry, Standing};
 use crate::record::{FORMAT, Family, Measure, Record, Scenario};
 use crate::stats::Verdict;
 
@@ -101,7 +101,8 @@ fn nothing_measured_becomes_markup() {
             r"a &lt; b &amp;&amp; c \| &lt;script&gt;alert(1)&lt;/script&gt; \*d\* \`e\`"
         )
     );
-    assert!(text.contains("`copied|<bytes>` 123,000, `spliced` 0\n"));
+    let counters = "path check passed: 99.9 % spliced; `copied bytes` 1,000, `spliced bytes` 999,000, `what|<ever>` 123,000\n";
+    assert!(text.contains(counters), "{text}");
     // The configuration holds a fence of its own; it is shown as it is inside a longer one.
     assert!(text.contains(&format!("````\nhttp_port 1\n```\n{}\n````", sample::HOSTILE)));
     for row in text.lines().filter(|line| line.starts_with("| ")) {
@@ -118,11 +119,9 @@ fn nothing_measured_becomes_markup() {
 #[test]
 fn losses_stand_beside_wins() {
     let record = sample::record();
-    let against =
-        |name, measure| record.against_best_peer(scenario(&record, name), measure).unwrap();
-    let cost = |name| {
-        let comparison = against(name, Measure::Figure);
-        (comparison.ratio.against(1.0), comparison.other.name())
+    let cost = |name| match record.against_peers(scenario(&record, name), Measure::Figure) {
+        Standing::Measured(found) => (found.verdict, found.rival.map_or("", Entry::name)),
+        _ => panic!("{name} was measured"),
     };
     assert_eq!(cost("pingpong-64"), (Verdict::Below, "nginx"));
     assert_eq!(cost("setup"), (Verdict::Above, "nginx"));
@@ -131,9 +130,9 @@ fn losses_stand_beside_wins() {
     let text = text(&record);
     assert!(text.contains("**Cost:** Penstock needed less"), "{text}");
     assert!(text.contains(
-        "in **3** of 5 scenarios, needed more in **1**, without a clear difference in **1**."
+        "in **3** of 6 scenarios, needed more in **2**, without a clear difference in **1**."
     ));
-    assert!(text.contains("| [What does a new console cost?](#setup) | **Penstock loses** 2.00 × the CPU of nginx stream"));
+    assert!(text.contains("| [What does a new console cost?](#setup) | **Penstock loses** 2.00 × the CPU of nginx stream, hardest of 2 programs |"));
     assert!(text.contains("| [And while films play?](#mixed) | **no clear difference** 0.98"));
     assert!(
         section(&text, "setup")
@@ -155,14 +154,15 @@ fn bars_say_what_became_of_them() {
     let record = sample::record();
     let verdicts = |name| {
         let scenario = scenario(&record, name);
-        scenario.bars.iter().map(|bar| record.finding(scenario, bar).verdict).collect::<Vec<_>>()
+        let verdict = |bar| record.finding(scenario, bar).standing.verdict();
+        scenario.bars.iter().map(verdict).collect::<Vec<_>>()
     };
-    use BarVerdict::{Met, Missed, NotMeasured, Unclear};
-    assert_eq!(verdicts("pingpong-1000"), [Met, Missed, Met]);
-    assert_eq!(verdicts("setup"), [Missed]);
-    assert_eq!(verdicts("mixed"), [Unclear, NotMeasured]);
-    assert_eq!(verdicts("idle"), [Met, Missed]);
-    assert_eq!(verdicts("lone"), [NotMeasured]);
+    let [met, missed, unclear] = [Verdict::Below, Verdict::Above, Verdict::Unclear].map(Some);
+    assert_eq!(verdicts("pingpong-1000"), [met, missed, met]);
+    assert_eq!(verdicts("setup"), [missed]);
+    assert_eq!(verdicts("mixed"), [unclear, None]);
+    assert_eq!(verdicts("idle"), [met, missed]);
+    assert_eq!(verdicts("lone"), [missed]);
 
     let text = text(&record);
     assert!(text.contains(
@@ -173,12 +173,20 @@ fn bars_say_what_became_of_them() {
     ));
     assert!(text.contains("its own in pingpong-64 | 1.20 (1.20–1.20) × | **met** |"));
     assert!(text.contains(
-        "memory at most 1,024 bytes per tunnel | 701 (701–701) bytes per tunnel | **met** |"
+        "memory at most 1,024 bytes per tunnel | 701 (694–708) bytes per tunnel | **met** |"
     ));
     assert!(
-        text.contains("| CPU at most 0.5 % of a core | 175 (175–175) % of a core | **missed** |")
+        text.contains("| CPU at most 0.5 % of a core | 175 (173–177) % of a core | **missed** |")
     );
-    assert!(text.contains("| Penstock failed | **not measured** |"));
+    assert!(text.contains("| Penstock failed: it ended at once | **missed** |"));
+    assert!(text.contains("| no rival was measured (Squid failed) | **not measured** |"));
+    assert!(text.contains("other programs:** of 6 set in advance, **2** are met, **2** missed, **1** unclear, 1 not measured"), "{text}");
+    assert!(
+        text.contains(
+            "fixed limits:** of 6 set in advance, **3** are met, **3** missed, **0** unclear ("
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -191,8 +199,10 @@ fn failures_and_absences_have_reasons() {
     assert!(text.contains("**Penstock** failed in [lone](#lone): it ended at once for a reason\n"));
     assert!(text.contains("**Squid** failed in [mixed](#mixed): wrong path"));
     assert!(text.contains(
-        "[How long does one alone wait?](#lone) | Penstock **failed** it ended at once |"
+        "[How long does one alone wait?](#lone) | **Penstock failed**: it ended at once | **Penstock failed**: it ended at once |"
     ));
+    let idle = "Not measured here: tinyproxy (too slow); HAProxy (no splice) and nginx stream (16 KiB buffers) (not &lt;now&gt;).";
+    assert!(section(&text, "idle").contains(idle), "{text}");
 }
 
 #[test]
@@ -218,36 +228,43 @@ fn the_network_is_named_in_the_first_minute() {
 }
 
 #[test]
-fn the_default_configuration_is_the_one_so_named() {
+fn who_fell_short_is_marked_and_loses_to_who_did_not() {
     let mut record = sample::record();
-    record.contestants.swap(0, 1);
-    let lead = |record: &Record, name| {
-        let entry = record.lead(scenario(record, name)).map(|entry| entry.name().to_owned());
-        entry.unwrap_or_default()
-    };
-    assert_eq!(record.default_name(), Some("penstock-uring"));
-    assert_eq!(lead(&record, "pingpong-64"), "penstock-uring");
-    // Without it, whoever is there.
-    record.contestants.retain(|contestant| contestant.name != "penstock-uring");
-    for scenario in &mut record.scenarios {
-        scenario.rows.retain(|row| row.contestant != "penstock-uring");
-    }
-    assert_eq!(record.default_name(), None);
-    assert_eq!(lead(&record, "pingpong-64"), "penstock-epoll");
+    // Everybody carries 2 GB/s.
+    let mixed = record.scenarios.iter_mut().find(|s| s.name == "mixed").unwrap();
+    mixed.offered = Some(2e9);
+    assert!(!section(&text(&record), "mixed").contains("short"));
+
+    let mixed = record.scenarios.iter_mut().find(|s| s.name == "mixed").unwrap();
+    mixed.offered = Some(4e9);
+    let others = mixed.rows.iter_mut().filter(|row| row.contestant != "penstock-uring");
+    others.flat_map(|row| &mut row.rounds).for_each(|round| round.bytes *= 2);
+    let text = text(&record);
+    assert!(section(&text, "mixed").contains("2.00, short of 4.00"));
+    let lost = "**Penstock loses**: carried 2.00 of 4.00 GB/s | **Penstock loses**: carried";
+    assert!(text.contains(lost), "{text}");
+    assert!(text.contains("of 6 scenarios, needed more in **3**"), "{text}");
+    let missed = "Penstock fell short: carried 2.00 of 4.00 GB/s | **missed** |";
+    assert!(text.contains(missed), "{text}");
 }
 
 #[test]
-fn who_fell_short_is_marked_and_no_rival() {
+fn what_is_not_the_contestants_own_is_marked() {
     let mut record = sample::record();
-    // Everybody carries 2 GB/s.
-    for (offered, mark) in [(2e9, false), (2.5e9, true)] {
-        let mixed = record.scenarios.iter_mut().find(|s| s.name == "mixed").unwrap();
-        mixed.offered = Some(offered);
-        assert_eq!(section(&text(&record), "mixed").contains("2.00, short of 2.50"), mark);
-        let found = record.against_best_peer(scenario(&record, "mixed"), Measure::Figure);
-        assert_eq!(found.is_none(), mark);
+    let setup = record.scenarios.iter_mut().find(|s| s.name == "setup").unwrap();
+    for round in &mut setup.rows[1].rounds {
+        round.load_ns = round.elapsed_ns;
+        round.timed = 900;
     }
-    assert!(text(&record).contains("Penstock fell short of the load | **not measured** |"));
+    for round in &mut setup.rows[0].rounds {
+        round.disturbed_ns = round.elapsed_ns / 10;
+    }
+    let text = text(&record);
+    let setup = section(&text, "setup");
+    assert!(setup.contains("2,500, limited by the load generator | 500 | – |"), "{setup}");
+    assert!(setup.contains("core of these meanwhile: Penstock 10.0 %."), "{setup}");
+    assert!(setup.contains("Each measurement took 400 ms after 100 ms of warm-up. Flat out:"));
+    assert!(section(&text, "idle").contains("the kernel's own for sockets and pipes is not in it"));
 }
 
 #[test]
@@ -265,4 +282,42 @@ fn a_run_without_peers_or_bars_is_told_as_such() {
     assert!(!text.contains("of 0 scenarios"));
     let nothing = Record { contestants: Vec::new(), scenarios: Vec::new(), ..record };
     assert!(page(&nothing).contains("nobody else"));
+}
+
+#[test]
+fn a_readme_is_renewed_between_its_marks() {
+    let marks = [
+        "<!-- measured: begin; made by penstock-bench report --readme -->",
+        "<!-- measured: end -->",
+    ];
+    let old = format!("# Before\n\n{}\n| old |\n{}\n\nafter\n", marks[0], marks[1]);
+    let record = sample::record();
+    let new = readme::renew(&old, &record).unwrap();
+    assert!(new.starts_with("# Before\n\n") && new.ends_with("\n\nafter\n"), "{new}");
+    assert!(!new.contains("old"));
+    assert_eq!(readme::renew(&new, &record).unwrap(), new);
+
+    let row = |scenario: &str| {
+        let begin = format!("| what happens in {scenario} &lt;exactly&gt;");
+        new.lines().find(|line| line.starts_with(&begin)).unwrap_or_default()
+    };
+    assert!(
+        row("setup")
+            .contains("CPU, × bare copy loop | 2.22, goal missed | – | 4.44, won | 1.11, lost |")
+    );
+    assert!(row("pingpong-1000").contains("| 0.76 | 0.88, goal missed | 1.90, won | 0.95, won |"));
+    assert!(row("idle").contains("bytes per tunnel | 701 | – | 300,000, won | 9,100, won |"));
+    assert!(
+        row("lone").contains("median, µs | failed, goal missed | – | – | 50.0, lost |"),
+        "{new}"
+    );
+    assert!(
+        row("mixed").contains("p99, ms | 10.0 | – | failed | 10.2, no clear difference |"),
+        "{new}"
+    );
+
+    assert!(readme::renew(include_str!("../../../README.md"), &record).is_ok());
+    for broken in [marks[0].to_owned(), format!("{}\n{}\n", marks[1], marks[0])] {
+        assert!(readme::renew(&broken, &record).is_err());
+    }
 }

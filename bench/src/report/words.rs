@@ -18,7 +18,9 @@ const NAMES: &[(&str, &str)] = &[
     ("haproxy-copy", "HAProxy (no splice)"),
     ("haproxy-auto", "HAProxy (splice-auto)"),
     ("haproxy-splice", "HAProxy (forced splice)"),
+    ("haproxy-busy", "HAProxy (busy polling)"),
     ("nginx", "nginx stream"),
+    ("nginx-default", "nginx stream (16 KiB buffers)"),
     ("tokio", "tokio relay"),
     ("tokio-uring", "tokio-uring relay"),
     ("bare-copy", "bare copy loop"),
@@ -58,25 +60,23 @@ impl Unit {
         }
     }
 
-    /// Head of the column that `rate` fills.
-    pub(super) fn rate_head(self) -> &'static str {
+    /// Head of the column that `rate` fills; none where nothing goes through.
+    pub(super) fn rate_head(self) -> Option<&'static str> {
         match self {
-            Unit::Connection => "connections/s",
-            Unit::RoundTrip | Unit::Latency => "round trips/s",
-            Unit::Gigabyte => "GB/s",
-            Unit::BytesPerTunnel => "CPU, % of a core",
+            Unit::Connection => Some("connections/s"),
+            Unit::RoundTrip | Unit::Latency => Some("round trips/s"),
+            Unit::Gigabyte => Some("GB/s"),
+            Unit::BytesPerTunnel => None,
         }
     }
 
     pub(super) fn rate(self, round: &Round) -> Option<f64> {
-        let per_elapsed = |count: f64| count / round.elapsed_ns as f64;
-        finite(match self {
-            Unit::Connection | Unit::RoundTrip | Unit::Latency => {
-                per_elapsed(round.operations as f64 * 1e9)
-            }
-            Unit::Gigabyte => per_elapsed(round.bytes as f64),
-            Unit::BytesPerTunnel => per_elapsed(round.cpu_ns as f64 * 100.0),
-        })
+        let count = match self {
+            Unit::Connection | Unit::RoundTrip | Unit::Latency => round.operations as f64 * 1e9,
+            Unit::Gigabyte => round.bytes as f64,
+            Unit::BytesPerTunnel => return None,
+        };
+        finite(count / round.elapsed_ns as f64)
     }
 
     /// Head of the column that `switches` fills.
@@ -107,7 +107,7 @@ impl Measure {
     pub(super) fn noun(self, unit: Unit) -> &'static str {
         match self {
             Measure::Figure | Measure::Absolute => unit.noun(),
-            Measure::Cpu | Measure::CoreShare => "CPU",
+            Measure::CoreShare => "CPU",
             Measure::P50 => "median wait (p50)",
             Measure::P99 => "longest waits (p99)",
         }
@@ -192,18 +192,17 @@ pub(super) fn ratio(value: f64) -> String {
     }
 }
 
-/// The median ratio and its quartiles.
+/// The median ratio and the interval that its verdict is made from.
 pub(super) fn ratio_and_spread(summary: &Summary) -> String {
-    let [median, lower, upper] =
-        [summary.median, summary.lower_quartile, summary.upper_quartile].map(ratio);
-    format!("{median} ({lower}–{upper})")
+    let [median, low, high] = [summary.median, summary.low, summary.high].map(ratio);
+    format!("{median} ({low}–{high})")
 }
 
 /// The same for a figure, in a unit that is `factor` times finer.
 pub(super) fn number_and_spread(summary: &Summary, factor: f64) -> String {
-    let [median, lower, upper] = [summary.median, summary.lower_quartile, summary.upper_quartile]
-        .map(|value| number(value * factor));
-    format!("{median} ({lower}–{upper})")
+    let [median, low, high] =
+        [summary.median, summary.low, summary.high].map(|value| number(value * factor));
+    format!("{median} ({low}–{high})")
 }
 
 /// What was asked for, to the digit: 1,024 or 0.5.
@@ -214,6 +213,14 @@ pub(super) fn exact(value: f64) -> String {
 pub(super) fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Seconds from ten of them on.
+pub(super) fn milliseconds(milliseconds: u64) -> String {
+    match milliseconds {
+        few if few < 10_000 => format!("{} ms", thousands(few.cast_signed())),
+        many => format!("{} s", number(many as f64 / 1e3)),
+    }
 }
 
 /// Minutes from a minute and a half on.
@@ -243,6 +250,18 @@ pub(super) fn group(names: &[String]) -> String {
     enumerate(&joined.collect::<Vec<_>>(), "and")
 }
 
+/// Each once, without its settings.
+pub(super) fn programs(names: &[String]) -> Vec<&str> {
+    let mut programs: Vec<&str> = Vec::new();
+    for name in names {
+        let program = name.split(" (").next().unwrap_or(name);
+        if !programs.contains(&program) {
+            programs.push(program);
+        }
+    }
+    programs
+}
+
 /// "a", "a and b", "a, b and c".
 pub(super) fn enumerate(words: &[String], last: &str) -> String {
     match words {
@@ -263,15 +282,17 @@ pub(super) fn outcome(verdict: Verdict) -> &'static str {
         Verdict::Below => "wins",
         Verdict::Above => "loses",
         Verdict::Unclear => "unclear",
+        Verdict::TooFewRounds => "too few rounds",
     }
 }
 
-/// The same where Penstock is not named beside it.
-pub(super) fn outcome_of_penstock(verdict: Verdict) -> &'static str {
+/// The same in a cell of its own.
+pub(super) fn result(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Below => "Penstock wins",
         Verdict::Above => "Penstock loses",
-        Verdict::Unclear => "unclear",
+        Verdict::Unclear => "no clear difference",
+        Verdict::TooFewRounds => "too few rounds",
     }
 }
 
@@ -314,7 +335,11 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::contestant::{self, Programs};
 
     #[test]
     fn numbers_keep_three_digits() {
@@ -333,6 +358,19 @@ mod tests {
     fn commands_survive_a_shell() {
         let words = ["a b", "it's", "plain=1", ""].map(str::to_owned);
         assert_eq!(command_line(&words), r"'a b' 'it'\''s' plain=1 ''");
+    }
+
+    #[test]
+    fn every_contestant_has_a_name_of_its_own() {
+        let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
+        let recipes = contestant::recipes(&programs, None).unwrap();
+        for recipe in &recipes {
+            let known = NAMES.iter().filter(|(name, _)| *name == recipe.name);
+            assert_eq!(known.count(), 1, "{}", recipe.name);
+        }
+        assert_eq!(NAMES.len(), recipes.len(), "a name of nobody");
+        let different: BTreeSet<&str> = NAMES.iter().map(|(_, readable)| *readable).collect();
+        assert_eq!(different.len(), NAMES.len());
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod fields;
 mod list;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

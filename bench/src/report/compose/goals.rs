@@ -1,10 +1,11 @@
 //! The bars: what was to be reached, and what was.
 
 use super::question;
+use crate::compare::{Finding, Standing};
 use crate::record::{Bar, Family, Measure, Record, Scenario};
-use crate::report::compare::{BarVerdict, Finding};
 use crate::report::document::{Block, Line, Table, Tone};
 use crate::report::words;
+use crate::stats::Verdict;
 
 pub(super) fn compose(record: &Record) -> Vec<Block> {
     let heading = Block::Heading { level: 2, text: "Goals".into(), anchor: Some("goals".into()) };
@@ -23,7 +24,7 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     let blocks = vec![
         heading,
         Block::paragraph(
-            "They were set before the run. Where several rivals are named, the one that needed least counts. In brackets: the middle half of the rounds.",
+            "They were set before the run. Where several rivals are named, the hardest counts. The numbers in brackets are the interval that the verdict is made from; names in brackets are rivals that could not be compared with.",
         ),
         Block::Table(table),
     ];
@@ -32,11 +33,12 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
 
 fn row(record: &Record, scenario: &Scenario, bar: &Bar, question: Line) -> Vec<Line> {
     let finding = record.finding(scenario, bar);
-    let (tone, word) = match finding.verdict {
-        BarVerdict::Met => (Tone::Good, "met"),
-        BarVerdict::Missed => (Tone::Bad, "missed"),
-        BarVerdict::Unclear => (Tone::Open, "unclear"),
-        BarVerdict::NotMeasured => (Tone::Open, "not measured"),
+    let (tone, word) = match finding.standing.verdict() {
+        Some(Verdict::Below) => (Tone::Good, "met"),
+        Some(Verdict::Above) => (Tone::Bad, "missed"),
+        Some(Verdict::Unclear) => (Tone::Open, "unclear"),
+        Some(Verdict::TooFewRounds) => (Tone::Open, "too few rounds"),
+        None => (Tone::Open, "not measured"),
     };
     vec![
         question,
@@ -67,15 +69,15 @@ fn absolute_unit(scenario: &Scenario, bar: &Bar) -> Option<(&'static str, f64)> 
     match bar.measure {
         Measure::Absolute => Some((scenario.unit.per(), 1.0)),
         Measure::CoreShare => Some(("% of a core", 100.0)),
-        Measure::Figure | Measure::Cpu | Measure::P50 | Measure::P99 => None,
+        Measure::Figure | Measure::P50 | Measure::P99 => None,
     }
 }
 
 fn rivals(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
     let is_rival = |name: &str| bar.rivals.iter().any(|rival| rival.contestant == name);
-    let mut peers = scenario.entries().filter(|e| record.is(*e, Family::Peer)).peekable();
-    if bar.rivals.len() > 1 && peers.peek().is_some() && peers.all(|peer| is_rival(peer.name())) {
-        return "the best other program".into();
+    let peers: Vec<_> = scenario.entries().filter(|e| record.is(*e, Family::Peer)).collect();
+    if bar.rivals.len() > 1 && !peers.is_empty() && peers.iter().all(|p| is_rival(p.name())) {
+        return best_program(record, bar);
     }
     let (elsewhere, here): (Vec<_>, Vec<_>) =
         bar.rivals.iter().partition(|rival| rival.scenario.is_some());
@@ -94,28 +96,40 @@ fn rivals(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
     format!("{best}{}", rivals.join("; "))
 }
 
-fn measured(scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -> Line {
-    let Some(measured) = &finding.measured else {
-        return reason(scenario, bar).into();
+/// All programs that took part, and by name whoever else is a rival.
+fn best_program(record: &Record, bar: &Bar) -> String {
+    let is_other = |name: &str| {
+        record.contestant(name).is_some_and(|contestant| contestant.family != Family::Peer)
     };
-    if let Some((unit, factor)) = absolute_unit(scenario, bar) {
-        return format!("{} {unit}", words::number_and_spread(measured, factor)).into();
-    }
-    let ratio = words::ratio_and_spread(measured);
-    match finding.rival.filter(|_| bar.rivals.len() > 1) {
-        Some(rival) => format!("{ratio} × {}", words::readable(rival.name())).into(),
-        None => format!("{ratio} ×").into(),
-    }
+    let names = bar.rivals.iter().map(|rival| rival.contestant.as_str());
+    let others = names.filter(|name| is_other(name)).map(words::readable);
+    let others: String = others.map(|name| format!(" or the {name}")).collect();
+    format!("the best other program{others}")
 }
 
-/// Why a bar was not measured.
-fn reason(scenario: &Scenario, bar: &Bar) -> String {
-    let name = words::readable(&bar.ours);
-    match scenario.entry(&bar.ours) {
-        None => format!("{name} did not take part"),
-        Some(ours) if ours.row.failure.is_some() => format!("{name} failed"),
-        Some(ours) if ours.fell_short() => format!("{name} fell short of the load"),
-        Some(_) if bar.measure.is_absolute() => "no rounds".into(),
-        Some(_) => "none of its rivals was measured".into(),
-    }
+fn measured(scenario: &Scenario, bar: &Bar, finding: &Finding<'_>) -> Line {
+    let text = match &finding.standing {
+        Standing::Open(reason) => reason.text().to_owned(),
+        Standing::Beaten(trouble) => {
+            format!("{} {}: {}", words::readable(&bar.ours), trouble.brief(), trouble.detail())
+        }
+        Standing::Measured(comparison) => {
+            let measured = &comparison.measured;
+            let rival = comparison.rival.filter(|_| bar.rivals.len() > 1);
+            match (absolute_unit(scenario, bar), rival) {
+                (Some((unit, factor)), _) => {
+                    format!("{} {unit}", words::number_and_spread(measured, factor))
+                }
+                (None, Some(rival)) => {
+                    let name = words::readable(rival.name());
+                    format!("{} × {name}", words::ratio_and_spread(measured))
+                }
+                (None, None) => format!("{} ×", words::ratio_and_spread(measured)),
+            }
+        }
+    };
+    let fallen = finding.fallen.iter().map(|(rival, trouble)| {
+        format!(" ({} {})", words::readable(rival.name()), trouble.brief())
+    });
+    (text + &fallen.collect::<String>()).into()
 }

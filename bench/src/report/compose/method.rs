@@ -6,14 +6,7 @@ use crate::report::words;
 
 pub(super) fn compose(record: &Record) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "How it was measured"), Block::Table(machine(record))];
-    blocks.push(Block::List(vec![
-        item("CPU", "what the kernel counted for all threads of all processes of a program, and for nothing else, divided by the work that it did."),
-        item("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. The table shows their median and, in brackets, the quartiles: half of the rounds lay in between. Scenarios that are compared with each other took turns, too."),
-        item("Verdicts", "from five rounds on, and only where the median differs by more than the distance between the quartiles."),
-        item("Bare loops and plain relays", "programs of a few lines that read no request and keep no limits. The loops show what the kernel itself costs, the relays what a programmer would write first; nobody could run one as a proxy, and none counts as another program."),
-        item("Waits", "from the moment when a request was sent, or should have been where requests come at a fixed rate, to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99."),
-        item("Sleeps", "how often a thread gave up its core to wait (voluntary context switches)."),
-    ]));
+    blocks.push(Block::List(terms()));
     blocks.push(Block::paragraph(
         "Absolute figures belong to this machine and this hour. Ratios travel further. To repeat the measurement, on the machine that you care for, in a fresh clone:",
     ));
@@ -27,8 +20,22 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
     blocks
 }
 
-fn item(word: &str, meaning: &str) -> Line {
-    Line::default().strong(format!("{word}:")).text(format!(" {meaning}"))
+fn terms() -> Vec<Line> {
+    [
+        ("CPU", "what the kernel counted for all threads of all processes of a program, and for nothing else, divided by the work that it did."),
+        ("Rounds", "every program had its turn in every round, and ratios are made of figures of one round. Scenarios that are compared with each other took turns, too."),
+        ("Brackets", "the median over the rounds stands before them, and inside the interval that the true median lies in: from the lowest round to the highest, from nine rounds on without the outermost ones."),
+        ("Verdicts", "from five rounds on, and only where the whole interval lies on one side. Chance alone gives a verdict on two equal programs in at most one of 20 comparisons, with five rounds in one of 16; on a page with many comparisons expect a few of these. Rounds that share a disturbance can mislead more often."),
+        ("Hardest rival", "the one beside which Penstock's ratio is worst, in the same rounds; one that clearly does better comes before a wider ratio that is unclear. A program that fails or carries less than it is offered is no rival. Where Penstock does so and another program does not, Penstock loses."),
+        ("What each has to do", "Penstock, Squid, tinyproxy and Traffic Server read a CONNECT request and answer it, and Penstock checks its rules. HAProxy and nginx forward a port: they read no request, and need a message less each way to set up a connection."),
+        ("Plain loops and relays", "programs of a few lines that read no request and keep no limits: loops of the same system calls, and relays as a programmer would write them first. They are a measure and no bound, and nobody could run one as a proxy; none counts as another program."),
+        ("Waits", "from the moment when a request was sent, or should have been where requests come at a fixed rate, to its answer: half of them are shorter than p50, 99 of 100 are shorter than p99. p99 is shown and compared only where a round has 1,000 answers or more."),
+        ("Flat out", "where every client sends as soon as it has its answer, a core is saturated. A long wait there is time in the queue of all the others, and says how fast the queue is served, not how a console feels."),
+        ("Limited by the load generator", "the core of the clients and origins was busy for more than 95 % of the time. Throughput is then no property of the program, and waits are not compared."),
+        ("Sleeps", "how often a thread gave up its core to wait (voluntary context switches)."),
+    ]
+    .map(|(word, meaning)| Line::default().strong(format!("{word}:")).text(format!(" {meaning}")))
+    .into()
 }
 
 fn machine(record: &Record) -> Table {
@@ -49,9 +56,9 @@ fn machine(record: &Record) -> Table {
         (
             "Rounds",
             format!(
-                "{} of {} ms each, {} in all",
+                "{} of {} each, or as the scenario says; {} in all",
                 record.rounds,
-                record.window_ms,
+                words::milliseconds(record.window_ms),
                 words::duration(record.seconds)
             ),
         ),

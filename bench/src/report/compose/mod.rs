@@ -3,15 +3,18 @@
 mod appendix;
 mod goals;
 mod method;
+mod paths;
 mod scenario;
 mod series;
 mod summary;
 
-use super::compare::Entry;
 use super::document::{Block, Line, Tone};
-use super::plot::{Colour, LIMIT, OURS, OURS_TOO, PEER, SOFT, peer_colour};
+use super::plot::{Colour, OURS, OURS_TOO, PEER, PLAIN, SOFT, peer_colour};
 use super::words;
+use crate::compare::Entry;
+use crate::load::Pace;
 use crate::record::{Family, Record, Scenario};
+use crate::scenario::SCENARIOS;
 use crate::stats::Verdict;
 
 pub(super) const TITLE: &str = "Penstock beside other programs: what the same work costs";
@@ -42,11 +45,20 @@ fn question(record: &Record, scenario: &Scenario) -> String {
     }
 }
 
+/// Whether several clients send as fast as they are answered. A record does not tell; the harness's list does.
+pub(super) fn is_flat_out(scenario: &Scenario) -> bool {
+    let known = SCENARIOS.iter().find(|known| known.name == scenario.name);
+    known.is_some_and(|known| {
+        let pattern = &known.pattern;
+        pattern.pace == Pace::Closed && pattern.pingpongs + pattern.setups > 1
+    })
+}
+
 fn tone(verdict: Verdict) -> Tone {
     match verdict {
         Verdict::Below => Tone::Good,
         Verdict::Above => Tone::Bad,
-        Verdict::Unclear => Tone::Open,
+        Verdict::Unclear | Verdict::TooFewRounds => Tone::Open,
     }
 }
 
@@ -60,7 +72,7 @@ fn failure(entry: Entry<'_>) -> Line {
 fn bar_colour(record: &Record, entry: Entry<'_>) -> Colour {
     match record.contestant(entry.name()).map(|contestant| contestant.family) {
         Some(Family::Penstock) => our_colour(record, entry),
-        Some(Family::Limit) => LIMIT,
+        Some(Family::Plain) => PLAIN,
         _ => PEER,
     }
 }
@@ -70,7 +82,7 @@ fn curve_colour(record: &Record, entry: Entry<'_>) -> Colour {
     let peers = record.contestants.iter().filter(|contestant| contestant.family == Family::Peer);
     match peers.map(|contestant| &contestant.name).position(|name| name == entry.name()) {
         Some(place) => peer_colour(place),
-        None if record.is(entry, Family::Limit) => SOFT,
+        None if record.is(entry, Family::Plain) => SOFT,
         None => bar_colour(record, entry),
     }
 }

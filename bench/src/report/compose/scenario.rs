@@ -1,8 +1,8 @@
-//! One scenario: its question, plots, table, and the ways that Penstock's bytes took.
+//! One scenario: its question, plots and table, and what to know before believing them.
 
-use super::{bar_colour, curve_colour, failure, question, tone};
-use crate::record::{Family, Measure, Record, Row, Scenario};
-use crate::report::compare::Entry;
+use super::{bar_colour, curve_colour, failure, is_flat_out, paths, question, tone};
+use crate::compare::{Entry, Standing, Trouble};
+use crate::record::{Absent, Family, Measure, Record, Round, Row, Scenario, Unit};
 use crate::report::document::{Block, Line, Table};
 use crate::report::plot::{Bar, Bars, Curve, Kind, Lines, Plot, Scale};
 use crate::report::words;
@@ -12,17 +12,63 @@ pub(super) fn compose(record: &Record, scenario: &Scenario) -> Vec<Block> {
     let anchor = Some(scenario.name.clone());
     let mut blocks = vec![
         Block::Heading { level: 3, text: question(record, scenario), anchor },
-        Block::Paragraph(
-            Line::default()
-                .code(&scenario.name)
-                .text(format!(": {}.", scenario.title.trim_end_matches('.'))),
-        ),
+        Block::Paragraph(described(scenario)),
         Block::Plot(costs(record, scenario)),
     ];
     blocks.extend(latencies(record, scenario).map(Block::Plot));
     blocks.push(Block::Table(table(record, scenario)));
-    blocks.extend(paths(scenario));
+    blocks.extend(disturbed(scenario).map(Block::paragraph));
+    blocks.extend(absent(&scenario.absent).map(Block::paragraph));
+    blocks.extend(paths::compose(scenario));
     blocks
+}
+
+fn described(scenario: &Scenario) -> Line {
+    let line = Line::default().code(&scenario.name).text(format!(
+        ": {}. Each measurement took {} after {} of warm-up.",
+        scenario.title.trim_end_matches('.'),
+        words::milliseconds(scenario.window_ms),
+        words::milliseconds(scenario.warm_up_ms)
+    ));
+    let line = match is_flat_out(scenario) {
+        true => line.text(" Flat out: every client sends as soon as it has its answer."),
+        false => line,
+    };
+    match scenario.unit {
+        Unit::BytesPerTunnel => line.text(
+            " Memory is process memory: the kernel's own for sockets and pipes is not in it.",
+        ),
+        _ => line,
+    }
+}
+
+/// Rows that had less of their core than the others, as far as is known.
+fn disturbed(scenario: &Scenario) -> Option<String> {
+    let share = |entry: Entry<'_>| {
+        let percent = words::number(entry.disturbed()? * 100.0);
+        Some(format!("{} {percent} %", words::readable(entry.name())))
+    };
+    let shares: Vec<String> = scenario.entries().filter_map(share).collect();
+    let names = words::enumerate(&shares, "and");
+    (!shares.is_empty())
+        .then(|| format!("Something else used the core of these meanwhile: {names}."))
+}
+
+/// Names behind each reason.
+fn absent(absent: &[Absent]) -> Option<String> {
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for Absent { name, reason } in absent {
+        let name = words::readable(name);
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, names)) => names.push(name),
+            None => reasons.push((reason, vec![name])),
+        }
+    }
+    let groups: Vec<String> = reasons
+        .iter()
+        .map(|(reason, names)| format!("{} ({reason})", words::group(names)))
+        .collect();
+    (!groups.is_empty()).then(|| format!("Not measured here: {}.", groups.join("; ")))
 }
 
 /// Everybody's cost, and how Penstock stands to it.
@@ -43,7 +89,7 @@ fn costs(record: &Record, scenario: &Scenario) -> Plot {
         },
         verdict: lead
             .filter(|_| !record.is(entry, Family::Penstock))
-            .and_then(|lead| Some(lead.against(entry, Measure::Figure)?.against(1.0))),
+            .and_then(|lead| Standing::between(lead, entry, Measure::Figure).verdict()),
     };
     let bars = scenario.ranking().into_iter().map(bar).collect();
     let against = match yardstick {
@@ -53,8 +99,9 @@ fn costs(record: &Record, scenario: &Scenario) -> Plot {
         None => format!(", {}", unit.per()),
     };
     let noun = words::capitalized(unit.noun());
-    let caption =
-        format!("{noun}{against}: shorter is better. Whiskers span the middle half of the rounds.");
+    let caption = format!(
+        "{noun}{against}: shorter is better. Whiskers span the interval that verdicts are made from."
+    );
     Plot { caption, kind: Kind::Bars(Bars { same: yardstick.map(|_| 1.0), bars }) }
 }
 
@@ -94,7 +141,7 @@ fn latencies(record: &Record, scenario: &Scenario) -> Option<Plot> {
 
 /// One over the share of slower answers, and how long they took. A share of which there was not one answer says nothing.
 fn points(row: &Row, ns_per_unit: f64) -> Vec<(f64, f64)> {
-    let answers: u64 = row.rounds.iter().map(|round| round.operations).sum();
+    let answers: u64 = row.rounds.iter().map(|round| round.timed).sum();
     let range = 2.0..=TAIL.min(answers as f64);
     let point = |(quantile, ns): &(f64, u64)| (1.0 / (1.0 - quantile), *ns as f64 / ns_per_unit);
     row.latencies.iter().map(point).filter(|(x, y)| range.contains(x) && *y > 0.0).collect()
@@ -102,52 +149,57 @@ fn points(row: &Row, ns_per_unit: f64) -> Vec<(f64, f64)> {
 
 fn table(record: &Record, scenario: &Scenario) -> Table {
     let unit = scenario.unit;
-    let has_waits = scenario.rows.iter().any(|row| row.rounds.iter().any(|round| round.p99_ns > 0));
-    let figure = format!("#{}, {}", words::capitalized(unit.noun()), unit.per());
-    let ratio = format!("#× {}", words::readable(&scenario.reference));
-    let rate = format!("#{}", words::capitalized(unit.rate_head()));
-    let sleeps = format!("#{}", words::capitalized(unit.switches_head()));
-    let mut heads = vec!["Who", &figure, &ratio, "Penstock against it", &rate];
+    let has_waits = has_waits(scenario);
+    let lead = record.lead(scenario).map_or("Penstock".into(), |lead| words::readable(lead.name()));
+    let mut heads = vec![
+        "Who".to_owned(),
+        format!("#{}, {}", words::capitalized(unit.noun()), unit.per()),
+        format!("#× {}", words::readable(&scenario.reference)),
+        format!("{lead} against it"),
+        "#Share of a core, %".into(),
+    ];
+    heads.extend(unit.rate_head().map(|head| format!("#{}", words::capitalized(head))));
     if has_waits {
-        heads.extend(["#p50, µs", "#p99, µs"]);
+        let pace = if is_flat_out(scenario) { " flat out" } else { "" };
+        heads.extend(["p50", "p99"].map(|quantile| format!("#{quantile}{pace}, µs")));
     }
-    heads.extend(["#Memory, MiB", &sleeps]);
-    let mut table = Table::new(&heads);
+    heads.push("#Memory, MiB".into());
+    heads.push(format!("#{}", words::capitalized(unit.switches_head())));
+    let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
     for entry in scenario.ranking() {
         let name = words::readable(entry.name()).into();
-        let is_ours = record.is(entry, Family::Penstock);
         let cells = match entry.figure() {
             None => vec![name, failure(entry)],
-            Some(figure) => cells(record, entry, name, figure, has_waits),
+            Some(figure) => cells(record, entry, name, figure),
         };
-        table.row(is_ours, cells);
+        table.row(record.is(entry, Family::Penstock), cells);
     }
     table
 }
 
-fn cells(
-    record: &Record,
-    entry: Entry<'_>,
-    name: Line,
-    figure: Summary,
-    has_waits: bool,
-) -> Vec<Line> {
+fn has_waits(scenario: &Scenario) -> bool {
+    scenario.rows.iter().any(|row| row.rounds.iter().any(|round| round.p99_ns > 0))
+}
+
+fn cells(record: &Record, entry: Entry<'_>, name: Line, figure: Summary) -> Vec<Line> {
     let unit = entry.scenario.unit;
     let reference = entry.scenario.reference();
     let ratio = reference.and_then(|reference| entry.against(reference, Measure::Figure));
     let shown = |value: Option<f64>| Line::from(value.map_or("–".into(), words::number));
-    let median = |value: &dyn Fn(&crate::record::Round) -> Option<f64>| {
-        entry.summary(value).map(|summary| summary.median)
-    };
+    let median =
+        |value: &dyn Fn(&Round) -> Option<f64>| entry.summary(value).map(|summary| summary.median);
     let micros = |measure| entry.median(measure).map(|ns| ns / 1e3);
     let mut cells = vec![
         name,
         words::number(figure.median).into(),
         ratio.map_or("–".into(), |ratio| words::ratio_and_spread(&ratio)).into(),
         lead_against(record, entry),
-        rate(entry, median(&|round| unit.rate(round))).into(),
+        shown(entry.median(Measure::CoreShare).map(|share| share * 100.0)),
     ];
-    if has_waits {
+    if unit.rate_head().is_some() {
+        cells.push(rate(entry, median(&|round| unit.rate(round))).into());
+    }
+    if has_waits(entry.scenario) {
         cells.extend([shown(micros(Measure::P50)), shown(micros(Measure::P99))]);
     }
     cells.push(shown(median(&|round| Some(round.resident_bytes as f64 / f64::from(1 << 20)))));
@@ -155,43 +207,33 @@ fn cells(
     cells
 }
 
-/// Who carried less than it was offered is told from the others.
+/// With what keeps it from being the contestant's own.
 fn rate(entry: Entry<'_>, rate: Option<f64>) -> String {
-    let rate = rate.map_or("–".into(), words::number);
-    match entry.scenario.offered {
-        Some(offered) if entry.fell_short() => {
-            format!("{rate}, short of {}", words::number(offered / 1e9))
-        }
-        _ => rate,
+    let mut text = rate.map_or("–".into(), words::number);
+    if let Some(Trouble::Short { offered, .. }) = entry.trouble() {
+        text += &format!(", short of {}", words::number(offered / 1e9));
     }
+    if entry.load_was_limit() {
+        text += ", limited by the load generator";
+    }
+    text
 }
 
 /// Our own other settings are no rivals: a ratio, and no verdict.
 fn lead_against(record: &Record, entry: Entry<'_>) -> Line {
-    let lead = record.lead(entry.scenario).filter(|lead| lead.name() != entry.name());
-    let Some(ratio) = lead.and_then(|lead| lead.against(entry, Measure::Figure)) else {
+    let Some(lead) = record.lead(entry.scenario).filter(|lead| lead.name() != entry.name()) else {
         return "–".into();
     };
-    let text = format!("{} ×", words::ratio(ratio.median));
     if record.is(entry, Family::Penstock) {
-        return text.into();
+        let ratio = lead.against(entry, Measure::Figure);
+        return ratio.map_or("–".into(), |r| format!("{} ×", words::ratio(r.median))).into();
     }
-    let verdict = ratio.against(1.0);
-    Line::default().verdict(tone(verdict), words::outcome(verdict)).text(format!(" {text}"))
-}
-
-/// Those that stood still, too: a fallback that was not taken is news.
-fn paths(scenario: &Scenario) -> Option<Block> {
-    let taken = scenario.rows.iter().filter_map(|row| Some((row, row.paths.as_ref()?)));
-    let items: Vec<Line> = taken
-        .map(|(row, paths)| {
-            let line = Line::default().strong(words::readable(&row.contestant)).text(": ");
-            paths.iter().enumerate().fold(line, |line, (place, (name, value))| {
-                let comma = if place > 0 { ", " } else { "" };
-                line.text(comma).code(name).text(format!(" {}", words::number(*value)))
-            })
-        })
-        .collect();
-    let title = "Which way Penstock's bytes went: its counters in the last round".into();
-    (!items.is_empty()).then(|| Block::Folded { title, blocks: vec![Block::List(items)] })
+    let standing = Standing::between(lead, entry, Measure::Figure);
+    let Some(verdict) = standing.verdict() else { return "–".into() };
+    let line = Line::default().verdict(tone(verdict), words::outcome(verdict));
+    match standing {
+        Standing::Measured(c) => line.text(format!(" {} ×", words::ratio(c.measured.median))),
+        Standing::Beaten(trouble) => line.text(format!(": it {}", trouble.brief())),
+        Standing::Open(_) => line,
+    }
 }

@@ -1,13 +1,13 @@
 //! The first minute: what was compared, and who won.
 
-use super::{question, tone};
-use crate::record::{Family, Measure, Record, Scenario};
-use crate::report::compare::BarVerdict;
+use super::{is_flat_out, question, tone};
+use crate::compare::{Comparison, Entry, Reason, Standing, Trouble};
+use crate::record::{Bar, Family, Measure, Record, Scenario};
 use crate::report::document::{Block, Line, Table, Tone};
 use crate::report::words;
 use crate::stats::Verdict;
 
-/// With fewer, the quartiles themselves are guesses.
+/// With fewer, one round astray takes the verdict with it.
 const ROUNDS_OF_A_FULL_RUN: usize = 9;
 
 pub(super) fn compose(record: &Record) -> Vec<Block> {
@@ -19,29 +19,24 @@ pub(super) fn compose(record: &Record) -> Vec<Block> {
         blocks.push(Block::List(vec![
             costs.line("Cost", "needed less than", "needed more"),
             waits.line("Longest waits (p99)", "had shorter ones than", "longer"),
-            goals(record),
+            goals(record, true),
+            goals(record, false),
         ]));
         blocks.push(Block::paragraph(
-            "Each row below sets Penstock against the one of the other programs that did best in it, at the best of its settings.",
+            "Each row below sets Penstock against its hardest rival there: of all other programs that took part, at each of their settings, the one beside which it looks worst.",
         ));
     }
     blocks.push(Block::Table(table(record)));
     blocks.push(Block::paragraph(
-        "0.80 × means: four fifths of what the other needs. There is no clear difference where the rounds spread further than the two programs differ, or were too few.",
+        "0.80 × means: four fifths of what the other needs. There is no clear difference where the rounds disagree. Flat out: every client sends as soon as it has its answer, and waits in the queue that this makes.",
     ));
     blocks
 }
 
 fn compared(record: &Record) -> Block {
-    // Several settings of one program are one program.
-    let mut programs: Vec<String> = Vec::new();
-    for peer in record.contestants.iter().filter(|c| c.family == Family::Peer) {
-        let name = words::readable(&peer.name);
-        let program = name.split(" (").next().unwrap_or(&name);
-        if !programs.iter().any(|known| known == program) {
-            programs.push(program.to_owned());
-        }
-    }
+    let peers = record.contestants.iter().filter(|c| c.family == Family::Peer);
+    let peers: Vec<String> = peers.map(|peer| words::readable(&peer.name)).collect();
+    let programs: Vec<String> = words::programs(&peers).into_iter().map(str::to_owned).collect();
     let mut line = Line::default().text(
         "Penstock forwards the console streams of virtual machines. Here it does the same work as ",
     );
@@ -75,7 +70,7 @@ fn cautions(record: &Record) -> impl Iterator<Item = String> {
     rounds.into_iter().chain(load)
 }
 
-/// How often ours came out how, against the best peer.
+/// How often ours came out how, against its hardest rival.
 #[derive(Default)]
 struct Score {
     wins: usize,
@@ -87,10 +82,10 @@ impl Score {
     fn of(record: &Record, measure: Measure) -> Score {
         let mut score = Score::default();
         for scenario in &record.scenarios {
-            match record.against_best_peer(scenario, measure).map(|c| c.ratio.against(1.0)) {
+            match record.against_peers(scenario, measure).verdict() {
                 Some(Verdict::Below) => score.wins += 1,
                 Some(Verdict::Above) => score.losses += 1,
-                Some(Verdict::Unclear) => score.open += 1,
+                Some(Verdict::Unclear | Verdict::TooFewRounds) => score.open += 1,
                 None => {}
             }
         }
@@ -115,23 +110,32 @@ impl Score {
     }
 }
 
-fn goals(record: &Record) -> Line {
-    let all: Vec<BarVerdict> = record
-        .scenarios
-        .iter()
-        .flat_map(|s| s.bars.iter().map(|bar| record.finding(s, bar).verdict))
-        .collect();
-    let count = |verdict| all.iter().filter(|found| **found == verdict).count();
+/// Those against other programs, or all the others: they are easier to set so that they are met.
+fn goals(record: &Record, is_against_peers: bool) -> Line {
+    let bars = record.scenarios.iter().flat_map(|s| s.bars.iter().map(move |bar| (s, bar)));
+    let chosen = bars.filter(|(_, bar)| record.is_against_peers(bar) == is_against_peers);
+    let verdict = |(scenario, bar): (_, &Bar)| record.finding(scenario, bar).standing.verdict();
+    let verdicts: Vec<Option<Verdict>> = chosen.map(verdict).collect();
+    let count = |wanted: &[Option<Verdict>]| {
+        verdicts.iter().filter(|verdict| wanted.contains(verdict)).count()
+    };
+    let title = match is_against_peers {
+        true => "Goals against other programs:",
+        false => "Goals against itself, plain loops and fixed limits:",
+    };
     let line = Line::default()
-        .strong("Goals:")
-        .text(format!(" of {} set in advance, ", all.len()))
-        .verdict(Tone::Good, count(BarVerdict::Met).to_string())
+        .strong(title)
+        .text(format!(" of {} set in advance, ", verdicts.len()))
+        .verdict(Tone::Good, count(&[Some(Verdict::Below)]).to_string())
         .text(" are met, ")
-        .verdict(Tone::Bad, count(BarVerdict::Missed).to_string())
+        .verdict(Tone::Bad, count(&[Some(Verdict::Above)]).to_string())
         .text(" missed, ")
-        .verdict(Tone::Open, count(BarVerdict::Unclear).to_string())
+        .verdict(
+            Tone::Open,
+            count(&[Some(Verdict::Unclear), Some(Verdict::TooFewRounds)]).to_string(),
+        )
         .text(" unclear");
-    let line = match count(BarVerdict::NotMeasured) {
+    let line = match count(&[None]) {
         0 => line,
         some => line.text(format!(", {some} not measured")),
     };
@@ -141,12 +145,12 @@ fn goals(record: &Record) -> Line {
 fn table(record: &Record) -> Table {
     let mut table = Table::new(&["Question", "Cost", "Longest waits (p99)"]);
     for scenario in &record.scenarios {
-        let mut cells = vec![Line::default().link(&scenario.name, question(record, scenario))];
+        let question = Line::default().link(&scenario.name, question(record, scenario));
+        let mut cells = vec![question];
         match obstacle(record, scenario) {
             Some(reason) => cells.push(reason),
             None => {
-                cells.push(cell(record, scenario, Measure::Figure));
-                cells.push(cell(record, scenario, Measure::P99));
+                cells.extend([Measure::Figure, Measure::P99].map(|m| cell(record, scenario, m)));
             }
         }
         table.row(false, cells);
@@ -156,48 +160,63 @@ fn table(record: &Record) -> Table {
 
 /// Why nothing can be said of a scenario.
 fn obstacle(record: &Record, scenario: &Scenario) -> Option<Line> {
-    let Some(lead) = record.lead(scenario) else {
-        return Some(
-            Line::default().verdict(Tone::Open, "not measured").text(" Penstock did not take part"),
-        );
-    };
-    if lead.row.failure.is_some() {
-        return Some(
-            Line::default()
-                .text(format!("{} ", words::readable(lead.name())))
-                .then(super::failure(lead)),
-        );
+    if record.lead(scenario).is_none() {
+        let line = Line::default().verdict(Tone::Open, "not measured");
+        return Some(line.text(" Penstock did not take part"));
     }
-    let has_peers =
-        scenario.entries().any(|e| record.is(e, Family::Peer) && e.row.failure.is_none());
+    let has_peers = scenario.entries().any(|e| record.is(e, Family::Peer));
     (!has_peers).then(|| "no other program took part".into())
 }
 
 fn cell(record: &Record, scenario: &Scenario, measure: Measure) -> Line {
-    let Some(comparison) = record.against_best_peer(scenario, measure) else {
-        return "–".into();
+    let line = match record.against_peers(scenario, measure) {
+        Standing::Open(Reason::NoFigure) => return "–".into(),
+        Standing::Open(reason) => return format!("not judged: {}", reason.text()).into(),
+        Standing::Beaten(trouble) => match trouble {
+            Trouble::Failed(_) => Line::default().verdict(Tone::Bad, "Penstock failed"),
+            Trouble::Short { .. } => Line::default().verdict(Tone::Bad, "Penstock loses"),
+        }
+        .text(format!(": {}", trouble.detail())),
+        Standing::Measured(comparison) => beside(record, scenario, measure, &comparison),
     };
-    let verdict = comparison.ratio.against(1.0);
-    let word = match verdict {
-        Verdict::Below => "Penstock wins",
-        Verdict::Above => "Penstock loses",
-        Verdict::Unclear => "no clear difference",
-    };
-    let ratio = match verdict {
-        Verdict::Unclear => words::ratio_and_spread(&comparison.ratio),
-        _ => words::ratio(comparison.ratio.median),
-    };
-    let mut line = Line::default().verdict(tone(verdict), word).text(format!(
-        " {ratio} × {} of {}",
-        match measure {
-            Measure::Figure => format!("the {}", scenario.unit.noun()),
-            _ => "that".to_owned(),
-        },
-        words::readable(comparison.other.name())
-    ));
     let lead = record.lead(scenario).filter(|lead| Some(lead.name()) != record.default_name());
-    if let Some(lead) = lead {
-        line = line.text(format!("; by {}", words::readable(lead.name())));
+    match lead {
+        Some(lead) => line.text(format!("; by {}", words::readable(lead.name()))),
+        None => line,
     }
-    line
+}
+
+fn beside(
+    record: &Record,
+    scenario: &Scenario,
+    measure: Measure,
+    comparison: &Comparison<'_>,
+) -> Line {
+    let Comparison { rival, measured, verdict } = comparison;
+    let ratio = match verdict {
+        Verdict::Below | Verdict::Above => words::ratio(measured.median),
+        Verdict::Unclear | Verdict::TooFewRounds => words::ratio_and_spread(measured),
+    };
+    let noun = match measure {
+        Measure::Figure => format!("the {}", scenario.unit.noun()),
+        _ => "that".to_owned(),
+    };
+    let rival = rival.map_or_else(String::new, |rival| words::readable(rival.name()));
+    let field = match others(record, scenario, measure) {
+        1 => "the only other program here".to_owned(),
+        count => format!("hardest of {count} programs"),
+    };
+    let queue = if measure == Measure::P99 && is_flat_out(scenario) { "; flat out" } else { "" };
+    Line::default()
+        .verdict(tone(*verdict), words::result(*verdict))
+        .text(format!(" {ratio} × {noun} of {rival}, {field}{queue}"))
+}
+
+/// How many other programs were compared with, however many settings each had.
+fn others(record: &Record, scenario: &Scenario, measure: Measure) -> usize {
+    let is_other = |e: &Entry<'_>| {
+        record.is(*e, Family::Peer) && e.trouble().is_none() && e.of(measure).is_some()
+    };
+    let names = scenario.entries().filter(is_other).map(|e| words::readable(e.name()));
+    words::programs(&names.collect::<Vec<_>>()).len()
 }

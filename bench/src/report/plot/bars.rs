@@ -1,4 +1,4 @@
-//! Horizontal bars from zero, one per contestant, with whiskers over the middle half of the rounds.
+//! Horizontal bars from zero, one per contestant, with whiskers over the interval that the median is known to.
 
 use super::canvas::{self, At, BAD, Canvas, Colour, GOOD, GRID, INK, SOFT, Width};
 use super::ticks;
@@ -59,8 +59,10 @@ impl Bars {
     /// The axis ends here.
     fn end(&self) -> f64 {
         let values = self.bars.iter().filter_map(|bar| bar.value);
-        let longest = values.clone().map(|v| v.upper_quartile).fold(0.0, f64::max);
-        let usual = Summary::of(values.map(|v| v.median)).map_or(1.0, |all| all.upper_quartile);
+        let longest = values.clone().map(|v| v.high).fold(0.0, f64::max);
+        let mut medians: Vec<f64> = values.map(|v| v.median).collect();
+        medians.sort_by(f64::total_cmp);
+        let usual = medians.get(medians.len() * 3 / 4).copied().unwrap_or(1.0);
         let end = longest.min(usual * CUT).max(self.same.unwrap_or_default() * 1.1);
         if end > 0.0 { end } else { 1.0 }
     }
@@ -111,24 +113,7 @@ impl Bars {
         if let Some(value) = bar.value {
             self.draw_value(canvas, layout, middle, bar.colour, &value);
         }
-        let word = bar.verdict.map_or("", words::outcome_of_penstock);
-        let word_colour = match bar.verdict {
-            _ if bar.value.is_none() => BAD,
-            Some(Verdict::Below) => GOOD,
-            Some(Verdict::Above) => BAD,
-            _ => SOFT,
-        };
-        match width {
-            Width::Broad => {
-                let colour = if bar.value.is_some() { INK } else { BAD };
-                canvas.text(colour, At::Right, (layout.right + 62, label), &bar.text);
-                canvas.bold(word_colour, At::Left, (layout.right + 76, label), word);
-            }
-            Width::Narrow => {
-                let text = [bar.text.as_str(), word].join("  ");
-                canvas.text(word_colour, At::Right, (layout.right, label), text.trim_end());
-            }
-        }
+        draw_words(canvas, width, layout, label, bar);
     }
 
     fn draw_value(
@@ -145,12 +130,39 @@ impl Bars {
             canvas.bold(INK, At::Right, (end - 4, middle), "»");
             return;
         }
-        let [low, high] = [value.lower_quartile, value.upper_quartile].map(|v| self.x(layout, v));
+        let [low, high] = [value.low, value.high].map(|v| self.x(layout, v));
         if high > low {
             canvas.line(INK, (low, middle), (high, middle));
             for x in [low, high] {
                 canvas.line(INK, (x, middle - 4), (x, middle + 4));
             }
+        }
+    }
+}
+
+/// The value as a number, and the verdict.
+fn draw_words(canvas: &mut Canvas<'_>, width: Width, layout: &Layout, y: i32, bar: &Bar) {
+    let word = match bar.verdict {
+        None => "",
+        Some(Verdict::Below) => "Penstock wins",
+        Some(Verdict::Above) => "Penstock loses",
+        Some(other) => words::outcome(other),
+    };
+    let word_colour = match bar.verdict {
+        _ if bar.value.is_none() => BAD,
+        Some(Verdict::Below) => GOOD,
+        Some(Verdict::Above) => BAD,
+        _ => SOFT,
+    };
+    match width {
+        Width::Broad => {
+            let colour = if bar.value.is_some() { INK } else { BAD };
+            canvas.text(colour, At::Right, (layout.right + 62, y), &bar.text);
+            canvas.bold(word_colour, At::Left, (layout.right + 76, y), word);
+        }
+        Width::Narrow => {
+            let text = [bar.text.as_str(), word].join("  ");
+            canvas.text(word_colour, At::Right, (layout.right, y), text.trim_end());
         }
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::report) const OURS: Colour = Colour(0x0b, 0x57, 0xd0);
 /// Penstock in another setting than the one that a scenario is about.
 pub(in crate::report) const OURS_TOO: Colour = Colour(0x5b, 0x8d, 0xe0);
 pub(in crate::report) const PEER: Colour = Colour(0x8c, 0x95, 0x9f);
-pub(in crate::report) const LIMIT: Colour = Colour(0xbf, 0xc6, 0xce);
+pub(in crate::report) const PLAIN: Colour = Colour(0xbf, 0xc6, 0xce);
 pub(super) const GOOD: Colour = Colour(0x11, 0x63, 0x29);
 pub(super) const BAD: Colour = Colour(0xa4, 0x0e, 0x26);
 /// Of lines that cross each other.
@@ -45,7 +45,7 @@ const PALETTE: &[(Colour, Colour)] = &[
     (OURS, Colour(0x6e, 0xa8, 0xfe)),
     (OURS_TOO, Colour(0x4a, 0x7c, 0xc9)),
     (PEER, Colour(0x7d, 0x87, 0x93)),
-    (LIMIT, Colour(0x4b, 0x53, 0x5e)),
+    (PLAIN, Colour(0x4b, 0x53, 0x5e)),
     (GOOD, Colour(0x7e, 0xe2, 0xa0)),
     (BAD, Colour(0xff, 0x9d, 0x96)),
     (PEERS[0], Colour(0xff, 0xa6, 0x57)),

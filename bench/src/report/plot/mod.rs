@@ -7,7 +7,7 @@ mod canvas;
 mod lines;
 
 pub(super) use bars::{Bar, Bars};
-pub(super) use canvas::{Colour, LIMIT, OURS, OURS_TOO, PEER, SOFT, dark_style, peer_colour};
+pub(super) use canvas::{Colour, OURS, OURS_TOO, PEER, PLAIN, SOFT, dark_style, peer_colour};
 pub(super) use lines::{Curve, Lines, Scale};
 
 pub(super) struct Plot {
