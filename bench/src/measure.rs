@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use crate::contestant::{self, Programs, Recipe, Source, Stage};
 use crate::load::Timing;
 use crate::progress::Progress;
-use crate::record::{self, Absent, Record};
+use crate::record::{self, Absent, Machine, Record};
 use crate::run::{self, Plan};
 use crate::scenario::Scenario;
 use crate::{RunArgs, interrupt, machine, network, table};
@@ -22,13 +22,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let mut scenarios = run::choose(&args.scenarios)?;
     let began = Instant::now();
     interrupt::watch()?;
-    let limit = run::raise_descriptor_limit()?;
-    if limit < run::DESCRIPTORS {
-        eprintln!(
-            "only {limit} descriptors may be open, and {} are wanted: rows with thousands of tunnels will fail; raise the hard limit (ulimit -Hn) or run as root",
-            run::DESCRIPTORS
-        );
-    }
+    raise_descriptor_limit()?;
     // Whoever can't be written to is to be known now, not after half an hour.
     let mut output = args.json.as_deref().map(Output::create).transpose()?;
 
@@ -41,20 +35,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     scenarios.retain(|scenario| !run::field(scenario, &recipes, args.quick).is_empty());
     let timing = timing(args);
     let rounds = args.rounds.unwrap_or(if args.quick { 5 } else { 9 });
-    let contestants: Vec<record::Contestant> = recipes.iter().map(Recipe::describe).collect();
-    let ours = contestants.iter().find(|c| c.family == record::Family::Penstock);
-    let mut record = Record {
-        format: record::FORMAT,
-        machine,
-        command: std::env::args().collect(),
-        version: ours.map_or(String::new(), |ours| machine::version(&ours.version)),
-        rounds,
-        window_ms: timing.window.as_millis() as u64,
-        seconds: 0.0,
-        contestants,
-        absent,
-        scenarios: Vec::new(),
-    };
+    let mut record = begin_record(machine, &recipes, absent, rounds, timing);
     print!("{}", table::heading(&record));
 
     let steps = scenarios.iter().map(|s| run::field(s, &recipes, args.quick).len() * rounds);
@@ -83,6 +64,40 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     }
     progress.print(&format!("\nmeasured in {:.0} s\n", record.seconds));
     Ok(record.scenarios.iter().flat_map(|s| &s.rows).all(|row| row.failure.is_none()))
+}
+
+fn begin_record(
+    machine: Machine,
+    recipes: &[Recipe],
+    absent: Vec<Absent>,
+    rounds: usize,
+    timing: Timing,
+) -> Record {
+    let contestants: Vec<record::Contestant> = recipes.iter().map(Recipe::describe).collect();
+    let ours = contestants.iter().find(|c| c.family == record::Family::Penstock);
+    Record {
+        format: record::FORMAT,
+        machine,
+        command: std::env::args().collect(),
+        version: ours.map_or(String::new(), |ours| machine::version(&ours.version)),
+        rounds,
+        window_ms: timing.window.as_millis() as u64,
+        seconds: 0.0,
+        contestants,
+        absent,
+        scenarios: Vec::new(),
+    }
+}
+
+fn raise_descriptor_limit() -> Result<()> {
+    let limit = run::raise_descriptor_limit()?;
+    if limit < run::DESCRIPTORS {
+        eprintln!(
+            "only {limit} descriptors may be open, and {} are wanted: rows with thousands of tunnels will fail; raise the hard limit (ulimit -Hn) or run as root",
+            run::DESCRIPTORS
+        );
+    }
+    Ok(())
 }
 
 /// The file of the record, which holds all groups measured so far: an end before the end loses none of them.

@@ -94,6 +94,8 @@ pub(crate) struct Scenario {
     pub(crate) reference: String,
     /// Number of tunnels, where the scenario is one of a series that differs in nothing else; the series' name.
     pub(crate) series: Option<(String, u32)>,
+    /// Several clients send as fast as they are answered: what waits then is a queue.
+    pub(crate) flat_out: bool,
     /// Bytes per second that the streams bring, all together; none: as much as goes through.
     pub(crate) offered: Option<f64>,
     /// How long each measurement ran before it counted, and how long it counted.

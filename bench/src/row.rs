@@ -56,17 +56,17 @@ impl<'r> Row<'r> {
 fn round(unit: Unit, sample: &Sample) -> Round {
     Round {
         figure: scenario::figure(unit, sample),
-        cpu_ns: sample.cpu.as_nanos() as u64,
-        elapsed_ns: sample.elapsed.as_nanos() as u64,
+        cpu_ns: sample.used.cpu.as_nanos() as u64,
+        elapsed_ns: sample.used.elapsed.as_nanos() as u64,
         bytes: sample.bytes,
         operations: sample.operations,
         timed: sample.latency.len(),
         p50_ns: sample.latency.value_at_quantile(0.5),
         p99_ns: sample.latency.value_at_quantile(0.99),
         resident_bytes: sample.memory.resident,
-        switches: sample.switches,
-        load_ns: sample.load_cpu.as_nanos() as u64,
-        disturbed_ns: sample.disturbed.as_nanos() as u64,
+        switches: sample.used.switches,
+        load_ns: sample.used.load_cpu.as_nanos() as u64,
+        disturbed_ns: sample.used.disturbed.as_nanos() as u64,
     }
 }
 

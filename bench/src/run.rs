@@ -236,6 +236,7 @@ fn finish(
         lead: scenario.lead.into(),
         reference: scenario.reference.into(),
         series: scenario.series.map(|(name, size)| (name.into(), size)),
+        flat_out: scenario.pattern.is_flat_out(),
         offered: scenario.pattern.stream_rate.map(f64::from),
         warm_up_ms: timing.warm_up.as_millis() as u64,
         window_ms: timing.window.as_millis() as u64,

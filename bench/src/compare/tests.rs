@@ -51,6 +51,7 @@ fn scenario(name: &str, rows: Vec<Row>) -> Scenario {
         lead: "us".into(),
         reference: "them".into(),
         series: None,
+        flat_out: false,
         offered: None,
         warm_up_ms: 1,
         window_ms: 1,

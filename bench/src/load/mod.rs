@@ -8,7 +8,6 @@
 //! while its own event is handled.
 
 mod client;
-mod cores;
 mod open_loop;
 mod origin;
 mod pacer;
@@ -16,6 +15,7 @@ mod pattern;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -31,11 +31,12 @@ use slab::Slab;
 use crate::interrupt;
 
 use client::{Client, Task};
-use cores::{Cores, own_cpu};
 use open_loop::OpenLoop;
 pub(crate) use origin::Origin;
 use pacer::Pacer;
 pub(crate) use pattern::{Burst, Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
+use usage::Usage;
+pub(crate) use usage::Used;
 
 /// Opens the clients, warms up, and measures one window. `meter` reads what the contestant has used.
 pub(crate) fn measure(
@@ -59,39 +60,23 @@ pub(crate) fn measure(
     load.start_pacer();
     load.drive(Instant::now() + timing.warm_up)?;
 
-    let cores = Cores::of(meter)?;
-    let (idle, load_cpu) = (cores.idle()?, own_cpu()?);
-    let (cpu, switches, began) = (meter.cpu()?, meter.switches()?, Instant::now());
-    load.start_counting(began, began + timing.window);
-    load.drive(began + timing.window)?;
+    let usage = Usage::begin(meter)?;
+    let end = usage.began() + timing.window;
+    load.start_counting(usage.began(), end);
+    load.drive(end)?;
     load.finish_schedule()?;
-    let (cpu, elapsed) = (meter.cpu()?.saturating_sub(cpu), began.elapsed());
-    let load_cpu = own_cpu()?.saturating_sub(load_cpu);
-    let disturbed = cores.disturbed(cores.idle()?.saturating_sub(idle), elapsed, cpu, load_cpu);
-    // Threads that have ended took their count with them.
-    let switches = meter.switches()?.saturating_sub(switches);
+    let used = usage.end(meter)?;
     let memory = meter.memory()?;
 
     if is_herd {
         load.operations = pattern.tunnels() as u64;
     } else {
-        ensure!(load.bytes + load.operations > 0, "nothing came through in {elapsed:?}");
+        ensure!(load.bytes + load.operations > 0, "nothing came through in {:?}", used.elapsed);
         ensure!(load.starved() == 0, "{} clients got nothing through", load.starved());
     }
     let grown = memory.private_dirty.saturating_sub(empty.private_dirty);
     let Load { bytes, operations, latency, .. } = load;
-    Ok(Sample {
-        cpu,
-        elapsed,
-        bytes,
-        operations,
-        latency,
-        switches,
-        load_cpu,
-        disturbed,
-        memory,
-        grown,
-    })
+    Ok(Sample { used, bytes, operations, latency, memory, grown })
 }
 
 /// Time for a stream to become bulk.

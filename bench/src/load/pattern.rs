@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
+use super::Used;
 use super::origin::FLOOD_CHUNK;
 
 /// A load: how many clients of which task.
@@ -75,6 +76,11 @@ impl Pattern {
         }
     }
 
+    /// Whether several clients send as fast as they are answered.
+    pub(crate) fn is_flat_out(&self) -> bool {
+        self.pace == Pace::Closed && self.pingpongs + self.setups > 1
+    }
+
     /// Clients that stay for the whole measurement.
     pub(crate) fn tunnels(&self) -> usize {
         self.streams + self.pingpongs + self.stalled
@@ -120,21 +126,13 @@ pub(crate) struct Memory {
 /// What happened in the measured window.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    /// The contestant's own CPU.
-    pub(crate) cpu: Duration,
-    /// Wall clock.
-    pub(crate) elapsed: Duration,
+    pub(crate) used: Used,
     /// Bulk payload that reached the clients.
     pub(crate) bytes: u64,
     /// Round trips completed; for set-ups each is a whole connection. Of an idle herd, the tunnels.
     pub(crate) operations: u64,
     /// Nanoseconds per round trip, or per connection.
     pub(crate) latency: Histogram<u64>,
-    pub(crate) switches: u64,
-    /// CPU of the load itself.
-    pub(crate) load_cpu: Duration,
-    /// How long the contestant's cores were busy with anything but it and the load.
-    pub(crate) disturbed: Duration,
     /// Memory at the end.
     pub(crate) memory: Memory,
     /// What the tunnels added to the private memory: measured of idle herds alone.

@@ -112,7 +112,7 @@ fn beside_streams_messages_keep_their_schedule() {
         "{} of 1,000 messages per second in 100 ms",
         sample.operations
     );
-    assert!(sample.bytes > 0 && sample.load_cpu > Duration::ZERO);
+    assert!(sample.bytes > 0 && sample.used.load_cpu > Duration::ZERO);
 }
 
 #[test]
@@ -123,7 +123,8 @@ fn streams_at_a_rate_carry_that_and_no_more() {
     let route = direct(addresses[0], addresses[1]);
     let pattern = Pattern { streams: 3, stream_rate: Some(80_000_000), ..Pattern::NONE };
     let timing = Timing { window: Duration::from_millis(300), ..TIMING };
-    let Sample { bytes, elapsed, .. } = measure(pattern, &route, &origin, timing, &Unread).unwrap();
+    let Sample { bytes, used: Used { elapsed, .. }, .. } =
+        measure(pattern, &route, &origin, timing, &Unread).unwrap();
     let rate = bytes as f64 / elapsed.as_secs_f64();
     assert!((60e6..100e6).contains(&rate), "{rate} bytes per second");
 }

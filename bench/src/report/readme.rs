@@ -4,7 +4,6 @@
 
 use anyhow::{Context, Result};
 
-use super::compose::is_flat_out;
 use super::document::{Block, Line, Table};
 use super::{markdown, words};
 use crate::compare::{Entry, Standing};
@@ -72,7 +71,7 @@ fn title(scenario: &Scenario, measure: Measure) -> String {
     let title = scenario.title.split(';').next().unwrap_or_default();
     let title = title.split(" (").next().unwrap_or_default();
     match (measure, scenario.unit, scenario.reference()) {
-        (Measure::P99, _, _) if is_flat_out(scenario) => format!("{title}; p99 flat out, ms"),
+        (Measure::P99, _, _) if scenario.flat_out => format!("{title}; p99 flat out, ms"),
         (Measure::P99, _, _) => format!("{title}; p99, ms"),
         (_, Unit::BytesPerTunnel, _) => format!("{title}; bytes per tunnel"),
         (_, Unit::Latency, _) => format!("{title}; median, µs"),

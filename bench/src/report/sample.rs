@@ -87,6 +87,7 @@ fn pingpong(name: &str, tunnels: u32, figure: f64) -> Scenario {
     Scenario {
         series: Some(("tunnels".into(), tunnels)),
         question: "What does a key press cost?".into(),
+        flat_out: true,
         rows: vec![
             paths,
             row("penstock-epoll", figure * 0.92, STEADY),
@@ -121,6 +122,7 @@ fn setup() -> Scenario {
     let bars = vec![bar("penstock-uring", Measure::Figure, &["nginx"], 0.95)];
     Scenario {
         question: "What does a new console cost?".into(),
+        flat_out: true,
         rows,
         bars,
         ..scenario("setup", Unit::Connection)
@@ -200,6 +202,7 @@ fn scenario(name: &str, unit: Unit) -> Scenario {
         lead: "penstock-uring".into(),
         reference: "bare-copy".into(),
         series: None,
+        flat_out: false,
         offered: None,
         warm_up_ms: 100,
         window_ms: 400,

@@ -7,7 +7,7 @@ pub(super) const URING: &str = record::DEFAULT;
 pub(super) const EPOLL: &str = "penstock-epoll";
 const UNGATHERED: &str = "penstock-uring-ungathered";
 
-/// Peers, each at every setting that could be its best; the lowest of them is the best peer's best.
+/// Peers, each at every setting that could be its best; the hardest of them to beat is the best peer's best.
 pub(super) const PEERS: &[&str] = &[
     "squid",
     "tinyproxy",

@@ -130,9 +130,9 @@ impl Bar {
 pub(crate) fn figure(unit: Unit, sample: &Sample) -> f64 {
     match unit {
         Unit::Connection | Unit::RoundTrip => {
-            sample.cpu.as_secs_f64() * 1e6 / sample.operations as f64
+            sample.used.cpu.as_secs_f64() * 1e6 / sample.operations as f64
         }
-        Unit::Gigabyte => sample.cpu.as_secs_f64() * 1e3 / (sample.bytes as f64 / 1e9),
+        Unit::Gigabyte => sample.used.cpu.as_secs_f64() * 1e3 / (sample.bytes as f64 / 1e9),
         Unit::BytesPerTunnel => sample.grown as f64 / sample.operations as f64,
         Unit::Latency => sample.latency.value_at_quantile(0.5) as f64 / 1e3,
     }

@@ -12,9 +12,7 @@ use super::document::{Block, Line, Tone};
 use super::plot::{Colour, OURS, OURS_TOO, PEER, PLAIN, SOFT, peer_colour};
 use super::words;
 use crate::compare::Entry;
-use crate::load::Pace;
 use crate::record::{Family, Record, Scenario};
-use crate::scenario::SCENARIOS;
 use crate::stats::Verdict;
 
 pub(super) const TITLE: &str = "Penstock beside other programs: what the same work costs";
@@ -43,15 +41,6 @@ fn question(record: &Record, scenario: &Scenario) -> String {
         }
         (_, None) => format!("{} ({})", scenario.question, scenario.title),
     }
-}
-
-/// Whether several clients send as fast as they are answered. A record does not tell; the harness's list does.
-pub(super) fn is_flat_out(scenario: &Scenario) -> bool {
-    let known = SCENARIOS.iter().find(|known| known.name == scenario.name);
-    known.is_some_and(|known| {
-        let pattern = &known.pattern;
-        pattern.pace == Pace::Closed && pattern.pingpongs + pattern.setups > 1
-    })
 }
 
 fn tone(verdict: Verdict) -> Tone {

@@ -1,6 +1,6 @@
 //! One scenario: its question, plots and table, and what to know before believing them.
 
-use super::{bar_colour, curve_colour, failure, is_flat_out, paths, question, tone};
+use super::{bar_colour, curve_colour, failure, paths, question, tone};
 use crate::compare::{Entry, Standing, Trouble};
 use crate::record::{Absent, Family, Measure, Record, Round, Row, Scenario, Unit};
 use crate::report::document::{Block, Line, Table};
@@ -30,7 +30,7 @@ fn described(scenario: &Scenario) -> Line {
         words::milliseconds(scenario.window_ms),
         words::milliseconds(scenario.warm_up_ms)
     ));
-    let line = match is_flat_out(scenario) {
+    let line = match scenario.flat_out {
         true => line.text(" Flat out: every client sends as soon as it has its answer."),
         false => line,
     };
@@ -160,7 +160,7 @@ fn table(record: &Record, scenario: &Scenario) -> Table {
     ];
     heads.extend(unit.rate_head().map(|head| format!("#{}", words::capitalized(head))));
     if has_waits {
-        let pace = if is_flat_out(scenario) { " flat out" } else { "" };
+        let pace = if scenario.flat_out { " flat out" } else { "" };
         heads.extend(["p50", "p99"].map(|quantile| format!("#{quantile}{pace}, µs")));
     }
     heads.push("#Memory, MiB".into());

@@ -1,6 +1,6 @@
 //! The first minute: what was compared, and who won.
 
-use super::{is_flat_out, question, tone};
+use super::{question, tone};
 use crate::compare::{Comparison, Entry, Reason, Standing, Trouble};
 use crate::record::{Bar, Family, Measure, Record, Scenario};
 use crate::report::document::{Block, Line, Table, Tone};
@@ -206,7 +206,7 @@ fn beside(
         1 => "the only other program here".to_owned(),
         count => format!("hardest of {count} programs"),
     };
-    let queue = if measure == Measure::P99 && is_flat_out(scenario) { "; flat out" } else { "" };
+    let queue = if measure == Measure::P99 && scenario.flat_out { "; flat out" } else { "" };
     Line::default()
         .verdict(tone(*verdict), words::result(*verdict))
         .text(format!(" {ratio} × {noun} of {rival}, {field}{queue}"))

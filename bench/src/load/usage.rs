@@ -1,7 +1,7 @@
-//! Who else used the cores of a measurement: the load generator itself, and strangers.
+//! What was used in a window: by the contestant, by the load generator itself, and by strangers on the contestant's cores.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sched::sched_getcpu;
@@ -9,28 +9,76 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::Meter;
 
+/// What had been used when a window began.
+pub(super) struct Usage {
+    cores: Cores,
+    idle: Duration,
+    load_cpu: Duration,
+    cpu: Duration,
+    switches: u64,
+    began: Instant,
+}
+
+/// What a window took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// The contestant's own CPU.
+    pub(crate) cpu: Duration,
+    /// Wall clock.
+    pub(crate) elapsed: Duration,
+    /// The contestant's voluntary switches.
+    pub(crate) switches: u64,
+    /// CPU of the load itself.
+    pub(crate) load_cpu: Duration,
+    /// How long the contestant's cores were busy with anything but it and the load.
+    pub(crate) disturbed: Duration,
+}
+
+impl Usage {
+    pub(super) fn begin(meter: &impl Meter) -> Result<Usage> {
+        let cores = Cores::of(meter)?;
+        let (idle, load_cpu) = (cores.idle()?, own_cpu()?);
+        let (cpu, switches, began) = (meter.cpu()?, meter.switches()?, Instant::now());
+        Ok(Usage { cores, idle, load_cpu, cpu, switches, began })
+    }
+
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub(super) fn end(self, meter: &impl Meter) -> Result<Used> {
+        let (cpu, elapsed) = (meter.cpu()?.saturating_sub(self.cpu), self.began.elapsed());
+        let load_cpu = own_cpu()?.saturating_sub(self.load_cpu);
+        let idle = self.cores.idle()?.saturating_sub(self.idle);
+        let disturbed = self.cores.disturbed(idle, elapsed, cpu, load_cpu);
+        // Threads that have ended took their count with them.
+        let switches = meter.switches()?.saturating_sub(self.switches);
+        Ok(Used { cpu, elapsed, switches, load_cpu, disturbed })
+    }
+}
+
 /// The cores that a contestant may run on.
-pub(super) struct Cores {
+struct Cores {
     cores: Vec<usize>,
     /// The load runs on one of them.
     shared: bool,
 }
 
 impl Cores {
-    pub(super) fn of(meter: &impl Meter) -> Result<Cores> {
+    fn of(meter: &impl Meter) -> Result<Cores> {
         let cores = meter.cores()?;
         let shared = cores.contains(&sched_getcpu()?);
         Ok(Cores { cores, shared })
     }
 
     /// How long they have been idle, all together.
-    pub(super) fn idle(&self) -> Result<Duration> {
+    fn idle(&self) -> Result<Duration> {
         let text = fs::read_to_string("/proc/stat").context("/proc/stat")?;
         Ok(self.cores.iter().map(|core| idle_of(&text, *core)).sum())
     }
 
     /// Of `elapsed`, during which they idled for `idle`, what is neither the contestant's nor the load's.
-    pub(super) fn disturbed(
+    fn disturbed(
         &self,
         idle: Duration,
         elapsed: Duration,
@@ -43,7 +91,7 @@ impl Cores {
 }
 
 /// CPU of the thread that asks.
-pub(super) fn own_cpu() -> Result<Duration> {
+fn own_cpu() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 
