@@ -232,7 +232,7 @@ fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
 #[test]
 fn interrupted_it_leaves_nothing_behind() {
     let _alone = ALONE.lock();
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let folder = tempfile::tempdir().unwrap();
         let (code, text) = interrupt(folder.path(), signal);
         assert_eq!(code, Some(2), "{text}");
