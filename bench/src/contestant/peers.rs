@@ -8,7 +8,18 @@ use crate::record::Family;
 pub(super) fn recipes() -> Vec<Recipe> {
     vec![
         haproxy("haproxy-copy", "mode tcp, no splice", "", ""),
-        haproxy("haproxy-auto", "mode tcp, option splice-auto", "", "option splice-auto"),
+        haproxy(
+            "haproxy-wide",
+            "mode tcp, no splice, tune.bufsize 65536",
+            "tune.bufsize 65536",
+            "",
+        ),
+        haproxy(
+            "haproxy-auto",
+            "mode tcp, option splice-auto, tune.pipesize 1048576: one setting for everything",
+            "tune.pipesize 1048576",
+            "option splice-auto",
+        ),
         haproxy(
             "haproxy-splice",
             "mode tcp, splice forced both ways, tune.pipesize 1048576",
@@ -45,7 +56,7 @@ fn haproxy(name: &str, setting: &str, global: &'static str, defaults: &'static s
         let config = format!(
             "global
   nbthread 1
-  maxconn 4500
+  maxconn 6000
   {global}
 defaults
   mode tcp

@@ -10,7 +10,13 @@ use crate::record::Family;
 
 pub(super) fn recipes() -> Vec<Recipe> {
     vec![
-        recipe("squid", "CONNECT, no cache, no log", "-v", "proxy", squid),
+        recipe(
+            "squid",
+            "CONNECT, no cache, no client statistics (client_db), no log",
+            "-v",
+            "proxy",
+            squid,
+        ),
         recipe("tinyproxy", "CONNECT, one thread per tunnel", "-v", "nobody", tinyproxy),
         recipe(
             "trafficserver",
@@ -54,6 +60,7 @@ http_access deny all
 visible_hostname bench
 cache deny all
 cache_mem 8 MB
+client_db off
 access_log none
 cache_log {folder}/cache.log
 pid_filename none

@@ -17,6 +17,7 @@ const NAMES: &[(&str, &str)] = &[
     ("trafficserver", "Traffic Server"),
     ("haproxy-copy", "HAProxy (no splice)"),
     ("haproxy-auto", "HAProxy (splice-auto)"),
+    ("haproxy-wide", "HAProxy (wide buffers)"),
     ("haproxy-splice", "HAProxy (forced splice)"),
     ("haproxy-busy", "HAProxy (busy polling)"),
     ("nginx", "nginx stream"),
