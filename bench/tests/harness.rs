@@ -33,15 +33,6 @@ fn run(command: &mut Command) -> (i32, String) {
     (status.code().unwrap(), text)
 }
 
-/// The example with the program's own path in it.
-fn example(folder: &Path) -> PathBuf {
-    let text =
-        include_str!("contestants.toml").replace("\"penstock-bench\"", &format!("{BENCH:?}"));
-    let path = folder.join("contestants.toml");
-    fs::write(&path, text).unwrap();
-    path
-}
-
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
@@ -61,8 +52,9 @@ fn the_example_of_the_readme_is_the_tested_one() {
 fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
     let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
-    let (file, json) = (example(folder.path()), folder.path().join("run.json"));
-    let (file, json_name) = (file.to_str().unwrap(), json.to_str().unwrap());
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contestants.toml");
+    let json = folder.path().join("run.json");
+    let json_name = json.to_str().unwrap();
     let scenarios = ["setup", "pingpong-64", "messages-open"];
     let only = ["--only", "my-relay,bare-copy", "--contestants", file, "--json", json_name];
     let (code, text) = run(&mut bench(folder.path(), &[&scenarios[..], &only].concat()));
@@ -131,7 +123,8 @@ impl Elsewhere {
         let pid = relay.id();
         let text = format!(
             "[[contestant]]\nname = \"elsewhere\"\nkind = \"tcp\"\npid = {pid}\naddress = \"{listen}\"\n\
-             address_flood = \"{listen_flood}\"\necho = \"{echo}\"\nflood = \"{flood}\"\nadmin = \"{admin}\"\n"
+             address_flood = \"{listen_flood}\"\necho = \"{echo}\"\nflood = \"{flood}\"\n\
+             penstock = true\nadmin = \"{admin}\"\n"
         );
         let file = folder.join("elsewhere.toml");
         fs::write(&file, text).unwrap();
@@ -184,6 +177,46 @@ fn one_that_runs_already_is_measured_by_its_counters_and_lives_on() {
         assert!(text.contains("the machine's network: elsewhere runs in it already"), "{text}");
         assert!(elsewhere.relay.try_wait().unwrap().is_none(), "it was stopped");
     }
+}
+
+/// One contestant whose command is a shell that starts the copying relay as RELAY.
+fn shell(folder: &Path, script: &str) -> PathBuf {
+    let relay = "{bench} relay copy {listen}={echo} {listen_flood}={flood}";
+    let script = script.replace("RELAY", relay);
+    let text = format!(
+        "[[contestant]]\nname = \"shell\"\nkind = \"tcp\"\ncommand = [\"sh\", \"-c\", {script:?}]\n"
+    );
+    let file = folder.join("shell.toml");
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn who_goes_to_the_background_is_told_to_stay() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    // At once, and once it has answered.
+    for script in ["RELAY & exit", "RELAY & sleep 0.15"] {
+        let file = shell(folder.path(), script);
+        let arguments = ["pingpong-64", "--only", "shell", "--contestants", file.to_str().unwrap()];
+        let (code, text) = run(&mut bench(folder.path(), &arguments));
+        assert_eq!(code, 1, "{text}");
+        assert!(text.contains("it must stay in the foreground"), "{script}: {text}");
+    }
+}
+
+#[test]
+fn what_is_meant_for_the_users_penstock_does_not_reach_contestants() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("environment");
+    let file = shell(folder.path(), &format!("env >{}; exec RELAY", told.display()));
+    let arguments = ["pingpong-64", "--only", "shell", "--contestants", file.to_str().unwrap()];
+    let mut command = bench(folder.path(), &arguments);
+    let (code, text) = run(command.env("PENSTOCK_MASK", "splice").env("OF_OTHERS", "stays"));
+    assert_eq!(code, 0, "{text}");
+    let told = fs::read_to_string(&told).unwrap();
+    assert!(told.contains("OF_OTHERS=stays") && !told.contains("PENSTOCK_"), "{told}");
 }
 
 /// Itself and whatever it started, by their parents.

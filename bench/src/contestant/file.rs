@@ -7,8 +7,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{Cores, Expected, Kind, Launch, Recipe, Site, Source, Splicing, Version, Waiting};
+use super::{Cores, Expected, Kind, Launch, Programs, Recipe, Site, Source, Version};
 use crate::record::Family;
+use crate::run;
+use crate::scenario::{SCENARIOS, Scenario, Special};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,9 @@ struct Entry {
     setting: String,
     #[serde(default)]
     version: String,
+    /// It counts as Penstock, not as a rival, and its path counters are read.
+    #[serde(default)]
+    penstock: bool,
     /// What the names of scenarios begin with; none: every scenario that asks for no special setting.
     #[serde(default)]
     scenarios: Vec<String>,
@@ -49,24 +54,24 @@ enum Protocol {
     Websocket,
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<Recipe>> {
+pub(super) fn read(path: &Path, programs: &Programs) -> Result<Vec<Recipe>> {
     let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    parse(&text).with_context(|| path.display().to_string())
+    parse(&text, programs).with_context(|| path.display().to_string())
 }
 
-fn parse(text: &str) -> Result<Vec<Recipe>> {
+fn parse(text: &str, programs: &Programs) -> Result<Vec<Recipe>> {
     let file: File = toml::from_str(text)?;
     file.contestant
         .into_iter()
         .map(|entry| {
             let name = entry.name.clone();
-            entry.into_recipe().with_context(|| format!("contestant {name:?}"))
+            entry.into_recipe(programs).with_context(|| format!("contestant {name:?}"))
         })
         .collect()
 }
 
 impl Entry {
-    fn into_recipe(self) -> Result<Recipe> {
+    fn into_recipe(self, programs: &Programs) -> Result<Recipe> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         ensure!(
             !self.name.is_empty() && self.name.chars().all(is_plain),
@@ -78,70 +83,111 @@ impl Entry {
             Protocol::Tls => bail!("no scenario measures kind \"tls\" yet"),
             Protocol::Websocket => bail!("no scenario measures kind \"websocket\" yet"),
         };
-        let (source, has_counters) = self.source(kind)?;
-        let counters =
-            Expected { driver: None, splicing: Splicing::Unknown, waiting: Waiting::Unknown };
+        self.scenarios.iter().try_for_each(|name| check_scenario(name))?;
+        let source = match (&self.command, self.pid) {
+            (Some(command), None) => self.to_start(command, programs)?,
+            (None, Some(pid)) => self.running(pid, kind)?,
+            _ => bail!("either a command or a pid"),
+        };
+        let is_ours = self.command.iter().flatten().any(|word| word == OUR_DAEMON);
+        ensure!(self.penstock || !is_ours, "it starts {OUR_DAEMON}: then say penstock = true");
         Ok(Recipe {
-            family: if has_counters { Family::Penstock } else { Family::Peer },
+            family: if self.penstock { Family::Penstock } else { Family::Peer },
             kind,
             source,
-            expected: has_counters.then_some(counters),
-            version: Version::Told(self.version),
+            expected: self.penstock.then_some(Expected::UNKNOWN),
+            version: if is_ours && self.version.is_empty() {
+                Version::Asked(programs.penstock.display().to_string(), "--version")
+            } else {
+                Version::Told(self.version)
+            },
             setting: self.setting,
             guest_of: Some(self.scenarios),
             name: self.name,
         })
     }
 
-    /// And whether its path counters can be read.
-    fn source(&self, kind: Kind) -> Result<(Source, bool)> {
-        match (&self.command, self.pid) {
-            (Some(command), None) => {
-                ensure!(!command.is_empty(), "the command is empty");
-                let is_running = self.address.is_some()
-                    || self.address_flood.is_some()
-                    || self.admin.is_some()
-                    || self.echo.is_some()
-                    || self.flood.is_some();
-                ensure!(
-                    !is_running,
-                    "with a command, addresses are chosen here: write {{listen}}, {{listen_flood}}, {{admin}}, {{echo}}, {{flood}}"
-                );
-                let texts: Vec<String> = command.iter().chain(&self.config).cloned().collect();
-                let has_admin = texts.iter().any(|text| text.contains("{admin"));
-                let (command, config) = (command.clone(), self.config.clone());
-                let build = move |site: &Site| {
-                    let argv = command.iter().map(|word| fill_in(word, site)).collect();
-                    Ok(Launch { argv, config: config.as_ref().map(|text| fill_in(text, site)) })
-                };
-                let source =
-                    Source::Start { build: Box::new(build), user: None, cores: Cores::Own };
-                Ok((source, has_admin))
-            }
-            (None, Some(pid)) => {
-                ensure!(self.config.is_none(), "a program that runs already takes no config");
-                let address = self.address.context("pid needs an address")?;
-                let address_flood = match kind {
-                    Kind::Tcp => self.address_flood.context("kind \"tcp\" needs address_flood")?,
-                    Kind::Connect => address,
-                };
-                let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-                let fixed = kind == Kind::Connect || self.echo.is_some() && self.flood.is_some();
-                ensure!(fixed, "kind \"tcp\" needs echo and flood: where it forwards to");
-                let origins = [self.echo.unwrap_or(any), self.flood.unwrap_or(any)];
-                let addresses = [address, address_flood];
-                Ok((
-                    Source::Running { pid, addresses, admin: self.admin, origins },
-                    self.admin.is_some(),
-                ))
-            }
-            _ => bail!("either a command or a pid"),
+    fn to_start(&self, command: &[String], programs: &Programs) -> Result<Source> {
+        ensure!(!command.is_empty(), "the command is empty");
+        let is_running = self.address.is_some()
+            || self.address_flood.is_some()
+            || self.admin.is_some()
+            || self.echo.is_some()
+            || self.flood.is_some();
+        ensure!(
+            !is_running,
+            "with a command, addresses are chosen here: write {{listen}}, {{listen_flood}}, {{admin}}, {{echo}}, {{flood}}"
+        );
+        let has_admin = command.iter().chain(&self.config).any(|text| text.contains("{admin"));
+        ensure!(
+            has_admin || !self.penstock,
+            "penstock = true needs {{admin}} in the command or in the config: its path counters are read there"
+        );
+        let (command, config, programs) =
+            (command.to_owned(), self.config.clone(), programs.clone());
+        let build = move |site: &Site| {
+            let fill_in = |text: &String| fill_in(text, site, &programs);
+            Ok(Launch {
+                argv: command.iter().map(fill_in).collect(),
+                config: config.as_ref().map(fill_in),
+            })
+        };
+        Ok(Source::Start { build: Box::new(build), user: None, cores: Cores::Own })
+    }
+
+    fn running(&self, pid: i32, kind: Kind) -> Result<Source> {
+        ensure!(self.config.is_none(), "a program that runs already takes no config");
+        let address = self.address.context("pid needs an address")?;
+        let address_flood = match kind {
+            Kind::Tcp => self.address_flood.context("kind \"tcp\" needs address_flood")?,
+            Kind::Connect => address,
+        };
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let fixed = kind == Kind::Connect || self.echo.is_some() && self.flood.is_some();
+        ensure!(fixed, "kind \"tcp\" needs echo and flood: where it forwards to");
+        ensure!(
+            self.admin.is_some() == self.penstock,
+            "penstock = true and admin need each other: path counters are read of a Penstock alone, and there"
+        );
+        Ok(Source::Running {
+            pid,
+            addresses: [address, address_flood],
+            admin: self.admin,
+            origins: [self.echo.unwrap_or(any), self.flood.unwrap_or(any)],
+        })
+    }
+}
+
+/// In a command: the daemon that this run measures.
+const OUR_DAEMON: &str = "{penstock}";
+
+/// That a guest may join one of the scenarios so called.
+fn check_scenario(name: &str) -> Result<()> {
+    let called = run::choose(&[name.to_owned()]).unwrap_or_default();
+    if called.iter().any(|scenario| why_closed(scenario).is_none()) {
+        return Ok(());
+    }
+    let open = SCENARIOS.iter().filter(|scenario| why_closed(scenario).is_none());
+    let open = open.map(|scenario| scenario.name).collect::<Vec<_>>().join(", ");
+    match called.iter().find_map(|scenario| why_closed(scenario)) {
+        Some(why) => {
+            bail!("no guest can join scenario {name:?}, since {why}; open to guests: {open}")
         }
+        None => bail!("there is no scenario {name:?}; open to guests: {open}"),
+    }
+}
+
+fn why_closed(scenario: &Scenario) -> Option<&'static str> {
+    match scenario.special {
+        Special::None => None,
+        Special::Unprivileged { .. } => Some("everybody there runs as a user without privileges"),
+        Special::Fresh => Some("each round there starts a fresh process"),
+        Special::Closed => Some("it compares those alone whom it names"),
     }
 }
 
 /// Each address also as its port alone: `{listen_port}`.
-fn fill_in(text: &str, site: &Site) -> String {
+fn fill_in(text: &str, site: &Site, programs: &Programs) -> String {
     let addresses = [
         ("listen", site.listen),
         ("listen_flood", site.listen_flood),
@@ -153,53 +199,115 @@ fn fill_in(text: &str, site: &Site) -> String {
         text.replace(&format!("{{{name}}}"), &address.to_string())
             .replace(&format!("{{{name}_port}}"), &address.port().to_string())
     });
-    filled.replace("{config}", &site.config.display().to_string())
+    let paths = [
+        ("{config}", &site.config),
+        (OUR_DAEMON, &programs.penstock),
+        ("{bench}", &programs.itself),
+    ];
+    paths.iter().fold(filled, |text, (name, path)| text.replace(name, &path.display().to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refusal(text: &str) -> String {
-        format!("{:#}", parse(text).err().expect("a refusal"))
+    fn programs() -> Programs {
+        Programs { penstock: "/tmp/a/penstock".into(), itself: "/tmp/a/penstock-bench".into() }
     }
 
-    fn contestant(lines: &str) -> String {
-        format!("[[contestant]]\nname = \"x\"\n{lines}\n")
+    /// Of a contestant named x.
+    fn recipe(lines: &str) -> Result<Recipe> {
+        let text = format!("[[contestant]]\nname = \"x\"\n{lines}\n");
+        Ok(parse(&text, &programs())?.remove(0))
     }
+
+    fn assert_refused(lines: &str, said: &str) {
+        let refusal = format!("{:#}", recipe(lines).err().expect("a refusal"));
+        assert!(refusal.contains(said), "{lines}: {refusal}");
+    }
+
+    const RELAY: &str = "kind = \"tcp\"\ncommand = [\"x\"]";
 
     #[test]
     fn what_is_wrong_is_said() {
         let running = "kind = \"tcp\"\npid = 1\naddress = \"127.0.0.1:1\"";
+        let proxy = "kind = \"connect\"\npid = 1\naddress = \"127.0.0.1:1\"";
         for (lines, said) in [
             ("kind = \"tls\"\ncommand = [\"x\"]", "no scenario measures kind \"tls\" yet"),
             ("kind = \"websocket\"\ncommand = [\"x\"]", "no scenario measures kind \"websocket\""),
             ("kind = \"udp\"\ncommand = [\"x\"]", "unknown variant `udp`"),
             ("kind = \"tcp\"", "either a command or a pid"),
             ("kind = \"tcp\"\ncommand = []", "the command is empty"),
-            ("kind = \"tcp\"\ncommand = [\"x\"]\npid = 1", "either a command or a pid"),
-            ("kind = \"tcp\"\ncommand = [\"x\"]\necho = \"127.0.0.1:1\"", "chosen here"),
+            (&format!("{RELAY}\npid = 1"), "either a command or a pid"),
+            (&format!("{RELAY}\necho = \"127.0.0.1:1\""), "chosen here"),
+            (&format!("{RELAY}\nprot = 1"), "unknown field `prot`"),
+            (&format!("{RELAY}\npenstock = true"), "needs {admin}"),
+            ("kind = \"connect\"\ncommand = [\"{penstock}\"]", "then say penstock = true"),
             ("kind = \"connect\"\npid = 1", "needs an address"),
             (running, "needs address_flood"),
             (&format!("{running}\naddress_flood = \"127.0.0.1:2\""), "needs echo and flood"),
-            ("kind = \"tcp\"\ncommand = [\"x\"]\nprot = 1", "unknown field `prot`"),
+            (&format!("{proxy}\npenstock = true"), "need each other"),
+            (&format!("{proxy}\nadmin = \"127.0.0.1:2\""), "need each other"),
         ] {
-            let refusal = refusal(&contestant(lines));
-            assert!(refusal.contains(said), "{lines}: {refusal}");
+            assert_refused(lines, said);
         }
-        assert!(refusal("[[contestant]]\nname = \"../x\"\nkind = \"tcp\"").contains("a name"));
+        let name = parse("[[contestant]]\nname = \"../x\"\nkind = \"tcp\"", &programs());
+        assert!(format!("{:#}", name.err().unwrap()).contains("a name"));
     }
 
     #[test]
-    fn counters_are_read_where_there_is_an_administrator() {
-        let with = "kind = \"connect\"\ncommand = [\"x\", \"{config}\"]\nconfig = \"{admin}\"";
-        let without = "kind = \"connect\"\ncommand = [\"x\", \"{config}\"]\nconfig = \"{listen}\"";
-        for (lines, family) in [(with, Family::Penstock), (without, Family::Peer)] {
-            let recipe = parse(&contestant(lines)).unwrap().remove(0);
+    fn a_scenario_must_be_there_and_open_to_guests() {
+        let at = |scenario: &str| format!("{RELAY}\nscenarios = [\"setup\", \"{scenario}\"]");
+        for open in ["bulk", "bulk-1", "messages-open", "pingpong"] {
+            recipe(&at(open)).unwrap();
+        }
+        for (closed, said) in [
+            ("setpu", "there is no scenario \"setpu\"; open to guests: setup, "),
+            ("idle", "fresh process; open to guests: setup, "),
+            ("lone", "names; open"),
+            ("workers", "names; open"),
+            ("message-16k", "without privileges; open"),
+        ] {
+            assert_refused(&at(closed), said);
+        }
+        let refusal = format!("{:#}", recipe(&at("idle")).err().unwrap());
+        let open = refusal.split_once("open to guests").unwrap().1;
+        assert!(open.contains("bulk-8") && !open.contains("workers"), "{open}");
+    }
+
+    #[test]
+    fn only_who_says_so_is_a_penstock() {
+        let envoy = "kind = \"connect\"\ncommand = [\"x\", \"{config}\"]\nconfig = \"{admin}\"";
+        let penstock = format!("{envoy}\npenstock = true");
+        for (lines, family) in [(&penstock[..], Family::Penstock), (envoy, Family::Peer)] {
+            let recipe = recipe(lines).unwrap();
             assert_eq!(
                 (recipe.family, recipe.expected.is_some()),
                 (family, family == Family::Penstock)
             );
         }
+    }
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let site = Site {
+            folder: "/tmp/a".into(),
+            config: "/tmp/a/config".into(),
+            listen: address(1),
+            listen_flood: address(2),
+            admin: address(3),
+            echo: address(4),
+            flood: address(5),
+        };
+        let lines =
+            "kind = \"connect\"\npenstock = true\ncommand = [\"{penstock}\", \"{bench} {config}\"]
+            config = \"{listen} {listen_flood_port} {admin} {echo_port} {flood}\"";
+        let recipe = recipe(lines).unwrap();
+        let Source::Start { build, .. } = recipe.source else { panic!("it runs already") };
+        let Launch { argv, config } = build(&site).unwrap();
+        assert_eq!(argv, ["/tmp/a/penstock", "/tmp/a/penstock-bench /tmp/a/config"]);
+        assert_eq!(config.unwrap(), "127.0.0.1:1 2 127.0.0.1:3 4 127.0.0.1:5");
+        assert!(matches!(recipe.version, Version::Asked(path, _) if path == "/tmp/a/penstock"));
     }
 }

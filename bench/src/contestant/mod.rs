@@ -99,6 +99,7 @@ pub(crate) struct Site {
 }
 
 /// Programs of our own, copied at the start, so that a build meanwhile changes nothing and every user may read them.
+#[derive(Clone)]
 pub(crate) struct Programs {
     pub(crate) penstock: PathBuf,
     pub(crate) itself: PathBuf,
@@ -111,7 +112,7 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
     all.extend(peers::recipes());
     all.extend(bare::recipes(programs));
     if let Some(path) = guests {
-        all.extend(file::read(path)?);
+        all.extend(file::read(path, programs)?);
     }
     for (index, recipe) in all.iter().enumerate() {
         let twice = all[..index].iter().any(|other| other.name == recipe.name);
@@ -174,12 +175,16 @@ fn is_installed(program: &str) -> bool {
     find(program).is_some()
 }
 
+/// Where the system's own servers are, which a user's PATH may lack.
+const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/sbin"];
+
 fn find(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|path| path.is_file());
+    }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
-    folders.extend(["/usr/sbin".into(), "/sbin".into()]);
-    // Joining an absolute path gives that path.
-    folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
+    let folders = std::env::split_paths(&folders).chain(SYSTEM_FOLDERS.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn words(words: &[&str]) -> Vec<String> {

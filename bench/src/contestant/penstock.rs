@@ -93,6 +93,7 @@ fn recipe(variant: &'static Variant, programs: &Programs) -> Recipe {
             driver: Some(variant.driver),
             splicing: variant.splicing,
             waiting: variant.waiting,
+            workers: variant.workers,
         }),
         version,
         guest_of: None,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Cores, Kind, Launch, Recipe, Site, Source};
+use super::{Cores, Kind, Launch, Recipe, SYSTEM_FOLDERS, Site, Source, find};
 use crate::interrupt;
 use crate::load::{Origin, Route, Via};
 use crate::process::Process;
@@ -101,7 +101,8 @@ impl Recipe {
             Source::Start { build, user: own_user, cores } => {
                 let origin = Origin::bind()?;
                 let site = Site::new(&self.name, stage, &origin)?;
-                let Launch { argv, config } = build(&site)?;
+                let Launch { mut argv, config } = build(&site)?;
+                argv[0] = path_of(&argv[0])?;
                 if let Some(text) = &config {
                     fs::write(&site.config, text)?;
                 }
@@ -160,10 +161,14 @@ impl Site {
 impl Contestant {
     fn wait(mut self) -> Result<Contestant> {
         let address = self.route.echo.dial;
+        let answers = || TcpStream::connect(address).is_ok();
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(address).is_err() {
+        while !answers() {
             interrupt::check()?;
             if self.process.has_ended() {
+                // Whoever was left in the background may need a moment.
+                sleep(BACKGROUND);
+                ensure!(!answers(), in_background(address));
                 bail!("it ended at once{}", self.process.last_words());
             }
             ensure!(
@@ -173,8 +178,29 @@ impl Contestant {
             );
             sleep(Duration::from_millis(10));
         }
+        ensure!(!self.process.has_ended(), in_background(address));
         Ok(self)
     }
+}
+
+const BACKGROUND: Duration = Duration::from_millis(100);
+
+fn in_background(address: SocketAddr) -> String {
+    format!(
+        "the process that was started has ended, but {address} answers: it must stay in the foreground, or it can't be \
+         measured; what it left behind may still run"
+    )
+}
+
+/// Another user's PATH may lead elsewhere, and that of the tools that start it lacks some folders.
+fn path_of(program: &str) -> Result<String> {
+    let path = find(program).with_context(|| match program.contains('/') {
+        true => format!("there is no program {program}"),
+        false => {
+            format!("there is no program {program} in PATH or {}", SYSTEM_FOLDERS.join(" or "))
+        }
+    })?;
+    Ok(path.display().to_string())
 }
 
 fn connect_request(target: SocketAddr) -> Vec<u8> {
