@@ -1,7 +1,6 @@
 //! What the run was made on.
 
 use std::fs;
-use std::process::Command;
 
 use chrono::{SecondsFormat, Utc};
 
@@ -22,17 +21,6 @@ pub(crate) fn describe(network: Network) -> Machine {
         load_average: load.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
         date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
         network,
-    }
-}
-
-/// Of Penstock: its version, and the commit of the sources beside this program's, if they are there.
-pub(crate) fn version(said: &str) -> String {
-    let mut git = Command::new("git");
-    git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]);
-    let commit = git.output().ok().filter(|output| output.status.success());
-    match commit.and_then(|output| String::from_utf8(output.stdout).ok()) {
-        Some(commit) => format!("{said} ({})", commit.trim()),
-        None => said.to_owned(),
     }
 }
 

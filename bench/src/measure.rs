@@ -79,7 +79,7 @@ fn begin_record(
         format: record::FORMAT,
         machine,
         command: std::env::args().collect(),
-        version: ours.map_or(String::new(), |ours| machine::version(&ours.version)),
+        version: ours.map_or(String::new(), |ours| ours.version.clone()),
         rounds,
         window_ms: timing.window.as_millis() as u64,
         seconds: 0.0,

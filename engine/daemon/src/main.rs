@@ -21,11 +21,14 @@ use crate::failure::Failure;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// With the commit that it was built of.
+const VERSION: &str = env!("PENSTOCK_VERSION");
+
 /// Zero-copy forwarding of VM consoles: HTTP CONNECT for SPICE.
 ///
 /// Without --config an embedded configuration is served on loopback: CONNECT on port 3128, metrics on port 9128.
 #[derive(Debug, Parser)]
-#[command(name = "penstock", version, args_conflicts_with_subcommands = true)]
+#[command(name = "penstock", version = VERSION, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Environment:\n  PENSTOCK_MASK=FEATURE,...  Do without features of the \
                         kernel (uring, splice, ...; for tests)\n\nSignals:\n  SIGTERM, SIGINT  \
                         Drain: listeners close at once, tunnels live on for drain_timeout; a \
