@@ -248,7 +248,10 @@ fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
         })
     });
     let all = descendants(child.id());
-    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    // Of a lost terminal both the kernel and the shell tell.
+    for _ in 0..if signal == Signal::SIGHUP { 2 } else { 1 } {
+        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+    }
     let mut status = None;
     wait_until("it ends", || {
         status = child.try_wait().unwrap();
@@ -272,6 +275,20 @@ fn interrupted_it_leaves_nothing_behind() {
         assert!(text.contains("interrupted"), "{text}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "files are left");
     }
+}
+
+#[test]
+fn under_nohup_a_lost_terminal_is_ignored() {
+    let _alone = ALONE.lock();
+    let folder = tempfile::tempdir().unwrap();
+    let bench = bench(folder.path(), &["pingpong-64", "--only", "bare-copy"]);
+    let mut command = Command::new("nohup");
+    command.arg(BENCH).args(bench.get_args()).env("TMPDIR", folder.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_until("a relay runs", || descendants(child.id()).len() == 2);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

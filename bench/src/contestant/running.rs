@@ -192,7 +192,7 @@ fn in_background(address: SocketAddr) -> String {
     )
 }
 
-/// Another user's PATH may lead elsewhere, and that of the tools that start it lacks some folders.
+/// The one whose version was asked: setpriv(1) would look in PATH alone.
 fn path_of(program: &str) -> Result<String> {
     let path = find(program).with_context(|| match program.contains('/') {
         true => format!("there is no program {program}"),
@@ -221,4 +221,20 @@ fn open_to_all(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_started_by_their_paths() {
+        for name in ["sh", "/bin/sh"] {
+            assert!(path_of(name).unwrap().ends_with("/sh"), "{name}");
+            assert!(Path::new(&path_of(name).unwrap()).is_absolute(), "{name}");
+        }
+        let refusal = |name| format!("{:#}", path_of(name).unwrap_err());
+        assert!(refusal("no-such-program").ends_with("in PATH or /usr/sbin or /sbin"));
+        assert!(refusal("/bin/no-such-program").ends_with("no program /bin/no-such-program"));
+    }
 }
