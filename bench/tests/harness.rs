@@ -195,8 +195,8 @@ fn shell(folder: &Path, script: &str) -> PathBuf {
 fn who_goes_to_the_background_is_told_to_stay() {
     let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
-    // At once, and once it has answered.
-    for script in ["RELAY & exit", "RELAY & sleep 0.15"] {
+    // Before anybody answers, at about that time, and while it is measured.
+    for script in ["(sleep 0.1; exec RELAY) & exit", "RELAY & exit", "RELAY & sleep 0.15"] {
         let file = shell(folder.path(), script);
         let arguments = ["pingpong-64", "--only", "shell", "--contestants", file.to_str().unwrap()];
         let (code, text) = run(&mut bench(folder.path(), &arguments));
@@ -249,8 +249,9 @@ fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
     });
     let all = descendants(child.id());
     // Of a lost terminal both the kernel and the shell tell.
-    for _ in 0..if signal == Signal::SIGHUP { 2 } else { 1 } {
+    for _ in 0..if signal == Signal::SIGHUP { 3 } else { 1 } {
         kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+        thread::sleep(Duration::from_millis(1));
     }
     let mut status = None;
     wait_until("it ends", || {

@@ -183,7 +183,7 @@ impl Contestant {
     }
 }
 
-const BACKGROUND: Duration = Duration::from_millis(100);
+const BACKGROUND: Duration = Duration::from_millis(500);
 
 fn in_background(address: SocketAddr) -> String {
     format!(
