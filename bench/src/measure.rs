@@ -158,8 +158,7 @@ fn stage(args: &RunArgs, cores: usize, folder: &Path) -> Stage {
     let other = (0..cores)
         .find(|core| ![args.load_core, args.relay_core].contains(core))
         .unwrap_or(args.load_core);
-    let two_cores = format!("{other},{}", args.relay_core);
-    Stage::new(args.relay_core.to_string(), two_cores, folder.to_owned())
+    Stage::new(args.relay_core, other, folder.to_owned())
 }
 
 fn copy_programs(args: &RunArgs, folder: &Path) -> Result<Programs> {

@@ -180,6 +180,8 @@ pub(crate) struct Rival {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Measure {
     Figure,
+    /// The figure, to the mean of all the rivals'.
+    FigureToMean,
     P50,
     P99,
     /// The figure itself, not a ratio: `rivals` is empty, `limit` in the scenario's unit.

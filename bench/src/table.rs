@@ -170,7 +170,7 @@ fn entry_name(here: &Scenario, entry: Entry<'_>) -> String {
 
 fn subject(scenario: &Scenario, bar: &Bar) -> String {
     let measure = match bar.measure {
-        Measure::Figure | Measure::Absolute => label(scenario.unit),
+        Measure::Figure | Measure::FigureToMean | Measure::Absolute => label(scenario.unit),
         Measure::P50 => "p50",
         Measure::P99 => "p99",
         Measure::CoreShare => "CPU",
@@ -179,7 +179,11 @@ fn subject(scenario: &Scenario, bar: &Bar) -> String {
     if bar.rivals.is_empty() {
         return format!("{start} {}", amount(bar.measure, scenario.unit, bar.limit));
     }
-    let best_of = if bar.rivals.len() > 1 { "best of " } else { "" };
+    let best_of = match bar.measure {
+        Measure::FigureToMean => "mean of ",
+        _ if bar.rivals.len() > 1 => "best of ",
+        _ => "",
+    };
     let rivals: Vec<String> = bar.rivals.iter().map(rival_name).collect();
     format!("{start} {:.2} x {best_of}{}", bar.limit, rivals.join(", "))
 }

@@ -51,7 +51,7 @@ impl Measure {
     /// None where the round does not tell.
     fn of(self, round: &Round) -> Option<f64> {
         let value = match self {
-            Measure::Figure | Measure::Absolute => round.figure,
+            Measure::Figure | Measure::FigureToMean | Measure::Absolute => round.figure,
             Measure::P50 => round.p50_ns as f64,
             Measure::P99 => round.p99_ns as f64,
             Measure::CoreShare => round.cpu_ns as f64 / round.elapsed_ns as f64,
@@ -104,6 +104,18 @@ impl<'a> Entry<'a> {
         };
         let pairs = self.row.rounds.iter().zip(&other.row.rounds);
         Summary::of(pairs.map(quotient).collect::<Option<Vec<f64>>>()?)
+    }
+
+    /// This one against the mean of others, round by round. None unless all of them tell.
+    pub(crate) fn against_mean(self, others: &[Entry<'_>], measure: Measure) -> Option<Summary> {
+        let quotient = |(index, ours): (usize, &Round)| {
+            let theirs = others.iter().map(|other| measure.of(other.row.rounds.get(index)?));
+            let theirs = theirs.collect::<Option<Vec<f64>>>()?;
+            let mean = theirs.iter().sum::<f64>() / theirs.len() as f64;
+            Some(measure.of(ours)? / mean).filter(|quotient| quotient.is_finite())
+        };
+        let rounds = self.row.rounds.iter().enumerate();
+        Summary::of(rounds.map(quotient).collect::<Option<Vec<f64>>>()?)
     }
 
     pub(crate) fn trouble(self) -> Option<Trouble<'a>> {

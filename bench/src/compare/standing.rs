@@ -14,9 +14,9 @@ pub(crate) enum Standing<'a> {
 }
 
 pub(crate) struct Comparison<'a> {
-    /// The best of the rivals; none where the limit is absolute.
+    /// The hardest of the rivals; none where the limit is absolute, or their mean counts.
     pub(crate) rival: Option<Entry<'a>>,
-    /// Ours over the rival's, round by round; where the limit is absolute, ours.
+    /// Ours over the rival's, or over the mean, round by round; where the limit is absolute, ours.
     pub(crate) measured: Summary,
     pub(crate) verdict: Verdict,
 }
@@ -80,7 +80,11 @@ impl Record {
 
     pub(crate) fn finding<'a>(&'a self, scenario: &'a Scenario, bar: &Bar) -> Finding<'a> {
         let rivals = bar.rivals.iter().filter_map(|rival| self.rival(scenario, rival));
-        let rivals: Vec<Entry<'a>> = rivals.collect();
+        let mut rivals: Vec<Entry<'a>> = rivals.collect();
+        // The mean of some is not the mean of all.
+        if bar.measure == Measure::FigureToMean && rivals.len() < bar.rivals.len() {
+            rivals.clear();
+        }
         let fallen = rivals.iter().filter_map(|rival| Some((*rival, rival.trouble()?)));
         Finding {
             standing: judge(scenario.entry(&bar.ours), &rivals, bar.measure, bar.limit),
@@ -125,6 +129,11 @@ fn judge<'a>(
     };
     if measure.is_absolute() {
         return compared(None, own);
+    }
+    if measure == Measure::FigureToMean {
+        let all = sound.len() == rivals.len() && !rivals.is_empty();
+        let ratio = all.then(|| ours.against_mean(rivals, measure)).flatten();
+        return ratio.map_or(Standing::Open(Reason::NoRival), |ratio| compared(None, ratio));
     }
     let ratios = sound.iter().filter_map(|rival| Some((**rival, ours.against(**rival, measure)?)));
     let hardest = ratios.max_by(|a, b| by_hardness(&a.1, &b.1, limit));

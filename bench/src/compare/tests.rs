@@ -137,6 +137,24 @@ fn a_clear_loss_is_not_hidden_by_a_larger_ratio_that_is_unclear() {
 }
 
 #[test]
+fn the_mean_of_rivals_counts_only_if_all_are_there() {
+    let rows = |third: Option<Row>| {
+        let rows = vec![row("us", &[3.0; 5]), row("them", &[1.0, 1.0, 1.0, 3.0, 3.0])];
+        rows.into_iter().chain(third).collect()
+    };
+    let others = row("others", &[5.0, 5.0, 5.0, 3.0, 3.0]);
+    let found = |third, limit| {
+        let record = record(vec![scenario("here", rows(third))]);
+        let bar = bar("us", Measure::FigureToMean, &["them", "others"], limit);
+        record.finding(&record.scenarios[0], &bar).standing.verdict()
+    };
+    assert_eq!(found(Some(others.clone()), 1.1), Some(Verdict::Below), "3 in each round");
+    assert_eq!(found(Some(others.clone()), 0.9), Some(Verdict::Above));
+    let failed = Row { failure: Some("gone".into()), ..others };
+    assert_eq!((found(Some(failed), 1.1), found(None, 1.1)), (None, None));
+}
+
+#[test]
 fn a_rival_counts_also_from_elsewhere_and_a_fallen_one_is_named() {
     let here = vec![row("us", &[1.0; 5]), row("them", &[4.0; 5]), broken("broken")];
     let there = scenario("there", vec![row("them", &[2.0; 5])]);

@@ -8,6 +8,7 @@ pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
         ("tokio", "plain relay, copy_bidirectional", "tokio"),
         ("tokio-uring", "plain relay, 64 KiB each way", "tokio-uring"),
         ("bare-copy", "epoll, recv and send, 64 KiB", "copy"),
+        ("bare-copy-busy", "epoll, recv and send, 64 KiB, never asleep", "copy-busy"),
         ("bare-splice", "epoll, splice(2), pipes of 1 MiB", "splice"),
     ]
     .map(|(name, setting, kind)| recipe(name, setting, kind, programs))

@@ -60,11 +60,13 @@ pub(crate) struct Launch {
     pub(crate) config: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Cores {
     /// The contestants' own.
     Own,
-    /// That and another: the load's, where there are only two.
+    /// Another: the load's, where there are only two.
+    Other,
+    /// Both.
     Two,
 }
 

@@ -14,6 +14,7 @@ struct Variant {
     splicing: Splicing,
     waiting: Waiting,
     workers: u32,
+    cores: Cores,
     /// Further lines of `[engine]`.
     engine: &'static str,
 }
@@ -58,6 +59,13 @@ const VARIANTS: &[Variant] = &[
         name: "penstock-uring-2",
         setting: "CONNECT, io_uring, two workers on two cores",
         workers: 2,
+        cores: Cores::Two,
+        ..DEFAULT
+    },
+    Variant {
+        name: "penstock-uring-other",
+        setting: "CONNECT, io_uring, one worker on the other of the two cores",
+        cores: Cores::Other,
         ..DEFAULT
     },
 ];
@@ -69,6 +77,7 @@ const DEFAULT: Variant = Variant {
     splicing: Splicing::Inline,
     waiting: Waiting::Sleeping,
     workers: 1,
+    cores: Cores::Own,
     engine: "",
 };
 
@@ -87,7 +96,7 @@ fn recipe(variant: &'static Variant, programs: &Programs) -> Recipe {
         source: Source::Start {
             build: Box::new(move |site| Ok(launch(site, variant, &program))),
             user: None,
-            cores: if variant.workers == 1 { Cores::Own } else { Cores::Two },
+            cores: variant.cores,
         },
         expected: Some(Expected {
             driver: Some(variant.driver),

@@ -25,9 +25,9 @@ pub(crate) struct Contestant {
 
 /// Where and as whom contestants run.
 pub(crate) struct Stage {
-    /// Lists as taskset(1) reads them.
+    /// As taskset(1) reads it.
     pub(crate) own_core: String,
-    pub(crate) two_cores: String,
+    other_core: String,
     folder: PathBuf,
     /// Folders made so far.
     count: usize,
@@ -35,9 +35,18 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(own_core: String, two_cores: String, folder: PathBuf) -> Self {
+    pub(crate) fn new(own_core: usize, other_core: usize, folder: PathBuf) -> Self {
         let next_port = PORT_MIN + (std::process::id() % 400) as u16 * 20;
-        Stage { own_core, two_cores, folder, count: 0, next_port }
+        let (own_core, other_core) = (own_core.to_string(), other_core.to_string());
+        Stage { own_core, other_core, folder, count: 0, next_port }
+    }
+
+    fn cores(&self, cores: Cores) -> String {
+        match cores {
+            Cores::Own => self.own_core.clone(),
+            Cores::Other => self.other_core.clone(),
+            Cores::Two => format!("{},{}", self.other_core, self.own_core),
+        }
     }
 
     /// The output of a helper.
@@ -110,11 +119,8 @@ impl Recipe {
                 if user.is_some() {
                     open_to_all(&site.folder)?;
                 }
-                let cores = match cores {
-                    Cores::Own => &stage.own_core,
-                    Cores::Two => &stage.two_cores,
-                };
-                let process = Process::start(&argv, cores, user, site.folder.join("output"))?;
+                let process =
+                    Process::start(&argv, &stage.cores(*cores), user, site.folder.join("output"))?;
                 let route = self.route([site.listen, site.listen_flood], [site.echo, site.flood]);
                 let admin = self.expected.map(|_| site.admin);
                 Ok(Contestant {

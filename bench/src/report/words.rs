@@ -12,6 +12,7 @@ const NAMES: &[(&str, &str)] = &[
     ("penstock-uring-busy", "Penstock (busy polling)"),
     ("penstock-uring-ungathered", "Penstock (bulk not gathered)"),
     ("penstock-uring-2", "Penstock (two workers)"),
+    ("penstock-uring-other", "Penstock (one worker, other core)"),
     ("squid", "Squid"),
     ("tinyproxy", "tinyproxy"),
     ("trafficserver", "Traffic Server"),
@@ -25,6 +26,7 @@ const NAMES: &[(&str, &str)] = &[
     ("tokio", "tokio relay"),
     ("tokio-uring", "tokio-uring relay"),
     ("bare-copy", "bare copy loop"),
+    ("bare-copy-busy", "bare copy loop (busy polling)"),
     ("bare-splice", "bare splice loop"),
 ];
 
@@ -107,7 +109,7 @@ fn finite(value: f64) -> Option<f64> {
 impl Measure {
     pub(super) fn noun(self, unit: Unit) -> &'static str {
         match self {
-            Measure::Figure | Measure::Absolute => unit.noun(),
+            Measure::Figure | Measure::FigureToMean | Measure::Absolute => unit.noun(),
             Measure::CoreShare => "CPU",
             Measure::P50 => "median wait (p50)",
             Measure::P99 => "longest waits (p99)",

@@ -219,6 +219,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "haproxy-busy",
             "nginx",
             "bare-copy",
+            "bare-copy-busy",
         ],
         bars: &[Bar {
             ours: "penstock-uring-busy",
@@ -231,14 +232,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "workers-messages",
-        title: "5,000 64-byte messages per second on 64 tunnels; two workers on two cores (one is the load's, where there are only two) against one worker on one",
+        title: "5,000 64-byte messages per second on 64 tunnels; two workers on two cores against one worker on either (where there are only two cores, one is the load's)",
         question: "Does a second worker make messages dearer?",
         pattern: Pattern { pingpongs: 64, pace: Pace::Rate(5000), ..Pattern::NONE },
         ..WORKERS
     },
     Scenario {
         name: "workers-setups",
-        title: "500 connections per second, each with one 64-byte round trip; two workers on two cores (one is the load's, where there are only two) against one worker on one",
+        title: "500 connections per second, each with one 64-byte round trip; two workers on two cores against one worker on either (where there are only two cores, one is the load's)",
         question: "Does a second worker make opening a console dearer?",
         pattern: Pattern { setups: 1000, pace: Pace::Rate(500), ..Pattern::NONE },
         unit: Unit::Connection,
@@ -327,7 +328,7 @@ const WORKERS: Scenario = Scenario {
     group: "workers",
     special: Special::Closed,
     reference: URING,
-    field: &[URING, "penstock-uring-2"],
+    field: &[URING, "penstock-uring-2", "penstock-uring-other"],
     bars: &[workers(1.1)],
     ..BASE
 };

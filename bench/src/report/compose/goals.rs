@@ -69,7 +69,7 @@ fn absolute_unit(scenario: &Scenario, bar: &Bar) -> Option<(&'static str, f64)> 
     match bar.measure {
         Measure::Absolute => Some((scenario.unit.per(), 1.0)),
         Measure::CoreShare => Some(("% of a core", 100.0)),
-        Measure::Figure | Measure::P50 | Measure::P99 => None,
+        Measure::Figure | Measure::FigureToMean | Measure::P50 | Measure::P99 => None,
     }
 }
 
@@ -92,7 +92,11 @@ fn rivals(record: &Record, scenario: &Scenario, bar: &Bar) -> String {
         };
         Some(format!("{name} in {}", rival.scenario.as_ref()?))
     }));
-    let best = if bar.rivals.len() > 1 { "the best of " } else { "" };
+    let best = match bar.measure {
+        Measure::FigureToMean => "the mean of ",
+        _ if bar.rivals.len() > 1 => "the best of ",
+        _ => "",
+    };
     format!("{best}{}", rivals.join("; "))
 }
 
