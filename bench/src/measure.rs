@@ -44,7 +44,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
         rounds,
         timing,
         idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 1.0 } else { 2.0 })),
-        samples: if args.quick { 1000 } else { 2000 },
+        samples: if args.quick { 1020 } else { 2000 },
         quick: args.quick,
         programs: &programs,
         progress: &progress,

@@ -1,4 +1,4 @@
-//! Measures group by group, and within a group round by round: scenario by scenario, contestant by contestant, A B C, A B C.
+//! Measures group by group, and within a group round by round: scenario by scenario, contestant by contestant, A B C, then B C A.
 //! Everything runs on two cores: contestants on one, load and origins on the other.
 
 use std::path::Path;

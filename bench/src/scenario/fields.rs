@@ -27,7 +27,6 @@ pub(super) const DEFAULTS: &[&str] =
 pub(super) const BULK: &[&str] = &[
     URING,
     EPOLL,
-    UNGATHERED,
     "squid",
     "haproxy-copy",
     "haproxy-wide",
@@ -51,6 +50,7 @@ pub(super) const MESSAGES: &[&str] = &[
 
 /// Beside a field of interactive peers, the bare relays and what a user may set.
 pub(super) const OTHERS: &[&str] = &[
+    UNGATHERED,
     "penstock-uring-ring",
     "penstock-uring-copy",
     "tinyproxy",
@@ -63,7 +63,8 @@ pub(super) const OTHERS: &[&str] = &[
 ];
 
 /// Where many are measured already.
-pub(super) const FEWER_OTHERS: &[&str] = &["penstock-uring-copy", "trafficserver", "tokio"];
+pub(super) const FEWER_OTHERS: &[&str] =
+    &[UNGATHERED, "penstock-uring-copy", "trafficserver", "tokio"];
 
 pub(super) const fn cost(rivals: &'static [&'static str], limit: f64) -> Bar {
     Bar { ours: URING, measure: Measure::Figure, rivals, scenario: None, limit }

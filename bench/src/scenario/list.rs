@@ -21,9 +21,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "setup-open",
         group: "setup",
-        title: "1,000 connections per second, each with one 64-byte round trip, begun on schedule; latency from the scheduled moment",
+        title: "2,000 connections per second, each with one 64-byte round trip, begun on schedule; latency from the scheduled moment",
         question: "How long does a user wait for a console when others keep opening theirs?",
-        pattern: Pattern { setups: 1000, pace: Pace::Rate(1000), ..Pattern::NONE },
+        pattern: Pattern { setups: 1000, pace: Pace::Rate(2000), ..Pattern::NONE },
         unit: Unit::Connection,
         field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
         also: &["trafficserver", "tokio"],
@@ -219,8 +219,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "haproxy-busy",
             "nginx",
             "bare-copy",
-            "bare-copy-busy",
         ],
+        also: &["bare-copy-busy"],
         bars: &[Bar {
             ours: "penstock-uring-busy",
             measure: Measure::P50,
@@ -239,9 +239,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "workers-setups",
-        title: "500 connections per second, each with one 64-byte round trip; two workers on two cores against one worker on either (where there are only two cores, one is the load's)",
+        title: "1,000 connections per second, each with one 64-byte round trip; two workers on two cores against one worker on either (where there are only two cores, one is the load's)",
         question: "Does a second worker make opening a console dearer?",
-        pattern: Pattern { setups: 1000, pace: Pace::Rate(500), ..Pattern::NONE },
+        pattern: Pattern { setups: 1000, pace: Pace::Rate(1000), ..Pattern::NONE },
         unit: Unit::Connection,
         ..WORKERS
     },

@@ -35,8 +35,8 @@ use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
 
-/// Events taken from the kernel at once.
-const BATCH: usize = 256;
+/// Events taken from the kernel at once: what they bring waits in so many buffers, and more of these are no longer warm when they leave.
+const BATCH: usize = 64;
 /// What the bell's events carry; no leg has this slot.
 const BELL: u64 = u64::MAX;
 
