@@ -265,6 +265,7 @@ fn one_round(
     let before = scrape()?;
     let sample = load::measure(scenario.pattern, route, origin, plan.timing(scenario), process)?;
     row.add(&sample)?;
+    process.stays_on_its_cores()?;
     process.settle()?;
     if let (Some(before), Some(after), Some(expected)) = (before, scrape()?, row.recipe.expected) {
         let growth = after.since(&before);

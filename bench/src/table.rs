@@ -114,9 +114,9 @@ fn remarks(entry: Entry<'_>) -> String {
         _ => None,
     };
     let limited = entry.load_was_limit().then(|| "limited by the load generator".to_owned());
-    let disturbed = entry
-        .disturbed()
-        .map(|share| format!("others took {:.0} % of the contestants' core", share * 100.0));
+    let disturbed = entry.disturbed().map(|share| {
+        format!("interrupts, waking up and others took {:.0} % of its core", share * 100.0)
+    });
     let remarks = [short, limited, disturbed].into_iter().flatten();
     remarks.map(|remark| format!("  {:<NAME$}  {remark}\n", "")).collect()
 }

@@ -126,7 +126,9 @@ CONFIG proxy.config.diags.output.diag STRING E
     fs::write(settings.join("storage.config"), format!("{}/cache 32M\n", folder.display()))?;
     let root = folder.join("runroot.yaml");
     fs::write(&root, run_root(folder))?;
-    let argv = vec![TRAFFIC_SERVER.to_owned(), format!("--run-root={}", root.display())];
+    // It would bind its threads to all cores of the machine, whatever it was given; a machine made up for hwloc(7) binds nobody.
+    let mut argv = words(&["env", "HWLOC_SYNTHETIC=pu:1", TRAFFIC_SERVER]);
+    argv.push(format!("--run-root={}", root.display()));
     Ok(Launch { argv, config: Some(records) })
 }
 

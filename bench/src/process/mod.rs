@@ -31,7 +31,12 @@ pub(crate) struct Process {
 }
 
 enum Source {
-    Started { child: Child, log: PathBuf },
+    /// On which cores, as taskset(1) was told.
+    Started {
+        child: Child,
+        cores: Vec<usize>,
+        log: PathBuf,
+    },
     Attached(Pid),
 }
 
@@ -54,7 +59,7 @@ impl Process {
         command.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         remove_settings(&mut command);
         let child = command.spawn().context("setpriv and taskset, of util-linux, are needed")?;
-        Ok(Process::new(Source::Started { child, log }))
+        Ok(Process::new(Source::Started { child, cores: proc::parse_list(cores), log }))
     }
 
     /// A program that runs already, and will go on.
@@ -83,6 +88,19 @@ impl Process {
         if let Source::Started { .. } = self.source {
             let _ = killpg(self.pid(), signal);
         }
+    }
+
+    /// Who gives its threads other cores than it was given has an easier life than the others.
+    ///
+    /// # Errors
+    /// If one of its threads may run elsewhere.
+    pub(crate) fn stays_on_its_cores(&self) -> Result<()> {
+        let Source::Started { cores, .. } = &self.source else { return Ok(()) };
+        let strays = |core: &usize| !cores.contains(core);
+        let stray =
+            self.family().into_iter().find(|pid| proc::cores_of_threads(*pid).iter().any(strays));
+        ensure!(stray.is_none(), "a thread of it has given itself other cores than {cores:?}");
+        Ok(())
     }
 
     /// Waits until it has worked off the connections that were closed, for half a second at most.

@@ -65,8 +65,17 @@ pub(super) fn cores(pid: Pid) -> Option<Vec<usize>> {
     Some(parse_list(word(&status, "Cpus_allowed_list:")))
 }
 
+/// Those that any of its threads may run on.
+pub(super) fn cores_of_threads(pid: Pid) -> Vec<usize> {
+    let of_thread = |thread: PathBuf| {
+        let status = fs::read_to_string(thread.join("status")).unwrap_or_default();
+        parse_list(word(&status, "Cpus_allowed_list:"))
+    };
+    threads(pid).flat_map(of_thread).collect()
+}
+
 /// Of a list such as 0-2,5.
-fn parse_list(list: &str) -> Vec<usize> {
+pub(super) fn parse_list(list: &str) -> Vec<usize> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse().ok()?..=last.parse().ok()?)

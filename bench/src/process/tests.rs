@@ -187,3 +187,15 @@ fn who_was_there_before_lives_on() {
     assert!(process.cpu().is_ok());
     assert!(Process::attach(i32::MAX).is_err());
 }
+
+#[test]
+fn who_takes_other_cores_is_told() {
+    let (process, _folder) = start("taskset -pc 1 $$ >/dev/null; exec sleep 60");
+    wait_until(|| {
+        proc::cores(process.pid()) == Some(vec![0]) || process.stays_on_its_cores().is_err()
+    });
+    wait_until(|| process.stays_on_its_cores().is_err());
+    let (process, _folder) = start("exec sleep 60");
+    wait_until(|| proc::cores(process.pid()) == Some(vec![0]));
+    process.stays_on_its_cores().unwrap();
+}

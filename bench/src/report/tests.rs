@@ -262,7 +262,7 @@ fn what_is_not_the_contestants_own_is_marked() {
     let text = text(&record);
     let setup = section(&text, "setup");
     assert!(setup.contains("2,500, limited by the load generator | 500 | – |"), "{setup}");
-    assert!(setup.contains("core of these meanwhile: Penstock 10.0 %."), "{setup}");
+    assert!(setup.contains("or with somebody else: Penstock 10.0 %."), "{setup}");
     assert!(setup.contains("Each measurement took 400 ms after 100 ms of warm-up. Flat out:"));
     assert!(section(&text, "idle").contains("the kernel's own for sockets and pipes is not in it"));
 }

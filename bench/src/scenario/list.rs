@@ -87,6 +87,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         pattern: Pattern { pingpongs: 64, pace: Pace::Rate(5000), ..Pattern::NONE },
         field: &[URING, EPOLL, "squid", "haproxy-copy", "nginx", "bare-copy"],
         also: &["haproxy-auto", "trafficserver", "tokio", "tokio-uring"],
+        bars: &[p99(PEERS, 1.0)],
         ..BASE
     },
     Scenario {

@@ -42,7 +42,7 @@ fn described(scenario: &Scenario) -> Line {
     }
 }
 
-/// Rows that had less of their core than the others, as far as is known.
+/// Rows on whose core more went on than their own work, as far as is known.
 fn disturbed(scenario: &Scenario) -> Option<String> {
     let share = |entry: Entry<'_>| {
         let percent = words::number(entry.disturbed()? * 100.0);
@@ -51,7 +51,7 @@ fn disturbed(scenario: &Scenario) -> Option<String> {
     let shares: Vec<String> = scenario.entries().filter_map(share).collect();
     let names = words::enumerate(&shares, "and");
     (!shares.is_empty())
-        .then(|| format!("Something else used the core of these meanwhile: {names}."))
+        .then(|| format!("Of the core so much was busy with neither the program nor the load, but with interrupts, with waking up, or with somebody else: {names}."))
 }
 
 /// Names behind each reason.
