@@ -43,7 +43,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
     let plan = Plan {
         rounds,
         timing,
-        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 1.0 } else { 2.0 })),
+        idle: Duration::from_secs_f64(args.idle.unwrap_or(if args.quick { 0.5 } else { 2.0 })),
         samples: if args.quick { 1020 } else { 2000 },
         quick: args.quick,
         programs: &programs,
