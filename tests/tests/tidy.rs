@@ -14,7 +14,8 @@ type Source = (String, String);
 const MAY_USE: &[(&str, &[&str])] = &[
     ("penstock-proto", &[]),
     ("penstock-ring", &[]),
-    ("penstock-core", &["penstock-proto", "penstock-ring"]),
+    ("penstock-tls", &[]),
+    ("penstock-core", &["penstock-proto", "penstock-ring", "penstock-tls"]),
     ("penstock-config", &["penstock-core"]),
     ("penstock-control", &["penstock-core"]),
     ("penstock", &["penstock-config", "penstock-control", "penstock-core"]),

@@ -1,0 +1,28 @@
+//! TLS sessions as bytes in, bytes out, in the memory of pool buffers.
+//!
+//! The only crate that names rustls. Handshakes are rustls'; once one has ended, its secrets are taken over and records are opened
+//! and sealed in place (docs/decisions/0010). It does no I/O, and knows no clock but the one by which certificates are judged.
+#![forbid(unsafe_code)]
+
+mod aead;
+mod error;
+mod handshake;
+mod identity;
+mod provider;
+mod records;
+mod session;
+mod settings;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use aead::{FRONT_MAX, OVERHEAD_MAX};
+pub use error::{Alert, CertificateFault, Error};
+pub use handshake::Agreed;
+pub use identity::{Authorities, FileFault, Identity, Revoked, authorities, revoked};
+pub use provider::Implementation;
+pub use session::{Plain, Received, Session};
+pub use settings::{Client, ClientAuth, ClientOptions, MinVersion, Server, ServerOptions};
+pub use subject::{Allowed, subject_of};
+pub use verify::Verify;

@@ -1,0 +1,258 @@
+//! An established session: records opened and sealed where they lie, and what may come between them.
+//!
+//! In: bytes with whole and broken-off records, plaintext to be sealed. Out: plaintext, sealed records, and now and then records of
+//! the protocol's own for the peer. It never renegotiates; it lets keys follow one another (RFC 8446 §4.6.3, §5.5) and takes
+//! tickets (§4.6.1).
+
+use std::ops::Range;
+
+use rustls::ContentType;
+
+use crate::aead::{Cipher, HEADER, PLAIN_MAX};
+use crate::error::{Alert, Error};
+use crate::handshake::{Agreed, Keeper, Outcome};
+use crate::provider::Implementation;
+
+/// A handshake message after the handshake, at most: a ticket with its extensions.
+const MESSAGE_MAX: usize = 1 << 16;
+/// Blocks of a full record: limits of use are told in records of that size.
+const BLOCKS: u64 = PLAIN_MAX as u64 / 16;
+
+/// See the module.
+pub(crate) struct Records {
+    implementation: Implementation,
+    opener: Cipher,
+    sealer: Cipher,
+    keeper: Keeper,
+    tls13: bool,
+    /// Blocks that may still be sealed under this key, and of any key.
+    left: u64,
+    limit: u64,
+    /// The beginning of a handshake message whose rest has not come.
+    message: Vec<u8>,
+    /// The peer changed its key and wants us to change ours.
+    answer_due: bool,
+    /// The peer sends no more.
+    pub(crate) peer_closed: bool,
+}
+
+/// What a stretch of bytes brought.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Opened {
+    /// Where the plaintext is.
+    pub(crate) plain: Range<usize>,
+    /// Bytes of whole records; those behind are the beginning of one.
+    pub(crate) taken: usize,
+}
+
+impl Records {
+    pub(crate) fn new(implementation: Implementation, outcome: Outcome) -> (Records, Agreed) {
+        let Outcome { opener, sealer, keeper, limit, agreed } = outcome;
+        let limit = limit.saturating_mul(BLOCKS);
+        let left = limit.saturating_sub(sealer.sequence());
+        let records = Records {
+            implementation,
+            opener,
+            sealer,
+            keeper,
+            tls13: agreed.tls13,
+            left,
+            limit,
+            message: Vec::new(),
+            answer_due: false,
+            peer_closed: false,
+        };
+        (records, agreed)
+    }
+
+    /// Opens all whole records of `data`; their plaintext moves together, in order.
+    pub(crate) fn open(&mut self, data: &mut [u8], output: &mut Vec<u8>) -> Result<Opened, Error> {
+        let mut opened = Opened::default();
+        while !self.peer_closed
+            && let Some(length) = record_length(&data[opened.taken..])?
+        {
+            let start = opened.taken;
+            let record = &mut data[start..start + length];
+            let (kind, plain) = self.opener.open(record)?;
+            opened.taken += length;
+            match kind {
+                ContentType::ApplicationData => {
+                    let plain = start + plain.start..start + plain.end;
+                    if opened.plain.is_empty() {
+                        opened.plain = plain;
+                    } else {
+                        let end = opened.plain.end;
+                        opened.plain.end += plain.len();
+                        data.copy_within(plain, end);
+                    }
+                }
+                ContentType::Alert => self.alerted(&record[plain])?,
+                ContentType::Handshake => self.told(&record[plain])?,
+                _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+            }
+        }
+        if std::mem::take(&mut self.answer_due) {
+            self.change_key(output)?;
+        }
+        if self.peer_closed {
+            // Whatever follows is nobody's.
+            opened.taken = data.len();
+        }
+        Ok(opened)
+    }
+
+    /// How many bytes of the buffer's memory sealing `length` bytes takes in front of them, and in all.
+    pub(crate) fn room(&self, length: usize, slice: usize) -> (usize, usize) {
+        let form = self.sealer.form();
+        let records = length.div_ceil(slice.clamp(1, PLAIN_MAX));
+        (form.front(), length + records * (form.front() + form.back()))
+    }
+
+    /// Seals the plaintext at `plain` of `memory`, in records of at most `slice` bytes, and says where they are. What is put into
+    /// `output` comes before them. The caller has seen to the [`room`](Self::room).
+    pub(crate) fn seal(
+        &mut self,
+        memory: &mut [u8],
+        plain: Range<usize>,
+        slice: usize,
+        output: &mut Vec<u8>,
+    ) -> Result<Range<usize>, Error> {
+        let slice = slice.clamp(1, PLAIN_MAX);
+        let (front, total) = self.room(plain.len(), slice);
+        let begin = plain.start - front;
+        let each = front + self.sealer.form().back();
+        // The last one moves first: each makes room for the overhead of those before it.
+        let records = plain.len().div_ceil(slice);
+        for index in (1..records).rev() {
+            let from = plain.start + index * slice;
+            let until = plain.end.min(from + slice);
+            memory.copy_within(from..until, from + index * each);
+        }
+        for index in 0..records {
+            let start = begin + index * (slice + each);
+            let length = slice.min(plain.len() - index * slice) + each;
+            self.spend(length, output)?;
+            self.sealer.seal(ContentType::ApplicationData, &mut memory[start..start + length])?;
+        }
+        Ok(begin..begin + total)
+    }
+
+    /// Seals an alert.
+    pub(crate) fn alert(&mut self, fatal: bool, alert: Alert, output: &mut Vec<u8>) {
+        // The session is over in any case.
+        let _ = self.say(ContentType::Alert, &[1 + u8::from(fatal), alert.into()], output);
+    }
+
+    fn say(&mut self, kind: ContentType, bytes: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
+        let form = self.sealer.form();
+        let start = output.len();
+        output.resize(start + form.front(), 0);
+        output.extend_from_slice(bytes);
+        output.resize(output.len() + form.back(), 0);
+        self.sealer.seal(kind, &mut output[start..])
+    }
+
+    /// Takes a record of so many bytes off what the key may still seal.
+    fn spend(&mut self, length: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        let blocks = length as u64 / 16 + 1;
+        if self.left < blocks {
+            if !self.tls13 {
+                return Err(Error::internal("a TLS 1.2 key has sealed all that it may"));
+            }
+            self.change_key(output)?;
+        }
+        self.left = self.left.saturating_sub(blocks);
+        Ok(())
+    }
+
+    /// Tells the peer that our next record comes under another key.
+    fn change_key(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
+        self.say(ContentType::Handshake, &[KEY_UPDATE, 0, 0, 1, 0], output)?;
+        let secrets = match &mut self.keeper {
+            Keeper::Server(keeper) => keeper.update_tx_secret(),
+            Keeper::Client(keeper) => keeper.update_tx_secret(),
+        };
+        self.sealer = Cipher::new(self.implementation, self.tls13, secrets?)?;
+        self.left = self.limit;
+        Ok(())
+    }
+
+    fn alerted(&mut self, alert: &[u8]) -> Result<(), Error> {
+        let [level, code] = *alert else { return Err(Error::alert(Alert::DecodeError)) };
+        match Alert::from(code) {
+            Alert::CloseNotify => self.peer_closed = true,
+            Alert::UserCanceled => {}
+            _ if level == 1 && !self.tls13 => {}
+            alert => return Err(Error::Told(alert)),
+        }
+        Ok(())
+    }
+
+    /// Takes a part of a handshake message, or several.
+    fn told(&mut self, part: &[u8]) -> Result<(), Error> {
+        if !self.tls13 {
+            return Err(Error::Broken(Alert::NoRenegotiation, "it wants to renegotiate".into()));
+        }
+        if part.is_empty() || self.message.len() + part.len() > MESSAGE_MAX {
+            return Err(Error::alert(Alert::UnexpectedMessage));
+        }
+        let mut messages = std::mem::take(&mut self.message);
+        messages.extend_from_slice(part);
+        let mut rest = messages.as_slice();
+        while let Some((kind, body, behind)) = message(rest) {
+            rest = behind;
+            match (kind, &mut self.keeper) {
+                (KEY_UPDATE, _) => self.peer_changed_key(body, rest)?,
+                (NEW_SESSION_TICKET, Keeper::Client(keeper)) => {
+                    keeper.handle_new_session_ticket(body)?
+                }
+                _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+            }
+        }
+        self.message = rest.to_vec();
+        Ok(())
+    }
+
+    /// What follows comes under the next key; nothing may follow in the same record.
+    fn peer_changed_key(&mut self, body: &[u8], rest: &[u8]) -> Result<(), Error> {
+        match (body, rest) {
+            ([request @ (0 | 1)], []) => self.answer_due |= *request == 1,
+            ([_], []) => return Err(Error::alert(Alert::IllegalParameter)),
+            _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+        }
+        let secrets = match &mut self.keeper {
+            Keeper::Server(keeper) => keeper.update_rx_secret(),
+            Keeper::Client(keeper) => keeper.update_rx_secret(),
+        };
+        self.opener = Cipher::new(self.implementation, self.tls13, secrets?)?;
+        Ok(())
+    }
+}
+
+const NEW_SESSION_TICKET: u8 = 4;
+const KEY_UPDATE: u8 = 24;
+
+/// The first handshake message of `bytes`, if it is whole: its type, its body, and what is behind it.
+fn message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[kind, a, b, c], rest) = bytes.split_first_chunk::<4>()?;
+    let (body, behind) = rest.split_at_checked(u32::from_be_bytes([0, a, b, c]) as usize)?;
+    Some((kind, body, behind))
+}
+
+/// The bytes of the first record of `data`, header and all, if it is whole.
+pub(crate) fn record_length(data: &[u8]) -> Result<Option<usize>, Error> {
+    let Some(&[kind, major, _, high, low]) = data.first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if !(20..=23).contains(&kind) || major != 3 {
+        return Err(Error::alert(Alert::UnexpectedMessage));
+    }
+    if length > SEALED_MAX {
+        return Err(Error::alert(Alert::RecordOverflow));
+    }
+    Ok((data.len() >= HEADER + length).then_some(HEADER + length))
+}
+
+/// RFC 5246 §6.2.3 allows most.
+const SEALED_MAX: usize = PLAIN_MAX + 2048;
