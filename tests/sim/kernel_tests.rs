@@ -316,7 +316,7 @@ fn accepting_ends_without_descriptors_and_is_begun_again_by_the_caller() {
 
 #[test]
 fn waiting_legs_are_served_in_order() {
-    let buffers = PoolSizes { reserve: 4, small: 4, record: 4 };
+    let buffers = PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 };
     let mut kernel = SimKernel::new(1, Temper { buffers, batch: 1, ..Temper::calm() }, ());
     let pairs: Vec<(Leg, End)> = (0..8).map(|_| pair(&mut kernel)).collect();
     for (_, end) in &pairs {

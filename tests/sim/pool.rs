@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use penstock_ring::buffers::HEADROOM;
 use penstock_ring::{Buffer, Group, Leg, PoolSizes, Stats, Time};
 
 use crate::sim::random::Random;
@@ -20,9 +19,9 @@ enum Place {
 /// Buffers of all groups, and the legs that wait for one.
 #[derive(Debug)]
 pub struct Pool {
-    groups: [Buffers; 3],
+    groups: [Buffers; Group::COUNT],
     /// Legs that wait for a buffer, in order, since when.
-    pub lines: [VecDeque<(Leg, Time)>; 3],
+    pub lines: [VecDeque<(Leg, Time)>; Group::COUNT],
 }
 
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl Pool {
         let buffers = &mut self.groups[group.index()];
         let index = buffers.free.pop()?;
         buffers.places[index as usize] = Place::Filed;
-        let start = index as usize * group.stride() + HEADROOM;
+        let start = index as usize * group.stride() + group.headroom();
         buffers.memory[start..start + bytes.len()].copy_from_slice(bytes);
         Some(Buffer::filled(group, index, bytes.len()))
     }
@@ -88,6 +87,12 @@ impl Pool {
     pub fn bytes<'p>(&'p self, buffer: &'p Buffer) -> &'p [u8] {
         let start = buffer.index() as usize * buffer.group().stride() + buffer.start();
         &self.groups[buffer.group().index()].memory[start..start + buffer.len()]
+    }
+
+    /// The whole place of a buffer.
+    pub fn memory<'p>(&'p mut self, buffer: &'p Buffer) -> &'p mut [u8] {
+        let start = buffer.index() as usize * buffer.group().stride();
+        &mut self.groups[buffer.group().index()].memory[start..start + buffer.group().stride()]
     }
 
     /// Buffers of the group that nobody has.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::{
-    Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service, Timeouts,
+    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service,
+    Timeouts,
 };
 use penstock_core::control::{Command, Mailbox, Record};
 use penstock_core::metrics::Counters;
@@ -202,8 +203,11 @@ fn listener(index: u16, random: &mut Random) -> Listener {
     let lifetime = random.percent(25).then(|| seconds(&[1, 2, 20, 200], random));
     Listener {
         name: format!("l{index}").into(),
-        addresses: vec![([127, 0, 0, 1], 3128 + index).into()],
+        addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
         service: Service::Connect,
+        tls: None,
+        upstream_tls: None,
+        max_sessions: None,
         proxy_protocol: if index == 1 { ProxyProtocol::Required } else { ProxyProtocol::Off },
         proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),
         send_proxy: random.pick(&[SendProxy::Off, SendProxy::Off, SendProxy::V1, SendProxy::V2]),

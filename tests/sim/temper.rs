@@ -61,7 +61,7 @@ impl Temper {
             turn: Duration::from_micros(10),
             shuffled: false,
             connect_fails: 0,
-            buffers: PoolSizes { reserve: 64, small: 256, record: 64 },
+            buffers: PoolSizes { reserve: 64, small: 256, record: 64, bulk: 16 },
             pipes: 64,
             pipe_pages: 16,
             pipe_quota: 0,
@@ -77,7 +77,12 @@ impl Temper {
             true => random.between(4, 12) as u32,
             false => random.between(16, most) as u32,
         };
-        let buffers = PoolSizes { reserve: count(64), small: count(512), record: count(128) };
+        let buffers = PoolSizes {
+            reserve: count(64),
+            small: count(512),
+            record: count(128),
+            bulk: count(16),
+        };
         Temper {
             later: random.pick(&[0, 10, 50, 100, 100]),
             delay: Duration::from_micros(random.pick(&[1, 20, 300, 2_000])),

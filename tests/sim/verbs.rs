@@ -144,6 +144,10 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.pool.bytes(buffer)
     }
 
+    fn memory<'k>(&'k mut self, buffer: &'k Buffer) -> &'k mut [u8] {
+        self.pool.memory(buffer)
+    }
+
     fn release(&mut self, buffer: Buffer) {
         self.pool.release(buffer);
         self.pool.scribble(&mut self.world.random);

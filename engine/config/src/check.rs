@@ -137,8 +137,11 @@ fn listener(listen: &Listen, lists: &AccessLists) -> Result<Listener, Fault> {
     let file::Service::Connect = listen.service;
     Ok(Listener {
         name: listen.name.get_ref().as_str().into(),
-        addresses: listen.address.get_ref().0.clone(),
+        addresses: listen.address.get_ref().0.iter().copied().map(config::Address::Tcp).collect(),
         service: config::Service::Connect,
+        tls: None,
+        upstream_tls: None,
+        max_sessions: None,
         proxy_protocol,
         proxy_from: access::addresses(listen.proxy_from.as_ref())?,
         send_proxy: match listen.send_proxy {

@@ -62,10 +62,10 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
     writeln!(to, "engine\n  workers: {workers}\n  driver: {driver}\n  splice: {splice}")?;
     let (memory, per_direction) = (bytes(engine.memory), bytes(engine.per_direction));
     writeln!(to, "  memory: {memory} a worker, {per_direction} a direction")?;
-    let PoolSizes { reserve, small, record } = PoolSizes::of_memory(engine.memory);
+    let PoolSizes { reserve, small, record, bulk } = PoolSizes::of_memory(engine.memory);
     writeln!(
         to,
-        "  buffers of a worker: {small} of 4KiB and {record} of 18KiB, {reserve} for requests"
+        "  buffers of a worker: {small} of 4KiB, {record} of 18KiB and {bulk} of 64KiB, {reserve} for requests"
     )?;
     writeln!(to, "  tunnels at most: {tunnels}")?;
     let whether = |span_given: Duration| match span_given.is_zero() {
@@ -87,8 +87,11 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
 }
 
 fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
-    let Service::Connect = listener.service;
-    writeln!(to, "listen `{}`\n  service: HTTP CONNECT", listener.name)?;
+    let service = match &listener.service {
+        Service::Connect => "HTTP CONNECT".to_owned(),
+        Service::Forward(destination) => format!("everything is forwarded to {}", destination.text),
+    };
+    writeln!(to, "listen `{}`\n  service: {service}", listener.name)?;
     for address in &listener.addresses {
         writeln!(to, "  address: {address}")?;
     }

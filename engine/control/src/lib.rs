@@ -11,6 +11,7 @@ mod clock;
 mod mailman;
 pub mod messages;
 mod metrics;
+mod opener;
 mod outside;
 mod resolver;
 mod state;

@@ -37,6 +37,8 @@ labelled! {
     Phase {
         /// Waiting for the PROXY header.
         ProxyHeader = "proxy_header",
+        /// Agreeing on TLS, with the side that it is about.
+        Tls = "tls",
         /// Waiting for the request head.
         Request = "request",
         /// Judged by the access rules, or its name being resolved.
@@ -59,6 +61,14 @@ labelled! {
         Reset = "reset",
         /// The connection broke in another way (time-out of retransmission, unreachable …).
         Broken = "broken",
+        /// A stream within TLS ended without the word that ends it: what is missing can't be told.
+        Truncated = "truncated",
+        /// TLS could not be agreed on, or was broken.
+        TlsFailed = "tls_failed",
+        /// The certificate shown is not what it should be.
+        CertificateRefused = "certificate_refused",
+        /// The target did not let us in.
+        NotLetIn = "not_let_in",
         /// The request did not arrive in time.
         HandshakeTimeout = "handshake_timeout",
         /// No connection to the target in time.
@@ -93,6 +103,8 @@ labelled! {
         Unreachable = "unreachable",
         /// As many tunnels as the limit allows.
         Overloaded = "overloaded",
+        /// As many sessions as the listener allows.
+        InUse = "in_use",
         /// No descriptor or memory was left.
         Exhausted = "exhausted",
         /// Its unread bytes pinned a pool that others waited for.

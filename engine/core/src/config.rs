@@ -3,10 +3,16 @@
 //! `penstock-config` makes these from TOML, the C ABI from setters, tests by hand. A configuration is immutable behind
 //! an `Arc`; a session keeps the one that admitted it.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use penstock_proto::http;
 use penstock_ring::{Driver, SocketOptions, SpliceMode};
+
+use penstock_tls::{Client, ClientFiles, Server, ServerFiles, Swap};
 
 use crate::policy::{AddressSet, Rules};
 
@@ -67,9 +73,15 @@ pub struct Listener {
     /// Its name in logs and metrics.
     pub name: Box<str>,
     /// Where it listens.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Address>,
     /// What it speaks.
     pub service: Service,
+    /// TLS with its clients.
+    pub tls: Option<ListenerTls>,
+    /// TLS with its targets.
+    pub upstream_tls: Option<UpstreamTls>,
+    /// Sessions at a time; none: no limit but that of all tunnels.
+    pub max_sessions: Option<usize>,
     /// Whether connections begin with a PROXY header. Never guessed.
     pub proxy_protocol: ProxyProtocol,
     /// Who may send a PROXY header.
@@ -90,11 +102,142 @@ pub struct Listener {
     pub strict_target: bool,
 }
 
+impl Listener {
+    /// One that does `service` at `addresses` for whom `rules` let in, and nothing else.
+    pub fn new(name: &str, addresses: Vec<Address>, service: Service, rules: Rules) -> Listener {
+        Listener {
+            name: name.into(),
+            addresses,
+            service,
+            tls: None,
+            upstream_tls: None,
+            max_sessions: None,
+            proxy_protocol: ProxyProtocol::Off,
+            proxy_from: AddressSet::default(),
+            send_proxy: SendProxy::Off,
+            rules,
+            half_close: HalfClose::Close,
+            idle_scope: IdleScope::ClientAndTarget,
+            timeouts: Timeouts::default(),
+            connect_timeout_status: 503,
+            strict_target: false,
+        }
+    }
+}
+
+/// Where a listener listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A UNIX socket.
+    Unix(UnixSocket),
+}
+
+/// A UNIX socket to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnixSocket {
+    /// Where.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// Whose it shall be, by number; none: whoever we are.
+    pub owner: Option<u32>,
+    /// The same for its group.
+    pub group: Option<u32>,
+}
+
 /// What a listener speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Service {
     /// HTTP CONNECT, as Squid serves it.
     Connect,
+    /// Nothing: every connection is joined to one target.
+    Forward(Destination),
+}
+
+/// The target of a listener that forwards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Destination {
+    /// As configured, for logs.
+    pub text: Box<str>,
+    /// How it is reached.
+    pub reach: Reach,
+}
+
+/// How a target is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// By connecting to one of its addresses.
+    Network(http::Target),
+    /// By a descriptor that somebody opens who may wait.
+    Door(Arc<Door>),
+}
+
+/// What a descriptor is opened for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// A UNIX socket, connected.
+    Unix(PathBuf),
+    /// A serial line or another terminal.
+    Terminal(PathBuf),
+    /// A program whose standard input and output it is.
+    Command(Vec<String>),
+}
+
+/// TLS with clients.
+#[derive(Debug)]
+pub struct ListenerTls {
+    /// What is shown to them and asked of them now.
+    pub server: Swap<Server>,
+    /// Where that comes from.
+    pub files: ServerFiles,
+    /// Who does not begin with TLS is refused; else served in the clear.
+    pub only: bool,
+    /// Who was let in is told so by a byte, as libvirt's clients expect.
+    pub libvirt: bool,
+}
+
+/// TLS with targets.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    /// What is asked of them and shown to them now.
+    pub client: Swap<Client>,
+    /// Where that comes from.
+    pub files: ClientFiles,
+    /// The name that they are to prove; none: the one by which they are reached.
+    pub server_name: Option<Box<str>>,
+    /// Plaintext bytes of a record at most.
+    pub max_record: usize,
+    /// A byte tells that we were let in, as libvirt's servers do it.
+    pub libvirt: bool,
+}
+
+impl Address {
+    /// The TCP port, if it is one.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// The UNIX socket, if it is one.
+    pub fn unix(&self) -> Option<&Path> {
+        match self {
+            Address::Tcp(_) => None,
+            Address::Unix(socket) => Some(&socket.path),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => address.fmt(f),
+            Address::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+        }
+    }
 }
 
 /// Whether a PROXY header comes first.

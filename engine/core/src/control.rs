@@ -5,13 +5,16 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
-use penstock_ring::Waker;
+use penstock_ring::{Errno, Waker};
+use penstock_tls::Agreed;
 
 use crate::close::CloseReason;
+use crate::config::Door;
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,6 +43,22 @@ pub enum Question {
         /// A host name, lower-case, without trailing dot.
         name: Box<str>,
     },
+    /// A descriptor to a target that is not reached by connecting to an address.
+    Open {
+        /// Who asks.
+        id: SessionId,
+        /// Which one.
+        door: Arc<Door>,
+    },
+}
+
+/// Why a door stays shut.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenError {
+    /// What the system said.
+    pub errno: Errno,
+    /// What was tried, and what to do; for the operator.
+    pub detail: Box<str>,
 }
 
 /// Why a name gave no address.
@@ -60,6 +79,13 @@ pub enum Command {
         /// Addresses in order of preference.
         result: Result<Vec<IpAddr>, ResolveError>,
     },
+    /// The answer to [`Question::Open`].
+    Opened {
+        /// Who asked.
+        id: SessionId,
+        /// Non-blocking, both ways.
+        result: Result<OwnedFd, OpenError>,
+    },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -77,6 +103,7 @@ impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Command::Resolved { id, result } => write!(f, "Resolved {id} {result:?}"),
+            Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),
@@ -149,6 +176,17 @@ pub struct Record {
     pub reason: CloseReason,
     /// Names and errnos for the operator, if there is more to say than the reason.
     pub detail: Option<Box<str>>,
+    /// What was agreed on, if TLS was.
+    pub tls: AgreedTls,
+}
+
+/// What was agreed on with each side of a connection, where TLS was.
+#[derive(Clone, Debug, Default)]
+pub struct AgreedTls {
+    /// With the client.
+    pub client: Option<Box<Agreed>>,
+    /// With the target.
+    pub target: Option<Box<Agreed>>,
 }
 
 /// The time of day, which only the outside knows.

@@ -16,10 +16,11 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use penstock_ring::epoll::Epoll;
 use penstock_ring::sockets::{bind_listener, ensure_free, local};
+use penstock_ring::unix::{SocketFile, bind_unix};
 use penstock_ring::uring::Uring;
 use penstock_ring::{Driver, Errno, Kernel, Mask, Options, PoolSizes, Stats, Waker};
 
-use crate::config::Config;
+use crate::config::{Address, Config, UnixSocket};
 use crate::control::{Mailbox, Outside};
 use crate::metrics::Counters;
 use crate::shared::Shared;
@@ -55,7 +56,7 @@ pub enum StartError {
         /// Name of the listener.
         listener: Box<str>,
         /// What it should have listened on.
-        address: SocketAddr,
+        address: Address,
         /// EADDRINUSE, EACCES, EADDRNOTAVAIL …
         error: io::Error,
     },
@@ -67,9 +68,10 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Bound {
     plan: Plan,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// For each worker.
     listeners: Vec<Vec<(OwnedFd, u16)>>,
+    files: Vec<SocketFile>,
 }
 
 /// Running workers.
@@ -82,6 +84,8 @@ pub struct Engine {
     threads: Vec<JoinHandle<()>>,
     /// From when on all workers count their time.
     epoch: Instant,
+    /// Of the UNIX sockets that they listen on.
+    _files: Vec<SocketFile>,
 }
 
 /// What a worker's thread tells when its driver stands.
@@ -95,19 +99,41 @@ type Rest = (Mailbox, Box<dyn Outside>);
 /// The first address that can't be bound; nothing stays bound.
 pub fn bind(plan: Plan) -> Result<Bound, StartError> {
     let mut listeners: Vec<Vec<(OwnedFd, u16)>> = (0..plan.workers).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
+    let (mut addresses, mut files) = (Vec::new(), Vec::new());
     for (index, listener) in plan.config.listeners.iter().enumerate() {
         for address in &listener.addresses {
-            let bound = bind_for_all(*address, index as u16, &mut listeners);
+            let bound = match address {
+                Address::Tcp(tcp) => {
+                    bind_for_all(*tcp, index as u16, &mut listeners).map(Address::Tcp)
+                }
+                Address::Unix(socket) => share(socket, index as u16, &mut listeners).map(|file| {
+                    files.push(file);
+                    address.clone()
+                }),
+            };
             let failed = |error| StartError::Bind {
                 listener: listener.name.clone(),
-                address: *address,
+                address: address.clone(),
                 error,
             };
             addresses.push(bound.map_err(failed)?);
         }
     }
-    Ok(Bound { plan, addresses, listeners })
+    Ok(Bound { plan, addresses, listeners, files })
+}
+
+/// Gives all workers one UNIX socket: there can't be several on a path.
+fn share(
+    socket: &UnixSocket,
+    listener: u16,
+    workers: &mut [Vec<(OwnedFd, u16)>],
+) -> io::Result<SocketFile> {
+    let UnixSocket { path, mode, owner, group } = socket;
+    let (descriptor, file) = bind_unix(path, *mode, (*owner, *group), BACKLOG)?;
+    for sockets in workers {
+        sockets.push((descriptor.try_clone()?, listener));
+    }
+    Ok(file)
 }
 
 /// Gives each worker a socket of its own on `address`. A port 0 is chosen once, for all of them.
@@ -127,7 +153,7 @@ fn bind_for_all(
 
 impl Bound {
     /// Where it listens; a port 0 is replaced by the one that was chosen.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 
@@ -139,8 +165,9 @@ impl Bound {
         self,
         outside: &mut dyn FnMut(usize, Mailbox) -> Box<dyn Outside>,
     ) -> Result<Engine, StartError> {
-        let Bound { plan, addresses, listeners } = self;
-        let shared = Arc::new(Shared::new(Arc::clone(&plan.config), addresses, plan.max_tunnels));
+        let Bound { plan, addresses, listeners, files } = self;
+        let own = addresses.iter().filter_map(Address::tcp).collect();
+        let shared = Arc::new(Shared::new(Arc::clone(&plan.config), own, plan.max_tunnels));
         let cores = allowed_cores();
         let mut engine = Engine {
             shared,
@@ -149,6 +176,7 @@ impl Bound {
             stats: Vec::new(),
             threads: Vec::new(),
             epoch: Instant::now(),
+            _files: files,
         };
         let mut waiting = Vec::new();
         for (index, own) in listeners.into_iter().enumerate() {
@@ -312,8 +340,14 @@ impl fmt::Display for StartError {
         match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::EADDRINUSE) => write!(
                 f,
-                "another program (see `ss -ltnp`) has this port: stop it or choose another"
+                "another program (see `ss -lxtnp`) listens there: stop it or choose another address"
             ),
+            Some(Errno::EACCES) if address.tcp().is_none() => {
+                write!(f, "we may not write to its folder, or not give it that owner or group")
+            }
+            Some(Errno::EEXIST) => {
+                write!(f, "something that is no socket is there: choose another path")
+            }
             Some(Errno::EACCES) => write!(f, "ports below 1024 need CAP_NET_BIND_SERVICE or root"),
             Some(Errno::EADDRNOTAVAIL) => {
                 write!(f, "no interface has this address: check `address` and `ip addr`")

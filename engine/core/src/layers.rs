@@ -1,35 +1,220 @@
 //! What stands between a leg's descriptor and the plain bytes of its stream.
 //!
-//! A direction decodes at its source and encodes at its sink. Both work in place, in pool buffers that keep headroom and
-//! tailroom free for it. Splicing is possible only where nothing needs to be done.
+//! In: what a leg received, and plain bytes to be sent. Out: plain bytes, and what is sent for them, changed where they
+//! lie as long as there is room around them; and now and then bytes of a layer's own. Splicing is possible only where nothing
+//! needs to be done.
 
-use penstock_ring::{Buffer, Chunk};
+use bytes::Bytes;
+use penstock_ring::{Buffer, Chunk, Kernel};
+use penstock_tls::{Agreed, Error, Plain, Session};
+
+use crate::metrics::Counters;
 
 /// The layers of one leg, from the descriptor outwards.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) enum Layers {
     /// None: the descriptor carries the bytes as they are.
     #[default]
     Plain,
+    /// TLS.
+    Tls(Box<Tls>),
+}
+
+/// See [`Layers::Tls`].
+#[derive(Debug)]
+pub(crate) struct Tls {
+    session: Session,
+    /// Plaintext bytes of a record at most.
+    max_record: usize,
+}
+
+/// What came of bytes that were received.
+#[derive(Debug, Default)]
+pub(crate) struct Opened<P> {
+    /// Plain bytes.
+    pub plain: P,
+    /// To be sent on the same leg, as it is.
+    pub reply: Bytes,
+    /// Something was agreed on just now.
+    pub agreed: Option<Box<Agreed>>,
+    /// The peer said that it sends no more.
+    pub ended: bool,
+}
+
+/// Why nothing more comes of a leg.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    /// What is wrong.
+    pub error: Error,
+    /// The peer's last words from us, to be sent as they are.
+    pub reply: Bytes,
 }
 
 impl Layers {
+    /// A TLS session whose records carry at most `max_record` bytes.
+    pub(crate) fn tls(session: Session, max_record: usize) -> Layers {
+        Layers::Tls(Box::new(Tls { session, max_record }))
+    }
+
     /// Whether bytes may pass without being looked at.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self, Layers::Plain)
     }
 
-    /// Turns what was received into plain bytes.
-    pub(crate) fn decode(&mut self, buffer: Buffer) -> Buffer {
-        match self {
-            Layers::Plain => buffer,
+    /// What is said first, before anything has come.
+    pub(crate) fn start(&mut self) -> Result<Bytes, Broken> {
+        let Layers::Tls(tls) = self else { return Ok(Bytes::new()) };
+        let mut output = Vec::new();
+        match tls.session.start(&mut output) {
+            Ok(()) => Ok(output.into()),
+            Err(error) => Err(Broken { error, reply: output.into() }),
         }
     }
 
-    /// Turns plain bytes into what is sent.
-    pub(crate) fn encode(&mut self, buffer: Buffer) -> Chunk {
-        match self {
-            Layers::Plain => Chunk::Pool(buffer),
+    /// Turns what was received into plain bytes.
+    pub(crate) fn open<K: Kernel>(
+        &mut self,
+        mut buffer: Buffer,
+        kernel: &mut K,
+        counters: &Counters,
+    ) -> Result<Opened<Option<Chunk>>, Broken> {
+        let Layers::Tls(tls) = self else {
+            return Ok(Opened { plain: Some(Chunk::Pool(buffer)), ..Opened::default() });
+        };
+        let arrived = buffer.start()..buffer.start() + buffer.len();
+        match tls.receive(kernel.memory(&buffer), arrived) {
+            Ok(Opened { plain: Plain::Within(range), reply, agreed, ended })
+                if !range.is_empty() =>
+            {
+                buffer.set(range);
+                Ok(Opened { plain: Some(Chunk::Pool(buffer)), reply, agreed, ended })
+            }
+            Ok(Opened { plain, reply, agreed, ended }) => {
+                kernel.release(buffer);
+                let plain = match plain {
+                    Plain::Apart(bytes) if !bytes.is_empty() => {
+                        counters.tls_apart[0].add(1);
+                        Some(Chunk::Bytes(bytes.into()))
+                    }
+                    Plain::Apart(_) | Plain::Within(_) => None,
+                };
+                Ok(Opened { plain, reply, agreed, ended })
+            }
+            Err(broken) => {
+                kernel.release(buffer);
+                Err(broken)
+            }
         }
+    }
+
+    /// The same, of bytes that are in no buffer.
+    pub(crate) fn open_apart(&mut self, mut bytes: Vec<u8>) -> Result<Opened<Vec<u8>>, Broken> {
+        let Layers::Tls(tls) = self else {
+            return Ok(Opened { plain: bytes, ..Opened::default() });
+        };
+        let arrived = 0..bytes.len();
+        let Opened { plain, reply, agreed, ended } = tls.receive(&mut bytes, arrived)?;
+        let plain = match plain {
+            Plain::Apart(apart) => apart,
+            Plain::Within(range) => bytes[range].to_vec(),
+        };
+        Ok(Opened { plain, reply, agreed, ended })
+    }
+
+    /// Turns plain bytes into what is sent. The first part, often empty, goes before the other.
+    pub(crate) fn seal<K: Kernel>(
+        &mut self,
+        chunk: Chunk,
+        kernel: &mut K,
+        counters: &Counters,
+    ) -> Result<(Bytes, Chunk), Error> {
+        let Layers::Tls(tls) = self else { return Ok((Bytes::new(), chunk)) };
+        let mut output = Vec::new();
+        let sealed = match chunk {
+            Chunk::Pool(buffer) => tls.seal_buffer(buffer, kernel, counters, &mut output)?,
+            Chunk::Bytes(bytes) => Chunk::Bytes(tls.seal_apart(&bytes, &mut output)?),
+        };
+        Ok((output.into(), sealed))
+    }
+
+    /// The same for bytes of our own.
+    pub(crate) fn seal_bytes(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
+        let Layers::Tls(tls) = self else { return Ok(bytes) };
+        let mut output = Vec::new();
+        let sealed = tls.seal_apart(&bytes, &mut output)?;
+        output.extend_from_slice(&sealed);
+        Ok(output.into())
+    }
+
+    /// What says that we send no more, unless it was said.
+    pub(crate) fn close(&mut self) -> Bytes {
+        let Layers::Tls(tls) = self else { return Bytes::new() };
+        let mut output = Vec::new();
+        tls.session.close(&mut output);
+        output.into()
+    }
+
+    /// Whether an end of the stream now comes without the word that ends it.
+    pub(crate) fn is_truncated(&self) -> bool {
+        matches!(self, Layers::Tls(tls) if !tls.session.peer_closed())
+    }
+}
+
+impl Tls {
+    fn receive(
+        &mut self,
+        memory: &mut [u8],
+        arrived: std::ops::Range<usize>,
+    ) -> Result<Opened<Plain>, Broken> {
+        let mut output = Vec::new();
+        let received = self.session.receive(memory, arrived, &mut output);
+        let reply = output.into();
+        match received {
+            Ok(received) => {
+                let ended = self.session.peer_closed();
+                Ok(Opened { plain: received.plain, reply, agreed: received.agreed, ended })
+            }
+            Err(error) => Err(Broken { error, reply }),
+        }
+    }
+
+    fn seal_buffer<K: Kernel>(
+        &mut self,
+        mut buffer: Buffer,
+        kernel: &mut K,
+        counters: &Counters,
+        output: &mut Vec<u8>,
+    ) -> Result<Chunk, Error> {
+        let plain = buffer.start()..buffer.start() + buffer.len();
+        let fits =
+            self.session.room(buffer.len(), self.max_record).is_some_and(|(front, total)| {
+                plain.start >= front && plain.start - front + total <= buffer.group().stride()
+            });
+        if !fits {
+            counters.tls_apart[1].add(1);
+            let apart = self.seal_apart(kernel.bytes(&buffer), output);
+            kernel.release(buffer);
+            return apart.map(Chunk::Bytes);
+        }
+        match self.session.seal(kernel.memory(&buffer), plain, self.max_record, output) {
+            Ok(sealed) => {
+                buffer.set(sealed);
+                Ok(Chunk::Pool(buffer))
+            }
+            Err(error) => {
+                kernel.release(buffer);
+                Err(error)
+            }
+        }
+    }
+
+    fn seal_apart(&mut self, plain: &[u8], output: &mut Vec<u8>) -> Result<Bytes, Error> {
+        let (front, total) = self.session.room(plain.len(), self.max_record).unwrap_or_default();
+        let mut memory = vec![0; front];
+        memory.extend_from_slice(plain);
+        memory.resize(total.max(memory.len()), 0);
+        let range = front..front + plain.len();
+        let sealed = self.session.seal(&mut memory, range, self.max_record, output)?;
+        Ok(Bytes::from(memory).slice(sealed))
     }
 }

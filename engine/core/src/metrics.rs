@@ -13,6 +13,9 @@ pub const DIRECTIONS: [&str; 2] = ["client_to_target", "target_to_client"];
 /// The phases whose latency is measured, as metric labels.
 pub const SETUP_PHASES: [&str; 4] = ["request", "resolve", "connect", "total"];
 
+/// What becomes of handshakes, as metric labels.
+pub const HANDSHAKES: [&str; 3] = ["full", "resumed", "failed"];
+
 /// A latency histogram: bucket `i` counts what took less than 2^i · 16 µs, the last one everything else.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -78,6 +81,10 @@ pub struct Counters {
     pub outcomes_stale: Count,
     /// Questions that could not be asked.
     pub questions_refused: Count,
+    /// Handshakes by [`Side`](crate::close::Side) (client, target), as in [`HANDSHAKES`].
+    pub handshakes: [[Count; 3]; 2],
+    /// Records that were opened, and sealed, outside of the buffers that they came in, for want of room.
+    pub tls_apart: [Count; 2],
     /// Times that a direction stopped reading because its sink was slow.
     pub backpressure: Count,
     /// Idle time-outs put off because a sibling tunnel was busy.
@@ -106,6 +113,8 @@ impl Default for Counters {
             answers_stale: Count::default(),
             outcomes_stale: Count::default(),
             questions_refused: Count::default(),
+            handshakes: Default::default(),
+            tls_apart: Default::default(),
             backpressure: Count::default(),
             idle_spared: Count::default(),
             setup: Default::default(),

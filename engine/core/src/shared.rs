@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::close::Cause;
 use crate::config::Config;
 use crate::siblings::Siblings;
 
@@ -18,13 +19,17 @@ pub struct Shared {
     pub listening: Vec<SocketAddr>,
     max_tunnels: usize,
     sessions: AtomicUsize,
+    /// Sessions of each listener.
+    of_listeners: Box<[AtomicUsize]>,
 }
 
 impl Shared {
     /// For an engine that may carry `max_tunnels` sessions.
     pub fn new(config: Arc<Config>, listening: Vec<SocketAddr>, max_tunnels: usize) -> Shared {
+        let of_listeners = config.listeners.iter().map(|_| AtomicUsize::new(0)).collect();
         Shared {
             config,
+            of_listeners,
             siblings: Siblings::default(),
             listening,
             max_tunnels,
@@ -32,17 +37,28 @@ impl Shared {
         }
     }
 
-    /// Takes a place, if one is free.
-    pub fn enter(&self) -> bool {
-        let entered = self.sessions.fetch_add(1, Relaxed) < self.max_tunnels;
-        if !entered {
-            self.leave();
-        }
-        entered
+    /// Takes a place among a listener's, and all.
+    ///
+    /// # Errors
+    /// Which of them are taken.
+    pub fn enter(&self, listener: u16) -> Result<(), Cause> {
+        let max = self.config.listeners[usize::from(listener)].max_sessions;
+        let own = self.of_listeners[usize::from(listener)].fetch_add(1, Relaxed);
+        let all = self.sessions.fetch_add(1, Relaxed);
+        let refused = match max {
+            Some(max) if own >= max => Some(Cause::InUse),
+            _ if all >= self.max_tunnels => Some(Cause::Overloaded),
+            _ => None,
+        };
+        refused.map_or(Ok(()), |cause| {
+            self.leave(listener);
+            Err(cause)
+        })
     }
 
     /// Gives a place back.
-    pub fn leave(&self) {
+    pub fn leave(&self, listener: u16) {
+        self.of_listeners[usize::from(listener)].fetch_sub(1, Relaxed);
         self.sessions.fetch_sub(1, Relaxed);
     }
 
@@ -76,16 +92,24 @@ fn is_any_of(own: &SocketAddr, address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Engine;
+    use crate::config::{Engine, Listener, Service};
+    use crate::policy::Rules;
 
     #[test]
     fn places_are_bounded_and_loops_are_seen() {
-        let config = Arc::new(Config { engine: Engine::default(), listeners: Vec::new() });
+        let mut one = Listener::new("one", Vec::new(), Service::Connect, Rules::default());
+        let other = Listener::new("other", Vec::new(), Service::Connect, Rules::default());
+        one.max_sessions = Some(1);
+        let listeners = vec![one, other];
+        let config = Arc::new(Config { engine: Engine::default(), listeners });
         let own = ["127.0.0.1:3128", "0.0.0.0:3129"].map(|text| text.parse().expect("an address"));
-        let shared = Shared::new(config, own.to_vec(), 1);
-        assert!(shared.enter() && !shared.enter());
-        shared.leave();
-        assert!(shared.enter());
+        let shared = Shared::new(config, own.to_vec(), 2);
+        assert_eq!(shared.enter(0), Ok(()));
+        assert_eq!(shared.enter(0), Err(Cause::InUse));
+        assert_eq!(shared.enter(1), Ok(()));
+        assert_eq!(shared.enter(1), Err(Cause::Overloaded));
+        shared.leave(0);
+        assert_eq!((shared.enter(0), shared.sessions()), (Ok(()), 2));
         let is_own = |text: &str| shared.is_own(text.parse().expect("an address"));
         assert!(
             is_own("127.0.0.1:3128")

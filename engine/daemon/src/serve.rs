@@ -12,7 +12,7 @@ use penstock_config::limits::Descriptors;
 use penstock_config::{AccessFormat, AccessLog, Level, Settings};
 use penstock_control::messages::LevelFilter;
 use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, messages};
-use penstock_core::config::Config;
+use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
 use penstock_core::ring::probe::{Facts, probe};
 use penstock_core::ring::{Driver, Feature, Mask};
@@ -86,7 +86,7 @@ fn descriptors(config: &Config) -> Result<Descriptors, Failure> {
 fn bind_admin(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {
     admin::bind(address).map_err(|error| StartError::Bind {
         listener: "admin".into(),
-        address,
+        address: Address::Tcp(address),
         error,
     })
 }

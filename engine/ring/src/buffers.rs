@@ -1,8 +1,9 @@
-//! The worker's buffers: three groups carved from one mapping, a hard limit, no allocation after the start.
+//! The worker's buffers: four groups carved from one mapping, a hard limit, no allocation after the start.
 //!
 //! A [`Buffer`] is a handle: who holds it may read it through the pool, must give it back, and can't copy it. The
 //! pool hands out the most recently returned buffer first, so that memory touched is memory in use, not memory owned.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::os::raw::c_void;
 use std::ptr::NonNull;
@@ -16,9 +17,13 @@ use crate::op::Time;
 use crate::warmth::Warmth;
 
 /// Free bytes in front of what was received: room for a WebSocket or TLS header.
-pub const HEADROOM: usize = 16;
+const HEADROOM: usize = 16;
 /// Free bytes behind what was received: room for a TLS tag.
-pub const TAILROOM: usize = 32;
+const TAILROOM: usize = 32;
+/// The same in front of much: room for the beginning of a TLS record that came before (RFC 5246 §6.2.3 allows 18,437 bytes).
+const BULK_HEADROOM: usize = 18_496;
+/// The same behind much: room for the tags and headers of six TLS records.
+const BULK_TAILROOM: usize = 192;
 
 /// Buffers of a group below which no leg gets more than one at a time.
 pub const SMALL_POOL: usize = 1024;
@@ -30,25 +35,47 @@ pub enum Group {
     Reserve,
     /// 4 KiB, for relays.
     Small,
-    /// 18 KiB, for whole TLS records and for streams that fill small buffers.
+    /// 18 KiB, for streams that fill small buffers.
     Record,
+    /// 64 KiB, for streams through TLS that fill small buffers: several records at once.
+    Bulk,
 }
 
 impl Group {
     /// All groups, in index order.
-    pub const ALL: [Group; 3] = [Group::Reserve, Group::Small, Group::Record];
+    pub const ALL: [Group; Group::COUNT] =
+        [Group::Reserve, Group::Small, Group::Record, Group::Bulk];
+    /// Their number.
+    pub const COUNT: usize = 4;
 
     /// Bytes that one buffer can receive.
     pub const fn capacity(self) -> usize {
         match self {
             Group::Reserve | Group::Small => 4096,
             Group::Record => 18 * 1024,
+            Group::Bulk => 64 * 1024,
+        }
+    }
+
+    /// Free bytes in front of what was received.
+    pub const fn headroom(self) -> usize {
+        match self {
+            Group::Reserve | Group::Small | Group::Record => HEADROOM,
+            Group::Bulk => BULK_HEADROOM,
+        }
+    }
+
+    /// Free bytes behind it.
+    pub const fn tailroom(self) -> usize {
+        match self {
+            Group::Reserve | Group::Small | Group::Record => TAILROOM,
+            Group::Bulk => BULK_TAILROOM,
         }
     }
 
     /// Bytes of the mapping that one buffer takes.
     pub const fn stride(self) -> usize {
-        HEADROOM + self.capacity() + TAILROOM
+        self.headroom() + self.capacity() + self.tailroom()
     }
 
     /// Place in [`Group::ALL`].
@@ -66,17 +93,21 @@ pub struct PoolSizes {
     pub small: u32,
     /// Record buffers.
     pub record: u32,
+    /// Bulk buffers.
+    pub bulk: u32,
 }
 
 impl PoolSizes {
-    /// Splits a worker's memory: a 32nd for preludes, half of the rest for each other group. At least 4 of each.
+    /// Splits a worker's memory: a 32nd for preludes, a quarter for bulk, half of the rest for each other group. At least 4
+    /// of each.
     pub const fn of_memory(bytes: usize) -> PoolSizes {
-        let reserve = bytes / 32;
-        let half = (bytes - reserve) / 2;
+        let (reserve, bulk) = (bytes / 32, bytes / 4);
+        let half = (bytes - reserve - bulk) / 2;
         PoolSizes {
             reserve: at_least_4(reserve / Group::Reserve.stride()),
             small: at_least_4(half / Group::Small.stride()),
             record: at_least_4(half / Group::Record.stride()),
+            bulk: at_least_4(bulk / Group::Bulk.stride()),
         }
     }
 
@@ -86,6 +117,7 @@ impl PoolSizes {
             Group::Reserve => self.reserve,
             Group::Small => self.small,
             Group::Record => self.record,
+            Group::Bulk => self.bulk,
         }
     }
 }
@@ -124,7 +156,7 @@ impl Buffer {
     /// A handle to `len` received bytes of buffer `index`. For drivers and simulations.
     pub fn filled(group: Group, index: u32, len: usize) -> Buffer {
         assert!(len <= group.capacity(), "{len} bytes can't be in a {group:?} buffer");
-        Buffer { group, index, start: HEADROOM as u32, len: len as u32 }
+        Buffer { group, index, start: group.headroom() as u32, len: len as u32 }
     }
 
     /// The group it belongs to.
@@ -152,6 +184,19 @@ impl Buffer {
         self.start as usize
     }
 
+    /// Its bytes are at `range` of its place now: they were changed there.
+    ///
+    /// # Panics
+    /// If the place is smaller.
+    pub fn set(&mut self, range: Range<usize>) {
+        assert!(
+            range.end <= self.group.stride(),
+            "{range:?} is not within a {:?} buffer",
+            self.group
+        );
+        (self.start, self.len) = (range.start as u32, range.len() as u32);
+    }
+
     /// Drops the first `n` bytes.
     pub fn advance(&mut self, n: usize) {
         assert!(n <= self.len(), "advance past the end of a buffer");
@@ -165,7 +210,7 @@ impl Buffer {
 pub struct Pool {
     base: NonNull<u8>,
     bytes: usize,
-    groups: [Place; 3],
+    groups: [Place; Group::COUNT],
     /// Bytes of a page of memory.
     page: usize,
     trim_at: Option<Time>,
@@ -320,7 +365,7 @@ impl Pool {
         let place = &self.groups[group.index()];
         assert!(index < place.total, "no such buffer");
         // SAFETY: within the mapping by the assertion above and the way `new` lays groups out.
-        unsafe { self.base.add(place.offset + index as usize * group.stride() + HEADROOM) }
+        unsafe { self.base.add(place.offset + index as usize * group.stride() + group.headroom()) }
     }
 
     /// Reads from a descriptor with read(2) into buffer `index`, which the caller has taken.
@@ -343,8 +388,22 @@ impl Pool {
         unsafe { std::slice::from_raw_parts(first.as_ptr(), buffer.len()) }
     }
 
+    /// The whole place of a filled buffer, what is in front of its bytes and behind them included.
+    pub fn memory<'p>(&'p mut self, buffer: &'p Buffer) -> &'p mut [u8] {
+        let start = self.start(buffer);
+        // SAFETY: a place is `stride` bytes of the mapping, which lives as long as `self`; the kernel wrote its bytes before
+        // the handle was made, and `self`, borrowed for as long as the slice, gives nobody else a look at them.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), buffer.group().stride()) }
+    }
+
     /// Address of the first byte of a filled buffer.
     pub fn first(&self, buffer: &Buffer) -> NonNull<u8> {
+        // SAFETY: within the place: `start + len` of a handle never exceeds its stride.
+        unsafe { self.start(buffer).add(buffer.start()) }
+    }
+
+    /// Address of the place of a filled buffer.
+    fn start(&self, buffer: &Buffer) -> NonNull<u8> {
         let place = &self.groups[buffer.group().index()];
         let keeper = place.keepers[buffer.index as usize];
         assert_eq!(
@@ -354,8 +413,8 @@ impl Pool {
             buffer.group,
             buffer.index
         );
-        let at = place.offset + buffer.index() as usize * buffer.group().stride() + buffer.start();
-        // SAFETY: within the mapping: `start + len` of a handle never exceeds its stride.
+        let at = place.offset + buffer.index() as usize * buffer.group().stride();
+        // SAFETY: within the mapping by the way `new` lays groups out.
         unsafe { self.base.add(at) }
     }
 }
@@ -375,7 +434,7 @@ mod tests {
 
     use super::*;
 
-    const SIZES: PoolSizes = PoolSizes { reserve: 4, small: 4, record: 4 };
+    const SIZES: PoolSizes = PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 };
 
     #[test]
     #[should_panic(expected = "a forged handle")]

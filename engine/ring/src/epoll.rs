@@ -270,6 +270,10 @@ impl Kernel for Epoll {
         self.pool.bytes(buffer)
     }
 
+    fn memory<'k>(&'k mut self, buffer: &'k Buffer) -> &'k mut [u8] {
+        self.pool.memory(buffer)
+    }
+
     fn release(&mut self, buffer: Buffer) {
         self.pool.release(buffer);
     }

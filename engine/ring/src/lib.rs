@@ -18,6 +18,7 @@ pub mod sockets;
 pub mod splice;
 pub mod stats;
 pub mod table;
+pub mod unix;
 pub mod uring;
 pub mod waiting;
 mod warmth;

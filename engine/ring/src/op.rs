@@ -286,6 +286,10 @@ pub trait Kernel {
     /// The bytes in a buffer.
     fn bytes<'k>(&'k self, buffer: &'k Buffer) -> &'k [u8];
 
+    /// The whole place of a buffer, [`Group::stride`] bytes, for work on its bytes where they are; [`Buffer::set`] says
+    /// where they are then.
+    fn memory<'k>(&'k mut self, buffer: &'k Buffer) -> &'k mut [u8];
+
     /// Gives a buffer back unsent.
     fn release(&mut self, buffer: Buffer);
 

@@ -92,7 +92,7 @@ fn try_uring(release: &str, mask: Mask) -> Result<Vec<Feature>, Obstacle> {
         return Err(Obstacle::OldKernel);
     }
     check_operations()?;
-    let buffers = PoolSizes { reserve: 4, small: 4, record: 4 };
+    let buffers = PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 };
     let options = Options { buffers, pipes: 1, mask, ..Options::default() };
     let mut uring = Uring::new(&options).map_err(obstacle)?;
     carry_bytes(&mut uring)?;

@@ -125,7 +125,7 @@ mod tests {
     use crate::buffers::{Group, PoolSizes};
 
     fn pool() -> Pool {
-        Pool::new(PoolSizes { reserve: 4, small: 4, record: 4 }).expect("mapped")
+        Pool::new(PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 }).expect("mapped")
     }
 
     #[test]

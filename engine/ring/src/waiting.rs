@@ -13,7 +13,7 @@ use crate::stats::Stats;
 /// The lines.
 #[derive(Debug)]
 pub struct Waiting {
-    lines: [VecDeque<(Leg, Time)>; 3],
+    lines: [VecDeque<(Leg, Time)>; Group::COUNT],
     /// The place handed out last, in any line.
     last: Time,
     stats: Arc<Stats>,

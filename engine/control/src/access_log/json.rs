@@ -77,6 +77,7 @@ mod tests {
             elapsed: Duration::from_millis(1500),
             reason: CloseReason::new(Side::Target, Phase::Connect, Cause::ConnectRefused),
             detail: Some("ECONNREFUSED".into()),
+            tls: Default::default(),
         };
         let mut line = Vec::new();
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);

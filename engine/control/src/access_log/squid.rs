@@ -38,7 +38,8 @@ fn code(record: &Record) -> &'static str {
     match (record.status, record.reason.phase) {
         (403 | 407, _) => "TCP_DENIED",
         (200, _) | (_, Phase::Admission | Phase::Connect | Phase::Relay) => TUNNEL,
-        (_, Phase::ProxyHeader | Phase::Request) => "NONE_NONE",
+        (_, Phase::Tls) if record.target.is_some() => TUNNEL,
+        (_, Phase::ProxyHeader | Phase::Tls | Phase::Request) => "NONE_NONE",
     }
 }
 
@@ -85,6 +86,7 @@ mod tests {
             elapsed: Duration::from_millis(54_321),
             reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
             detail: None,
+            tls: Default::default(),
         }
     }
 

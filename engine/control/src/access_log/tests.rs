@@ -28,6 +28,7 @@ fn record(slot: u32) -> Record {
         elapsed: Duration::ZERO,
         reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
         detail: None,
+        tls: Default::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::mailman::deliver;
+use crate::opener;
 use crate::outside::Asked;
 use crate::resolver::cache::{Cache, Step, Waiter};
 use crate::state::ResolverCounts;
@@ -75,7 +76,10 @@ impl Resolver {
     }
 
     fn asked(&mut self, Asked { question, mailbox }: Asked) {
-        let Question::Resolve { id, name } = question;
+        let (id, name) = match question {
+            Question::Resolve { id, name } => (id, name),
+            Question::Open { id, door } => return opener::open(id, &door, mailbox),
+        };
         let may_begin = self.running.len() < PENDING_MAX;
         match self.cache.ask(&name, Waiter { id, mailbox }, may_begin, Instant::now()) {
             Step::Answer(waiter, answer) => {

@@ -3,8 +3,11 @@
 //! Backpressure is not reading: a direction whose sink holds its limit of pool memory stops receiving, and goes on
 //! when half of it has drained.
 
+use bytes::Bytes;
+use penstock_ring::queue::chunk_len;
 use penstock_ring::{Buffer, Chunk, Group, Kernel, Sent, Stop};
 
+use super::direction::Direction;
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
@@ -19,6 +22,7 @@ impl Relay {
         buffer: Buffer,
         turn: &mut Turn<K>,
     ) -> Step {
+        let plain = self.is_plain();
         let direction = &mut self.ways[way];
         let length = buffer.len();
         if direction.done || direction.silenced {
@@ -27,12 +31,15 @@ impl Relay {
         }
         direction.moved_at = turn.now;
         direction.pace.received(turn.number, turn.now, length);
+        let large = if plain { Group::Record } else { Group::Bulk };
         let fitting =
-            direction.fit.received(direction.group, length, turn.kernel.spare(Group::Record));
+            direction.fit.received(direction.group, length, large, turn.kernel.spare(large));
         self.ways[way.back()].pace.answered(turn.number);
-        let plain = self.layers[way as usize].decode(buffer);
-        let chunk = self.layers[way.back() as usize].encode(plain);
-        self.pass_on(way, chunk, length, turn)?;
+        if plain {
+            self.pass_on(way, Chunk::Pool(buffer), turn)?;
+        } else {
+            self.convert(way, buffer, turn)?;
+        }
         if let Some(group) = fitting {
             self.change_buffers(way, group, turn);
         }
@@ -53,12 +60,49 @@ impl Relay {
         &mut self,
         way: Way,
         chunk: Chunk,
-        length: usize,
         turn: &mut Turn<K>,
     ) -> Step {
+        let length = chunk_len(&chunk);
+        let sink = &mut self.layers[way.back() as usize];
+        let chunk = match sink.seal(chunk, &mut turn.kernel, &turn.counters) {
+            Ok((before, chunk)) if before.is_empty() => chunk,
+            Ok((before, chunk)) => {
+                let step = self.send_overhead(way, before, turn);
+                // Of a sink that broke, nothing is left but to give back.
+                if self.ways[way].done || step.is_break() {
+                    discard_chunk(chunk, turn);
+                    return step;
+                }
+                chunk
+            }
+            Err(error) => return self.sink_unsealed(way, error, turn),
+        };
+        let sealed = chunk_len(&chunk);
         match turn.kernel.send(self.sink(way), chunk) {
             Sent::Done => self.account(way, length, turn),
-            Sent::Queued => self.ways[way].owed += length as u32,
+            Sent::Queued => {
+                self.ways[way].owed += sealed as u32;
+                self.ways[way].overhead += (sealed - length) as u32;
+            }
+            Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
+        }
+        Step::Continue(())
+    }
+
+    /// Sends what is no payload, as it is.
+    pub(super) fn send_overhead<K: Kernel>(
+        &mut self,
+        way: Way,
+        bytes: Bytes,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let length = bytes.len() as u32;
+        match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
+            Sent::Done => {}
+            Sent::Queued => {
+                self.ways[way].overhead += length;
+                self.ways[way].owed += length;
+            }
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
         Step::Continue(())
@@ -66,9 +110,9 @@ impl Relay {
 
     /// The sink has accepted so many more of the queued bytes.
     pub(crate) fn sent<K: Kernel>(&mut self, way: Way, bytes: usize, turn: &mut Turn<K>) -> Step {
+        let overhead = self.overhead_in(way, bytes);
         let direction = &mut self.ways[way];
-        let overhead = bytes.min(usize::from(direction.overhead));
-        direction.overhead -= overhead as u16;
+        direction.overhead -= overhead as u32;
         direction.owed -= bytes as u32;
         self.account(way, bytes - overhead, turn);
         let memory = turn.kernel.queued(self.sink(way)).memory;
@@ -77,6 +121,16 @@ impl Relay {
             self.listen(way, turn);
         }
         self.settle(way, turn)
+    }
+
+    /// How much of the next so many bytes is no payload. Layers put theirs evenly among it; else it comes before all.
+    fn overhead_in(&self, way: Way, bytes: usize) -> usize {
+        let Direction { owed, overhead, .. } = self.ways[way];
+        let overhead = overhead as usize;
+        match self.layers[way.back() as usize].is_plain() {
+            true => bytes.min(overhead),
+            false => (bytes as u64 * overhead as u64 / u64::from(owed)) as usize,
+        }
     }
 
     /// Receives, if that is what this direction should do now.
@@ -117,11 +171,13 @@ impl Relay {
     fn allowance<K: Kernel>(&self, way: Way, turn: &Turn<K>) -> usize {
         let group = self.ways[way].group;
         let share = turn.kernel.spare(group) / SHARE * group.stride();
-        share.clamp(group.stride(), self.limit.max(group.stride()))
+        // Of bulk through layers, one is sent while the next is filled.
+        let least = if group == Group::Bulk { 2 * group.stride() } else { group.stride() };
+        share.clamp(least, self.limit.max(least))
     }
 
     fn promote_if_bulk<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        let plain = self.layers.iter().all(super::Layers::is_plain);
+        let plain = self.is_plain();
         let direction = &mut self.ways[way];
         let eligible = direction.mover == Mover::Copy
             && !direction.ended
@@ -130,5 +186,11 @@ impl Relay {
             return self.quiesce(way, Goal::Splice, turn);
         }
         Step::Continue(())
+    }
+}
+
+fn discard_chunk<K: Kernel>(chunk: Chunk, turn: &mut Turn<K>) {
+    if let Chunk::Pool(buffer) = chunk {
+        turn.kernel.release(buffer);
     }
 }

@@ -100,9 +100,10 @@ impl Mover {
 }
 
 /// Whether the kernel was asked for the source's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum Receiving {
     /// It was not, or it has said its last word.
+    #[default]
     Off,
     /// It was.
     On,
@@ -132,8 +133,8 @@ pub(super) struct Direction {
     /// Bytes queued at the sink whose acceptance was not taken up yet. The kernel may know better already, and may know
     /// worse: what it says counts when it is heard.
     pub(super) owed: u32,
-    /// Of these, before all others, what is no payload: a reply or a PROXY header of ours.
-    pub(super) overhead: u16,
+    /// Of these, what is no payload: a reply or a PROXY header of ours, before all others, and what layers add, among them.
+    pub(super) overhead: u32,
     /// Bytes that the sink has room for at least, while this direction splices.
     pub(super) room: u32,
     /// The sink had no room for a run, and will tell when it has.

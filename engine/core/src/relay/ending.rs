@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use penstock_ring::{Arrival, Errno, Interest, Kernel};
 
-use super::{Goal, Mover, Receiving, Relay, Way, source_side};
+use super::{Failure, Goal, Mover, Receiving, Relay, Way, source_side};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
 use crate::turn::{Step, Turn};
@@ -44,7 +44,7 @@ impl Relay {
     /// The source has finished sending.
     pub(super) fn source_ended<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         self.ways[way].ended = true;
-        self.note_ending(source_side(way), Cause::Finished, turn);
+        self.note_ending(source_side(way), self.cause_of_end(way), turn);
         if self.half_close == HalfClose::Close {
             self.silence(way.back(), turn)?;
         }
@@ -58,9 +58,19 @@ impl Relay {
         errno: Errno,
         turn: &mut Turn<K>,
     ) -> Step {
+        self.failure.get_or_insert_with(|| Box::new(Failure::Errno(errno)));
+        self.source_broken(way, Cause::of_broken_leg(errno), turn)
+    }
+
+    /// What the source sent is delivered, what is meant for it is dropped.
+    pub(super) fn source_broken<K: Kernel>(
+        &mut self,
+        way: Way,
+        cause: Cause,
+        turn: &mut Turn<K>,
+    ) -> Step {
         self.ways[way].ended = true;
-        self.failure.get_or_insert(errno);
-        self.note_ending(source_side(way), Cause::of_broken_leg(errno), turn);
+        self.note_ending(source_side(way), cause, turn);
         self.give_up(way.back(), turn);
         self.settle(way, turn)?;
         self.verdict()
@@ -73,7 +83,7 @@ impl Relay {
         errno: Errno,
         turn: &mut Turn<K>,
     ) -> Step {
-        self.failure.get_or_insert(errno);
+        self.failure.get_or_insert_with(|| Box::new(Failure::Errno(errno)));
         self.note_ending(source_side(way.back()), Cause::of_broken_leg(errno), turn);
         self.give_up(way, turn);
         self.verdict()
@@ -83,6 +93,13 @@ impl Relay {
     pub(super) fn delivered<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         if self.ways[way].done {
             return self.verdict();
+        }
+        let last_word = self.farewell(way);
+        if !last_word.is_empty() {
+            self.send_overhead(way, last_word, turn)?;
+            if !self.is_empty(way, turn) {
+                return Step::Continue(());
+            }
         }
         self.ways[way].done = true;
         self.drop_pipe(way, turn);
@@ -164,9 +181,10 @@ impl Relay {
     }
 
     /// Remembers why the tunnel will end, and sets a limit to the flushing unless ends are passed on.
-    fn note_ending<K: Kernel>(&mut self, side: Side, cause: Cause, turn: &Turn<K>) {
+    pub(super) fn note_ending<K: Kernel>(&mut self, side: Side, cause: Cause, turn: &Turn<K>) {
         self.ending.get_or_insert(CloseReason::new(side, Phase::Relay, cause));
-        if self.half_close == HalfClose::Close || cause != Cause::Finished {
+        let broken = !matches!(cause, Cause::Finished | Cause::Truncated);
+        if self.half_close == HalfClose::Close || broken {
             self.flush_until.get_or_insert(turn.now + FLUSH);
         }
     }

@@ -4,7 +4,12 @@
 use penstock_ring::Group;
 
 /// Fewer large buffers than this are left to those who have them in hand.
-const LARGE_MIN: usize = 512;
+const fn spare_min(large: Group) -> usize {
+    match large {
+        Group::Bulk => 32,
+        Group::Reserve | Group::Small | Group::Record => 512,
+    }
+}
 /// So many points change the group.
 const SCORE: u8 = 16;
 
@@ -15,18 +20,24 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// So many bytes came in a buffer of `group`. The group that would fit better, once that is clear; large ones are for
-    /// when nobody holds `large` many: stuck directions must not leave the others without.
-    pub(super) fn received(&mut self, group: Group, bytes: usize, large: usize) -> Option<Group> {
-        if large < LARGE_MIN {
+    /// So many bytes came in a buffer of `group`. The group that would fit better, [`Group::Small`] or `large`, once that is
+    /// clear; large ones are for when nobody holds enough of them (`spare`): stuck directions must not leave the others without.
+    pub(super) fn received(
+        &mut self,
+        group: Group,
+        bytes: usize,
+        large: Group,
+        spare: usize,
+    ) -> Option<Group> {
+        if spare < spare_min(large) {
             self.score = 0;
-            return (group == Group::Record).then_some(Group::Small);
+            return (group == large).then_some(Group::Small);
         }
         let full_small = bytes >= Group::Small.capacity();
         // Growing is the easy way: one message may end in a piece that is not full.
         let (misfits, up, down, other) = match group {
-            Group::Small => (full_small, 2, 1, Group::Record),
-            Group::Record => (!full_small, 1, 2, Group::Small),
+            Group::Small => (full_small, 2, 1, large),
+            Group::Record | Group::Bulk => (!full_small, 1, 2, Group::Small),
             Group::Reserve => return None,
         };
         self.score = if misfits { self.score + up } else { self.score.saturating_sub(down) };
@@ -48,7 +59,7 @@ mod tests {
             let mut left = *message;
             while left > 0 {
                 let piece = left.min(group.capacity());
-                group = fit.received(group, piece, 1000).unwrap_or(group);
+                group = fit.received(group, piece, Group::Record, 1000).unwrap_or(group);
                 left -= piece;
             }
         }
@@ -70,8 +81,8 @@ mod tests {
     #[test]
     fn a_short_pool_has_small_buffers_only() {
         let mut fit = Fit::default();
-        assert!((0..1000).all(|_| fit.received(Group::Small, 4096, 511).is_none()));
-        assert_eq!(fit.received(Group::Record, 16384, 511), Some(Group::Small));
+        assert!((0..1000).all(|_| fit.received(Group::Small, 4096, Group::Record, 511).is_none()));
+        assert_eq!(fit.received(Group::Record, 16384, Group::Record, 511), Some(Group::Small));
     }
 
     #[test]

@@ -8,13 +8,15 @@ mod copy;
 mod direction;
 mod ending;
 mod fit;
+mod layered;
 mod pace;
 mod quiesce;
 mod relieve;
 mod splice;
 
 use bytes::Bytes;
-use penstock_ring::{Chunk, Errno, Kernel, Leg, Readiness, Sent, Time};
+use penstock_ring::{Chunk, Errno, Kernel, Leg, Readiness, Time};
+use penstock_tls::Error;
 
 use crate::close::{CloseReason, Side};
 use crate::config::HalfClose;
@@ -39,8 +41,8 @@ pub(crate) struct Relay {
     limit: usize,
     /// Why it will end, once that is known.
     ending: Option<CloseReason>,
-    /// The errno behind it, if a leg broke.
-    failure: Option<Errno>,
+    /// What is behind it, if a leg broke.
+    failure: Option<Box<Failure>>,
     /// When an ending tunnel is given up although bytes are left, or a silenced peer is not waited for any more.
     flush_until: Option<Time>,
     /// All is flushed; a silenced peer has not ended yet.
@@ -50,19 +52,19 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Joins two connected legs; nothing moves before [`start`](Self::start).
+    /// Joins two connected legs, client and target; nothing moves before [`start`](Self::start).
     pub(crate) fn new(
         handle: Handle,
-        client: Leg,
-        target: Leg,
+        legs: [Leg; 2],
+        layers: [Layers; 2],
         half_close: HalfClose,
         limit: usize,
         now: Time,
     ) -> Relay {
         Relay {
             handle,
-            legs: [client, target],
-            layers: [Layers::Plain; 2],
+            legs,
+            layers,
             ways: PerWay([Direction::new(now), Direction::new(now)]),
             half_close,
             limit,
@@ -76,43 +78,32 @@ impl Relay {
 
     /// Sends bytes of our own before all payload of this direction.
     pub(crate) fn say<K: Kernel>(&mut self, way: Way, bytes: Bytes, turn: &mut Turn<K>) -> Step {
-        let length = bytes.len();
-        match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
-            Sent::Done => {}
-            Sent::Queued => {
-                self.ways[way].overhead += length as u16;
-                self.ways[way].owed += length as u32;
-            }
-            Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
+        match self.layers[way.back() as usize].seal_bytes(bytes) {
+            Ok(sealed) => self.send_overhead(way, sealed, turn),
+            Err(error) => self.sink_unsealed(way, error, turn),
         }
-        Step::Continue(())
     }
 
-    /// Sends payload that was read before the relay began.
-    pub(crate) fn early<K: Kernel>(
-        &mut self,
-        way: Way,
-        bytes: Vec<u8>,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        let length = bytes.len();
-        self.pass_on(way, Chunk::Bytes(bytes.into()), length, turn)
+    /// So many bytes that are no payload were sent before the relay began, to client and target, and are queued still.
+    pub(crate) fn take_over(&mut self, owed: [u32; 2]) {
+        for way in Way::BOTH {
+            let queued = owed[way.back() as usize];
+            (self.ways[way].owed, self.ways[way].overhead) = (queued, queued);
+        }
     }
 
-    /// Starts both directions. `receiving` and `ended` say how the client's leg was left by the prelude.
-    pub(crate) fn start<K: Kernel>(
-        &mut self,
-        receiving: Receiving,
-        ended: bool,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        self.ways[Way::ToTarget].receiving = receiving;
+    /// Lets a direction go on from how its source was left by the prelude.
+    pub(crate) fn resume<K: Kernel>(&mut self, way: Way, left: Left, turn: &mut Turn<K>) -> Step {
+        let Left { receiving, ended, early } = left;
+        self.ways[way].receiving = receiving;
+        if !early.is_empty() && !self.ways[way].silenced {
+            self.pass_on(way, Chunk::Bytes(early.into()), turn)?;
+        }
         if ended {
-            self.source_ended(Way::ToTarget, turn)?;
-        } else {
-            self.listen(Way::ToTarget, turn);
+            self.stop_listening(way, turn);
+            return self.source_ended(way, turn);
         }
-        self.listen(Way::ToClient, turn);
+        self.listen(way, turn);
         Step::Continue(())
     }
 
@@ -133,9 +124,12 @@ impl Relay {
         if readiness.hang_up { self.hung_up(fed, turn) } else { Step::Continue(()) }
     }
 
-    /// The errno with which a leg broke, if one did.
-    pub(crate) fn failure(&self) -> Option<Errno> {
-        self.failure
+    /// With what a leg broke, if one did, in words.
+    pub(crate) fn failure(&self) -> Option<Box<str>> {
+        self.failure.as_ref().map(|failure| match &**failure {
+            Failure::Errno(errno) => errno.desc().into(),
+            Failure::Tls(error) => error.to_string().into(),
+        })
     }
 
     /// Payload in bytes accepted by the sinks, client to target and back.
@@ -214,6 +208,23 @@ impl Relay {
         turn.counters.bytes[way as usize][usize::from(spliced)].add(bytes as u64);
         self.flush_goes_on(turn);
     }
+}
+
+/// How a leg was left before the relay began.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    pub receiving: Receiving,
+    /// Its peer has finished sending.
+    pub ended: bool,
+    /// Payload that was read.
+    pub early: Vec<u8>,
+}
+
+/// What is behind a broken leg.
+#[derive(Debug)]
+enum Failure {
+    Errno(Errno),
+    Tls(Error),
 }
 
 /// The direction that a side's leg feeds.

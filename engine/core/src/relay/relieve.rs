@@ -25,8 +25,7 @@ impl Relay {
                 turn.kernel.release(buffer);
                 continue;
             }
-            let length = buffer.len();
-            step = self.pass_on(way, Chunk::Pool(buffer), length, turn);
+            step = self.pass_on(way, Chunk::Pool(buffer), turn);
         }
         step?;
         if self.ways[way].done {

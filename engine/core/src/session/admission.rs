@@ -3,28 +3,30 @@
 //! A literal address is judged at once. A name is judged before it is resolved where a rule decides without the address,
 //! and each of its addresses again afterwards, so that no answer of a name server opens what the rules close.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use penstock_proto::http::Host;
-use penstock_ring::{Kernel, Time};
+use penstock_ring::Kernel;
 
-use super::prelude::Opening;
+use super::opening::{Opening, Stage};
 use super::{Session, State};
 use crate::close::{Cause, Side};
+use crate::config::Service;
 use crate::control::{Question, ResolveError};
 use crate::policy::{Query, Verdict, Why};
 use crate::turn::{Step, Turn};
 
 impl Session {
     pub(super) fn admit<K: Kernel>(&mut self, opening: Box<Opening>, turn: &mut Turn<K>) -> Step {
-        let host = opening.request.target.host.clone();
-        let verdict = self.judge(&opening, host.address(), turn);
-        self.state = State::AwaitName(opening);
+        let host = opening.target.as_ref().map(|target| target.host.clone());
+        let verdict = self.judge(&opening, host.as_ref().and_then(Host::address), turn);
+        self.state = State::AwaitTarget(opening);
         match (verdict, host) {
             (Err(cause), _) => self.refuse(Side::Penstock, cause, None, turn),
-            (Ok(()), Host::Name(name)) => self.ask_for(name.into(), turn),
-            (Ok(()), Host::V4(address)) => self.take_addresses(Ok(vec![address.into()]), turn),
-            (Ok(()), Host::V6(address)) => self.take_addresses(Ok(vec![address.into()]), turn),
+            (Ok(()), None) => self.ask_for_door(turn),
+            (Ok(()), Some(Host::Name(name))) => self.ask_for(name.into(), turn),
+            (Ok(()), Some(Host::V4(ip))) => self.take_addresses(Ok(vec![ip.into()]), turn),
+            (Ok(()), Some(Host::V6(ip))) => self.take_addresses(Ok(vec![ip.into()]), turn),
         }
     }
 
@@ -43,7 +45,7 @@ impl Session {
         result: Result<Vec<IpAddr>, ResolveError>,
         turn: &mut Turn<K>,
     ) -> Step {
-        if let State::AwaitName(opening) = &self.state {
+        if let State::AwaitTarget(opening) = &self.state {
             turn.counters.setup[1].record(turn.now.since(opening.requested_at));
         }
         self.take_addresses(result, turn)
@@ -55,7 +57,7 @@ impl Session {
         result: Result<Vec<IpAddr>, ResolveError>,
         turn: &mut Turn<K>,
     ) -> Step {
-        let State::AwaitName(mut opening) = std::mem::replace(&mut self.state, State::Between)
+        let State::AwaitTarget(mut opening) = std::mem::replace(&mut self.state, State::Between)
         else {
             return Step::Continue(());
         };
@@ -67,17 +69,18 @@ impl Session {
         };
         let outcome =
             result.map(|addresses| addresses.into_iter().filter(|a| allow(a)).collect::<Vec<_>>());
-        let port = opening.request.target.port;
+        let port = opening.target.as_ref().map_or(0, |target| target.port);
         match outcome {
             Ok(addresses) if !addresses.is_empty() => {
                 opening.candidates =
                     interleave(addresses).map(|ip| SocketAddr::new(ip, port)).collect();
                 opening.dial_at = turn.now;
-                self.state = State::AwaitConnection(opening);
+                opening.stage = Stage::Connection;
+                self.state = State::AwaitTarget(opening);
                 self.dial(turn)
             }
             other => {
-                self.state = State::AwaitName(opening);
+                self.state = State::AwaitTarget(opening);
                 let (side, cause) = match (other, denied) {
                     (Err(ResolveError::Failed), _) => (Side::Target, Cause::NameLookupFailed),
                     (Ok(_), Some(cause)) => (Side::Penstock, cause),
@@ -88,34 +91,42 @@ impl Session {
         }
     }
 
-    /// What the rules say of the target, or of one of its addresses.
+    /// What the rules say of the target, or of one of its addresses. The target of a listener that forwards is the operator's own
+    /// word: it may be local.
     fn judge<K: Kernel>(
         &self,
         opening: &Opening,
         address: Option<IpAddr>,
         turn: &Turn<K>,
     ) -> Result<(), Cause> {
-        let target = &opening.request.target;
-        if address.is_some_and(|ip| turn.shared.is_own(SocketAddr::new(ip, target.port))) {
+        let port = opening.target.as_ref().map_or(0, |target| target.port);
+        if address.is_some_and(|ip| turn.shared.is_own(SocketAddr::new(ip, port))) {
             return Err(Cause::Loop);
         }
         let rules = &self.listener().rules;
-        let name = match &target.host {
-            Host::Name(name) => Some(name.as_str()),
+        let name = match opening.target.as_ref().map(|target| &target.host) {
+            Some(Host::Name(name)) => Some(name.as_str()),
             _ => None,
+        };
+        let forwards = matches!(self.listener().service, Service::Forward(_));
+        // No address is connected to behind a door: a rule that names some has nothing to say of it.
+        let address = match opening.target {
+            Some(_) => address,
+            None => Some(Ipv4Addr::UNSPECIFIED.into()),
         };
         let wall = if rules.need_time() { turn.outside.wall_time() } else { Default::default() };
         let query = Query {
             client: self.facts.client.map(|client| client.ip()),
             local: opening.local,
-            method: "CONNECT",
+            method: if forwards { "" } else { "CONNECT" },
             host: name,
             address,
-            port: target.port,
+            port,
             time: (wall.weekday, wall.minute),
         };
         match rules.evaluate(&query) {
             Verdict::Allow { .. } | Verdict::NeedAddress => Ok(()),
+            Verdict::Deny { why: Why::LocalTarget, .. } if forwards => Ok(()),
             Verdict::Deny { why: Why::LocalTarget, .. } => Err(Cause::LocalTarget),
             Verdict::Deny { .. } => Err(Cause::AccessDenied),
         }
@@ -138,13 +149,6 @@ fn interleave(addresses: Vec<IpAddr>) -> impl Iterator<Item = IpAddr> {
             second.pop().or_else(|| first.pop())
         }
     })
-}
-
-impl Opening {
-    /// Whether the client was told to wait for longer than it was promised.
-    pub(super) fn is_late(&self, now: Time) -> bool {
-        self.deadline <= now
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use penstock_ring::{Kernel, Time};
 
 use crate::close::{CloseReason, Phase};
-use crate::control::{Record, SessionId, TunnelInfo};
+use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
 use crate::siblings::Group;
 use crate::turn::Turn;
 
@@ -24,10 +24,11 @@ pub(super) struct Facts {
     pub(super) reply_bytes: u32,
     pub(super) client: Option<SocketAddr>,
     pub(super) connected: Option<SocketAddr>,
-    /// Any method but CONNECT.
-    pub(super) method: Option<Box<str>>,
+    pub(super) method: Option<Cow<'static, str>>,
     pub(super) target: Option<Box<str>>,
     pub(super) detail: Option<Box<str>>,
+    /// What was agreed on in TLS.
+    pub(super) tls: AgreedTls,
     pub(super) group: Option<Arc<Group>>,
     /// When the group was last told of activity.
     pub(super) told_at: Time,
@@ -45,6 +46,7 @@ impl Facts {
             method: None,
             target: None,
             detail: None,
+            tls: AgreedTls::default(),
             group: None,
             told_at: Time(0),
         }
@@ -66,7 +68,7 @@ impl Facts {
             id,
             listener: self.listener,
             client: self.client,
-            method: method(self.method, reason.phase),
+            method: self.method,
             target: self.target,
             status: self.status,
             connected: self.connected,
@@ -76,6 +78,7 @@ impl Facts {
             elapsed,
             reason,
             detail: self.detail,
+            tls: self.tls,
         }
     }
 
@@ -93,14 +96,5 @@ impl Facts {
             mover: ["copy"; 2],
             switches: [0; 2],
         }
-    }
-}
-
-/// A request that came as far as admission was a CONNECT; only of others the method is kept.
-fn method(kept: Option<Box<str>>, phase: Phase) -> Option<Cow<'static, str>> {
-    match (kept, phase) {
-        (Some(kept), _) => Some(Cow::Owned(kept.into())),
-        (None, Phase::ProxyHeader | Phase::Request) => None,
-        (None, Phase::Admission | Phase::Connect | Phase::Relay) => Some(Cow::Borrowed("CONNECT")),
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Goodbye {
 }
 
 impl Session {
-    /// Sends the last words. `receiving` and `client_ended` say how the leg was left.
+    /// Sends the last words, as they are. `receiving` and `client_ended` say how the leg was left.
     pub(super) fn say_goodbye<K: Kernel>(
         &mut self,
         reason: CloseReason,
@@ -45,10 +45,12 @@ impl Session {
         if receiving == Receiving::Off && !client_ended {
             turn.kernel.receive(self.client, Group::Small);
         }
-        match turn.kernel.send(self.client, Chunk::Bytes(reply)) {
-            Sent::Failed(_) => Step::Break(reason),
-            Sent::Done | Sent::Queued => self.after_goodbye(turn),
+        for words in [reply, self.layers.close()] {
+            if let Sent::Failed(_) = turn.kernel.send(self.client, Chunk::Bytes(words)) {
+                return Step::Break(reason);
+            }
         }
+        self.after_goodbye(turn)
     }
 
     pub(super) fn step_goodbye<K: Kernel>(&mut self, outcome: Outcome, turn: &mut Turn<K>) -> Step {

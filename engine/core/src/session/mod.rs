@@ -1,30 +1,40 @@
 //! The life of one connection, as a plain value stepped by outcomes and timers.
 //!
 //! ```text
-//!  accept ─▶ AwaitProxyHeader ─▶ AwaitRequest ─▶ AwaitName ─▶ AwaitConnection ─▶ Relay ─▶ end
-//!                │                    │              │               │
-//!                │ (silent)           └──────────────┴───────────────┴─▶ AwaitGoodbye ─▶ end
-//!                └▶ end                        refused: the reply is being read
+//!  accept ─▶ AwaitProxyHeader ─▶ AwaitTls ─▶ AwaitRequest ─▶ AwaitTarget ─▶ Relay ─▶ end
+//!                │                  │             │               │
+//!                │ (silent)         └─────────────┴───────────────┴─▶ AwaitGoodbye ─▶ end
+//!                └▶ end                       refused: the reply is being read
 //! ```
+//!
+//! A listener leaves out what it was not told to ask for: the PROXY header, TLS, and the request where all that comes is
+//! forwarded to one target.
 //!
 //! In: outcomes of its legs, answers, and the time. Out: verbs, and a [`Step`]. It holds no descriptor and no buffer, can
 //! be dropped at any moment, and does nothing by itself: the worker closes its legs and writes its record.
 
 mod admission;
 mod dial;
+mod door;
 mod facts;
 mod goodbye;
+mod opening;
 mod prelude;
 mod refusal;
 mod relaying;
+mod secure;
+mod target_tls;
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use penstock_ring::{Close, Event, Kernel, Leg, Outcome, Time};
+use bytes::Bytes;
+use penstock_ring::{Chunk, Close, Event, Kernel, Leg, Outcome, Sent, Time};
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{Record, ResolveError, TunnelInfo};
+use crate::control::{OpenError, Record, ResolveError, TunnelInfo};
+use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
 use crate::timers::earlier;
@@ -32,7 +42,8 @@ use crate::turn::{Step, Turn};
 
 use facts::Facts;
 use goodbye::Goodbye;
-use prelude::{Opening, Prelude};
+use opening::{Opening, Stage};
+use prelude::Prelude;
 
 /// A connection in any of its states.
 #[derive(Debug)]
@@ -40,6 +51,10 @@ pub(crate) struct Session {
     handle: Handle,
     config: Arc<Config>,
     client: Leg,
+    /// The client's, until the relay has them.
+    layers: Layers,
+    /// Bytes queued at client and target before the relay, whose acceptance was not told of yet.
+    owed: [u32; 2],
     started: Time,
     facts: Facts,
     state: State,
@@ -52,9 +67,9 @@ pub(crate) struct Session {
 )]
 enum State {
     AwaitProxyHeader(Box<Prelude>),
+    AwaitTls(Box<Prelude>),
     AwaitRequest(Box<Prelude>),
-    AwaitName(Box<Opening>),
-    AwaitConnection(Box<Opening>),
+    AwaitTarget(Box<Opening>),
     Relay(Relay),
     AwaitGoodbye(Box<Goodbye>),
     /// Being moved from one state to the next; never seen from outside.
@@ -72,7 +87,16 @@ impl Session {
     ) -> Session {
         let facts = Facts::new(listener, has_place, turn.kernel.peer(client));
         let handle = Handle { slot: 0, generation: 0 };
-        Session { handle, config, client, started: turn.now, facts, state: State::Between }
+        Session {
+            handle,
+            config,
+            client,
+            layers: Layers::Plain,
+            owed: [0; 2],
+            started: turn.now,
+            facts,
+            state: State::Between,
+        }
     }
 
     /// Begins, once the session has its place in the table.
@@ -82,20 +106,31 @@ impl Session {
     }
 
     /// Begins only to say that there is no room.
-    pub(crate) fn turn_away<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
+    pub(crate) fn turn_away<K: Kernel>(
+        &mut self,
+        handle: Handle,
+        cause: Cause,
+        turn: &mut Turn<K>,
+    ) -> Step {
         self.handle = handle;
-        self.refuse(Side::Penstock, Cause::Overloaded, None, turn)
+        self.refuse(Side::Penstock, cause, None, turn)
     }
 
     /// Takes one outcome of one of its legs.
     pub(crate) fn step<K: Kernel>(&mut self, role: Role, event: Event, turn: &mut Turn<K>) -> Step {
         let Event { leg, outcome, .. } = event;
+        if let (Outcome::Sent(bytes), false) = (&outcome, matches!(self.state, State::Relay(_))) {
+            let owed = &mut self.owed[role as usize];
+            *owed = owed.saturating_sub(*bytes as u32);
+        }
         match self.state {
             State::Relay(_) => self.step_relay(leg, outcome, turn),
-            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => self.step_prelude(outcome, turn),
-            State::AwaitName(_) | State::AwaitConnection(_) => match role {
+            State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {
+                self.step_prelude(outcome, turn)
+            }
+            State::AwaitTarget(_) => match role {
                 Role::Client => self.step_early(outcome, turn),
-                Role::Target => self.step_dial(leg, outcome, turn),
+                Role::Target => self.step_target(leg, outcome, turn),
             },
             State::AwaitGoodbye(_) if leg == self.client => self.step_goodbye(outcome, turn),
             State::AwaitGoodbye(_) | State::Between => {
@@ -111,8 +146,27 @@ impl Session {
         result: Result<Vec<std::net::IpAddr>, ResolveError>,
         turn: &mut Turn<K>,
     ) -> Step {
-        match self.state {
-            State::AwaitName(_) => self.name_resolved(result, turn),
+        match &self.state {
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Name) => {
+                self.name_resolved(result, turn)
+            }
+            _ => {
+                turn.counters.answers_stale.add(1);
+                Step::Continue(())
+            }
+        }
+    }
+
+    /// Takes the descriptor that it asked for. One that nobody waits for is counted and closed.
+    pub(crate) fn opened<K: Kernel>(
+        &mut self,
+        result: Result<OwnedFd, OpenError>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        match &self.state {
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Door) => {
+                self.door_opened(result, turn)
+            }
             _ => {
                 turn.counters.answers_stale.add(1);
                 Step::Continue(())
@@ -124,10 +178,10 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Time> {
         let timeouts = &self.listener().timeouts;
         let own = match &self.state {
-            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => {
+            State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {
                 Some(self.started + timeouts.handshake)
             }
-            State::AwaitName(opening) | State::AwaitConnection(opening) => opening.deadline(),
+            State::AwaitTarget(opening) => opening.deadline(),
             State::Relay(relay) => earlier(relay.deadline(), self.idle_deadline(relay)),
             // The lifetime, which may be over, plays no part any more.
             State::AwaitGoodbye(goodbye) => return Some(goodbye.until),
@@ -144,8 +198,10 @@ impl Session {
             return Step::Break(CloseReason::new(Side::Penstock, self.phase(), Cause::LifetimeEnd));
         }
         match &self.state {
-            State::AwaitProxyHeader(_) | State::AwaitRequest(_) => self.prelude_expired(turn),
-            State::AwaitName(_) | State::AwaitConnection(_) => self.dial_expired(turn),
+            State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {
+                self.prelude_expired(turn)
+            }
+            State::AwaitTarget(_) => self.opening_expired(turn),
             State::Relay(_) => self.relay_expired(turn),
             State::AwaitGoodbye(goodbye) if goodbye.until <= turn.now => {
                 Step::Break(goodbye.reason)
@@ -174,9 +230,9 @@ impl Session {
     pub(crate) fn phase(&self) -> Phase {
         match &self.state {
             State::AwaitProxyHeader(_) => Phase::ProxyHeader,
+            State::AwaitTls(_) => Phase::Tls,
             State::AwaitRequest(_) | State::Between => Phase::Request,
-            State::AwaitName(_) => Phase::Admission,
-            State::AwaitConnection(_) => Phase::Connect,
+            State::AwaitTarget(opening) => opening.phase(),
             State::Relay(_) => Phase::Relay,
             State::AwaitGoodbye(goodbye) => goodbye.reason.phase,
         }
@@ -191,12 +247,10 @@ impl Session {
             State::Relay(relay) => {
                 (bytes, spliced) = (relay.bytes(), relay.spliced());
                 turn.counters.tunnels.sub(1);
-                self.facts.detail = relay.failure().map(|errno| errno.desc().into());
+                self.facts.detail = relay.failure();
                 turn.kernel.close(relay.legs()[1], Close::Normal);
             }
-            State::AwaitName(opening) | State::AwaitConnection(opening) => {
-                opening.close_attempts(turn)
-            }
+            State::AwaitTarget(opening) => opening.close_legs(turn),
             _ => {}
         }
         self.facts.into_record(self.handle.id(turn.worker), reason, elapsed, bytes, spliced, turn)
@@ -216,9 +270,19 @@ impl Session {
         info
     }
 
-    /// Whether it counts against the limit of tunnels.
-    pub(crate) fn has_place(&self) -> bool {
-        self.facts.has_place
+    /// The listener among whose places it has one.
+    pub(crate) fn place(&self) -> Option<u16> {
+        self.facts.has_place.then_some(self.facts.listener)
+    }
+
+    /// Sends bytes of our own before the relay begins, as they are.
+    fn say<K: Kernel>(&mut self, role: Role, leg: Leg, bytes: Bytes, turn: &mut Turn<K>) -> Sent {
+        let length = bytes.len() as u32;
+        let sent = turn.kernel.send(leg, Chunk::Bytes(bytes));
+        if sent == Sent::Queued {
+            self.owed[role as usize] += length;
+        }
+        sent
     }
 
     fn listener(&self) -> &Listener {
@@ -246,6 +310,6 @@ mod tests {
     #[test]
     fn an_idle_tunnel_costs_little() {
         // Session, two legs and a timer entry have to stay within 1 KiB together.
-        assert!(size_of::<Session>() <= 448, "{} bytes", size_of::<Session>());
+        assert!(size_of::<Session>() <= 496, "{} bytes", size_of::<Session>());
     }
 }

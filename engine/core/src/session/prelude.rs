@@ -1,24 +1,22 @@
-//! The first bytes of a connection: the PROXY header if one is required, then the request head.
+//! The first bytes of a connection: the PROXY header if one is required, TLS if it is spoken, then the request head, if there is to
+//! be one.
 //!
 //! Bytes are gathered in a vector of the session's own, at most a head and one receive long, and pool buffers are given
 //! back at once. What follows the head is early payload of the tunnel.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::http::{self, Head, Request};
-use penstock_proto::proxy_protocol::{Header, Origin, Receiver};
-use penstock_ring::{Arrival, Close, Group, Kernel, Leg, Outcome, Time};
+use penstock_proto::http::{self, Head, Target};
+use penstock_proto::proxy_protocol::{Origin, Receiver};
+use penstock_ring::{Arrival, Group, Kernel, Outcome};
 
+use super::opening::{Opening, Stage};
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{ProxyProtocol, SendProxy};
+use crate::config::{ProxyProtocol, Reach, SendProxy, Service};
 use crate::relay::Receiving;
 use crate::turn::{Step, Turn};
-
-/// Early payload that is kept until the target is there, in bytes; then reading stops.
-pub(super) const EARLY: usize = 64 << 10;
 
 /// What has arrived and is not understood yet.
 pub(super) struct Prelude {
@@ -27,48 +25,20 @@ pub(super) struct Prelude {
     head: Head,
 }
 
-/// A request that was understood, until the tunnel stands or is refused.
-#[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) request: Request,
-    /// Our own address on the client's leg, if somebody wants to know it.
-    pub(super) local: Option<SocketAddr>,
-    /// Payload that came ahead.
-    pub(super) early: Vec<u8>,
-    pub(super) receiving: Receiving,
-    /// The client has finished sending.
-    pub(super) client_ended: bool,
-    pub(super) requested_at: Time,
-    pub(super) dial_at: Time,
-    pub(super) deadline: Time,
-    /// Addresses still to be tried, best first.
-    pub(super) candidates: VecDeque<SocketAddr>,
-    /// Connections under way, and where to.
-    pub(super) attempts: Vec<(Leg, SocketAddr)>,
-    /// When the next candidate is tried although an attempt is under way.
-    pub(super) next_attempt: Option<Time>,
-}
-
-impl Opening {
-    pub(super) fn deadline(&self) -> Option<Time> {
-        let next = self.next_attempt.filter(|_| !self.candidates.is_empty());
-        next.into_iter().chain([self.deadline]).min()
-    }
-
-    pub(super) fn close_attempts<K: Kernel>(&self, turn: &mut Turn<K>) {
-        for (leg, _) in &self.attempts {
-            turn.kernel.close(*leg, Close::Normal);
-        }
-    }
-}
-
 impl Session {
     pub(super) fn await_prelude<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let head = Head::new(http::Options { strict_target: self.listener().strict_target });
         let prelude = Box::new(Prelude { input: Vec::new(), proxy_header: Receiver::new(), head });
-        self.state = match self.listener().proxy_protocol {
-            ProxyProtocol::Off => State::AwaitRequest(prelude),
-            ProxyProtocol::Required if self.is_trusted_sender() => State::AwaitProxyHeader(prelude),
+        match self.listener().proxy_protocol {
+            ProxyProtocol::Off => {
+                self.after_proxy_header(prelude);
+                if self.awaits_nothing() {
+                    return self.read_prelude(turn);
+                }
+            }
+            ProxyProtocol::Required if self.is_trusted_sender() => {
+                self.state = State::AwaitProxyHeader(prelude);
+            }
             ProxyProtocol::Required => {
                 self.facts.detail = Some("its address is not in proxy_from".into());
                 return Step::Break(CloseReason::new(
@@ -77,7 +47,7 @@ impl Session {
                     Cause::BadProxyHeader,
                 ));
             }
-        };
+        }
         turn.kernel.receive(self.client, Group::Reserve);
         Step::Continue(())
     }
@@ -85,16 +55,12 @@ impl Session {
     pub(super) fn step_prelude<K: Kernel>(&mut self, outcome: Outcome, turn: &mut Turn<K>) -> Step {
         match outcome {
             Outcome::Received(buffer) => {
-                if let State::AwaitProxyHeader(prelude) | State::AwaitRequest(prelude) =
-                    &mut self.state
-                {
-                    prelude.input.extend_from_slice(turn.kernel.bytes(&buffer));
-                }
+                let bytes = turn.kernel.bytes(&buffer).to_vec();
                 turn.kernel.release(buffer);
-                self.read_prelude(turn)
+                self.take_bytes(bytes, turn)
             }
-            Outcome::ReceiveEnded(Arrival::Ended) => self.prelude_left(Cause::HungUp),
-            Outcome::ReceiveEnded(Arrival::Failed(_)) => self.prelude_left(Cause::Reset),
+            Outcome::ReceiveEnded(Arrival::Ended) => self.client_left(Cause::HungUp),
+            Outcome::ReceiveEnded(Arrival::Failed(_)) => self.client_left(Cause::Reset),
             other => {
                 discard(other, turn);
                 Step::Continue(())
@@ -104,46 +70,85 @@ impl Session {
 
     pub(super) fn prelude_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitRequest(prelude) = &self.state else {
-            return self.prelude_left(Cause::HandshakeTimeout);
+            return self.client_left(Cause::HandshakeTimeout);
         };
         // Nobody who sent nothing waits for an answer.
         if prelude.input.is_empty() {
-            return self.prelude_left(Cause::HandshakeTimeout);
+            return self.client_left(Cause::HandshakeTimeout);
         }
         self.refuse(Side::Client, Cause::HandshakeTimeout, None, turn)
     }
 
-    fn prelude_left(&self, cause: Cause) -> Step {
-        Step::Break(CloseReason::new(Side::Client, self.phase(), cause))
+    /// Takes what came through the layers that stand, and reads on in what there is now.
+    pub(super) fn take_plain<K: Kernel>(&mut self, plain: &[u8], turn: &mut Turn<K>) -> Step {
+        if let State::AwaitProxyHeader(prelude)
+        | State::AwaitTls(prelude)
+        | State::AwaitRequest(prelude) = &mut self.state
+        {
+            prelude.input.extend_from_slice(plain);
+        }
+        self.read_prelude(turn)
     }
 
-    fn read_prelude<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
-        if let State::AwaitProxyHeader(prelude) = &mut self.state {
-            let mut rest = prelude.input.as_slice();
-            match prelude.proxy_header.receive(&mut rest, &mut Vec::new()) {
-                Ok(Wait) => return self.read_on(turn),
-                Ok(Done(header)) => {
-                    let taken = prelude.input.len() - rest.len();
-                    prelude.input.drain(..taken);
-                    self.take_proxy_header(&header);
+    pub(super) fn read_prelude<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        match &self.state {
+            State::AwaitProxyHeader(_) => self.read_proxy_header(turn),
+            State::AwaitTls(_) => self.read_on(turn),
+            State::AwaitRequest(_) => match self.listener().service {
+                Service::Connect => self.read_request(turn),
+                Service::Forward(_) => self.forward(turn),
+            },
+            _ => Step::Continue(()),
+        }
+    }
+
+    fn read_proxy_header<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let State::AwaitProxyHeader(prelude) = &mut self.state else {
+            return Step::Continue(());
+        };
+        let mut rest = prelude.input.as_slice();
+        match prelude.proxy_header.receive(&mut rest, &mut Vec::new()) {
+            Ok(Wait) => self.read_on(turn),
+            Ok(Done(header)) => {
+                let rest = rest.to_vec();
+                prelude.input.clear();
+                if let Origin::Stream(endpoints) = header.origin {
+                    self.facts.client = Some(endpoints.source);
                 }
-                Err(error) => {
-                    self.facts.detail = Some(error.to_string().into());
-                    return self.prelude_left(Cause::BadProxyHeader);
+                if let State::AwaitProxyHeader(prelude) =
+                    std::mem::replace(&mut self.state, State::Between)
+                {
+                    self.after_proxy_header(prelude);
                 }
+                self.take_bytes(rest, turn)
+            }
+            Err(error) => {
+                self.facts.detail = Some(error.to_string().into());
+                self.client_left(Cause::BadProxyHeader)
             }
         }
-        self.read_request(turn)
     }
 
-    fn take_proxy_header(&mut self, header: &Header) {
-        if let Origin::Stream(endpoints) = header.origin {
-            self.facts.client = Some(endpoints.source);
-        }
-        if let State::AwaitProxyHeader(prelude) = std::mem::replace(&mut self.state, State::Between)
-        {
-            self.state = State::AwaitRequest(prelude);
-        }
+    /// What comes first, or behind the PROXY header.
+    fn after_proxy_header(&mut self, prelude: Box<Prelude>) {
+        self.state = match &self.listener().tls {
+            Some(_) => State::AwaitTls(prelude),
+            None => State::AwaitRequest(prelude),
+        };
+    }
+
+    /// Whether there is no word of the client's to wait for.
+    fn awaits_nothing(&self) -> bool {
+        let forwards = matches!(self.listener().service, Service::Forward(_));
+        forwards && matches!(self.state, State::AwaitRequest(_))
+    }
+
+    /// TLS stands, or is left out: what the client says now is for us.
+    pub(super) fn after_tls(&mut self) {
+        self.state = match std::mem::replace(&mut self.state, State::Between) {
+            State::AwaitTls(prelude) => State::AwaitRequest(prelude),
+            other => other,
+        };
     }
 
     fn read_request<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
@@ -157,7 +162,9 @@ impl Session {
             }
             Ok(Done(request)) => {
                 let early = rest.to_vec();
-                self.requested(request, early, turn)
+                self.facts.method = Some("CONNECT".into());
+                self.facts.target = Some(request.target.to_string().into());
+                self.requested(Some(request.target), early, turn)
             }
             Err(error) => {
                 let seen = prelude.head.seen().clone();
@@ -168,25 +175,40 @@ impl Session {
         }
     }
 
+    /// There is no request: all that comes is for one target.
+    fn forward<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let State::AwaitRequest(prelude) = &mut self.state else { return Step::Continue(()) };
+        let early = std::mem::take(&mut prelude.input);
+        let Service::Forward(destination) = &self.listener().service else {
+            return Step::Continue(());
+        };
+        let target = match &destination.reach {
+            Reach::Network(target) => Some(target.clone()),
+            Reach::Door(_) => None,
+        };
+        self.facts.target = Some(destination.text.clone());
+        self.requested(target, early, turn)
+    }
+
     fn read_on<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {
         turn.kernel.receive(self.client, Group::Reserve);
         Step::Continue(())
     }
 
-    /// The head is whole: from now on the client's leg is received from as in the relay, so that its end is noticed.
+    /// From now on the client's leg is received from as in the relay, so that its end is noticed.
     fn requested<K: Kernel>(
         &mut self,
-        request: Request,
+        target: Option<Target>,
         early: Vec<u8>,
         turn: &mut Turn<K>,
     ) -> Step {
         turn.counters.setup[0].record(turn.now.since(self.started));
-        self.facts.target = Some(request.target.to_string().into());
         turn.kernel.receive(self.client, Group::Small);
         let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
         self.admit(
             Box::new(Opening {
-                request,
+                stage: Stage::Name,
+                target,
                 local,
                 early,
                 receiving: Receiving::On,

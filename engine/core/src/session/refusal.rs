@@ -5,7 +5,7 @@ use penstock_ring::{Errno, Kernel};
 
 use super::{Session, State};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::relay::Receiving;
+use crate::config::{Door, Reach, Service};
 use crate::turn::{Step, Turn};
 
 /// Seconds after which an overloaded proxy may be asked again.
@@ -30,6 +30,9 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let reason = CloseReason::new(side, self.phase(), cause);
+        if !self.speaks_http() {
+            return self.refuse_silently(reason, errno, turn);
+        }
         let mut row = row(cause);
         if cause == Cause::ConnectTimeout {
             row.status = self.listener().connect_timeout_status;
@@ -88,15 +91,53 @@ impl Session {
         };
         refusal.write(&mut reply);
         self.facts.status = row.status;
-        let (receiving, ended) = match &self.state {
-            State::AwaitName(opening) | State::AwaitConnection(opening) => {
-                opening.close_attempts(turn);
-                (opening.receiving, opening.client_ended)
-            }
-            // A prelude takes one buffer at a time; between two of them nothing is asked for.
-            _ => (Receiving::Off, false),
+        let (receiving, ended) = self.leave_opening(turn);
+        match self.layers.seal_bytes(reply.into()) {
+            Ok(reply) => self.say_goodbye(reason, reply, receiving, ended, turn),
+            Err(_) => Step::Break(reason),
+        }
+    }
+
+    /// Whether the client would understand an answer: it speaks HTTP, and TLS stands if there is to be any.
+    fn speaks_http(&self) -> bool {
+        let listener = self.listener();
+        let clear = listener.tls.is_none() || !self.layers.is_plain() || !self.is_new();
+        listener.service == Service::Connect && clear
+    }
+
+    /// Whether nothing was heard of the client.
+    fn is_new(&self) -> bool {
+        matches!(self.state, State::Between | State::AwaitProxyHeader(_) | State::AwaitTls(_))
+    }
+
+    /// Ends a connection on which nothing can be said but by a person's terminal.
+    fn refuse_silently<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        errno: Option<Errno>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        if let Some(errno) = errno {
+            self.facts.detail = Some(errno.desc().into());
+        }
+        let words = match self.reads_text() {
+            true => format!("penstock: {}\r\n", spoken(reason.cause)).into_bytes(),
+            false => Vec::new(),
         };
-        self.say_goodbye(reason, reply.into(), receiving, ended, turn)
+        let (receiving, ended) = self.leave_opening(turn);
+        match self.layers.seal_bytes(words.into()) {
+            Ok(words) => self.say_goodbye(reason, words, receiving, ended, turn),
+            Err(_) => Step::Break(reason),
+        }
+    }
+
+    /// Whether a person reads what the target writes: a terminal's lines.
+    fn reads_text(&self) -> bool {
+        let listener = self.listener();
+        let Service::Forward(destination) = &listener.service else { return false };
+        let Reach::Door(door) = &destination.reach else { return false };
+        let heard = listener.tls.is_none() || !self.is_new();
+        matches!(**door, Door::Terminal(_)) && heard
     }
 }
 
@@ -109,7 +150,8 @@ fn row(cause: Cause) -> Row {
     match cause {
         Cause::AccessDenied | Cause::LocalTarget | Cause::Loop => denied(cause),
         Cause::NameNotFound | Cause::NameLookupFailed => unnamed(cause),
-        Cause::Overloaded | Cause::Exhausted => no_room(cause),
+        Cause::Overloaded | Cause::Exhausted | Cause::InUse => no_room(cause),
+        Cause::TlsFailed | Cause::CertificateRefused | Cause::NotLetIn => insecure(cause),
         Cause::HandshakeTimeout => Row {
             status: 408,
             error: "ERR_READ_TIMEOUT",
@@ -118,6 +160,18 @@ fn row(cause: Cause) -> Row {
             advice: "send the request at once",
         },
         _ => unconnected(cause),
+    }
+}
+
+/// The same for a person's eyes, in few words.
+fn spoken(cause: Cause) -> &'static str {
+    match cause {
+        Cause::InUse => "this console is in use by somebody else; try again later",
+        Cause::AccessDenied | Cause::LocalTarget | Cause::Loop => "you may not use this console",
+        Cause::Overloaded | Cause::Exhausted => {
+            "there is no room for one more session; try again later"
+        }
+        _ => "this console can't be reached now; the operator's log has the reason",
     }
 }
 
@@ -165,8 +219,34 @@ fn unconnected(cause: Cause) -> Row {
     Row { status: 503, error: "ERR_CONNECT_FAIL", expected, came, advice }
 }
 
+fn insecure(cause: Cause) -> Row {
+    let (expected, came, advice) = match cause {
+        Cause::CertificateRefused => (
+            "a target's certificate that the proxy trusts",
+            "another one",
+            "the operator's log names the certificate's fault and its remedy",
+        ),
+        Cause::NotLetIn => (
+            "a target that lets the proxy in",
+            "a target that closed the connection",
+            "the operator's log says what the target may miss",
+        ),
+        _ => (
+            "TLS with the target",
+            "none that both sides speak",
+            "the operator's log has the reason",
+        ),
+    };
+    Row { status: 503, error: "ERR_SECURE_CONNECT_FAIL", expected, came, advice }
+}
+
 fn no_room(cause: Cause) -> Row {
     let (expected, came, advice) = match cause {
+        Cause::InUse => (
+            "a place among this listener's sessions",
+            "all are taken",
+            "try again later; the operator can raise `max_sessions`",
+        ),
         Cause::Overloaded => (
             "room for one more connection",
             "the limit is reached",

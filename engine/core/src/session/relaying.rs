@@ -1,19 +1,18 @@
 //! From the reply on: the tunnel's own states are the relay's, its time-outs are here.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use penstock_proto::http::Host;
 use penstock_proto::http::reply::ESTABLISHED;
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
 
-use super::prelude::Opening;
+use super::opening::Opening;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{IdleScope, SendProxy};
-use crate::relay::{Receiving, Relay, Way, way_from};
+use crate::config::{IdleScope, SendProxy, Service};
+use crate::layers::Layers;
+use crate::relay::{Left, Receiving, Relay, Way, way_from};
 use crate::siblings::Group;
 use crate::turn::{Step, Turn};
 
@@ -24,37 +23,54 @@ impl Session {
     /// Both legs stand: replies, sends on what came ahead, and lets the bytes flow.
     pub(super) fn begin_relay<K: Kernel>(
         &mut self,
-        opening: Opening,
         target: Leg,
+        target_layers: Layers,
+        target_left: Left,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Opening { request, local, early, receiving, client_ended, .. } = opening;
-        let limit = self.config.engine.per_direction;
-        let half_close = self.listener().half_close;
-        let mut relay = Relay::new(self.handle, self.client, target, half_close, limit, turn.now);
+        let State::AwaitTarget(opening) = std::mem::replace(&mut self.state, State::Between) else {
+            return Step::Continue(());
+        };
+        let Opening { early, receiving, client_ended, .. } = *opening;
         if receiving != Receiving::On {
             turn.kernel.watch(self.client, Interest::HangUp, false);
         }
         self.join_siblings(turn.now, turn);
-        self.facts.status = 200;
-        self.facts.reply_bytes += ESTABLISHED.len() as u32;
         turn.counters.setup[3].record(turn.now.since(self.started));
         turn.counters.tunnels.add(1);
         turn.counters.tunnels_total.add(1);
-        let header = self.proxy_header(&request.target.host, local, turn.worker);
+        let reply = self.reply();
+        let client_layers = std::mem::take(&mut self.layers);
+        let mut relay = Relay::new(
+            self.handle,
+            [self.client, target],
+            [client_layers, target_layers],
+            self.listener().half_close,
+            self.config.engine.per_direction,
+            turn.now,
+        );
+        relay.take_over(self.owed);
+        let client_left = Left { receiving, ended: client_ended, early };
         let start = || {
-            relay.say(Way::ToClient, Bytes::from_static(ESTABLISHED), turn)?;
-            if !header.is_empty() {
-                relay.say(Way::ToTarget, header.into(), turn)?;
-            }
-            if !early.is_empty() {
-                relay.early(Way::ToTarget, early, turn)?;
-            }
-            relay.start(receiving, client_ended, turn)
+            relay.say(Way::ToClient, reply, turn)?;
+            relay.resume(Way::ToTarget, client_left, turn)?;
+            relay.resume(Way::ToClient, target_left, turn)
         };
         let step = start();
         self.state = State::Relay(relay);
         step
+    }
+
+    /// What tells the client that the tunnel stands.
+    fn reply(&mut self) -> Bytes {
+        match self.listener().service {
+            Service::Connect => {
+                self.facts.status = 200;
+                self.facts.reply_bytes += ESTABLISHED.len() as u32;
+                Bytes::from_static(ESTABLISHED)
+            }
+            Service::Forward(_) => Bytes::new(),
+        }
     }
 
     pub(super) fn step_relay<K: Kernel>(
@@ -142,18 +158,19 @@ impl Session {
     }
 
     /// The PROXY header for the target; empty if none is wanted.
-    fn proxy_header(&self, host: &Host, local: Option<SocketAddr>, worker: u8) -> Vec<u8> {
+    pub(super) fn proxy_header(&self, opening: &Opening, worker: u8) -> Vec<u8> {
         let mut header = Vec::new();
-        let endpoints = self.facts.client.zip(local);
+        let endpoints = self.facts.client.zip(opening.local);
         let endpoints = endpoints.map(|(source, destination)| Endpoints { source, destination });
         match self.listener().send_proxy {
             SendProxy::Off => {}
             SendProxy::V1 => encode_v1(endpoints, &mut header),
             SendProxy::V2 => {
-                let (host, id) = (host.to_string(), self.handle.id(worker).to_string());
+                let host = opening.target.as_ref().map(|target| target.host.to_string());
+                let id = self.handle.id(worker).to_string();
                 let full = HeaderV2 {
                     endpoints,
-                    authority: Some(&host),
+                    authority: host.as_deref(),
                     unique_id: Some(id.as_bytes()),
                     checksum: true,
                 };

@@ -126,8 +126,8 @@ impl<K: Kernel> Worker<K> {
 
     fn accepted(&mut self, leg: Leg, config: u16) {
         self.turn.counters.accepted.add(1);
-        let has_place = self.turn.shared.enter();
-        if !has_place {
+        let refused = self.turn.shared.enter(config).err();
+        if refused.is_some() {
             self.turn.counters.shed.add(1);
             if self.turned_away >= TURNED_AWAY_MAX {
                 return self.turn.kernel.close(leg, Close::Normal);
@@ -135,15 +135,19 @@ impl<K: Kernel> Worker<K> {
             self.turned_away += 1;
         }
         let admitting = Arc::clone(&self.turn.shared.config);
-        let handle =
-            self.sessions.insert(Session::new(admitting, config, leg, has_place, &self.turn));
+        let handle = self.sessions.insert(Session::new(
+            admitting,
+            config,
+            leg,
+            refused.is_none(),
+            &self.turn,
+        ));
         self.turn.counters.sessions.add(1);
         self.turn.kernel.set_owner(leg, Recipient::Session(handle, Role::Client).owner());
         let Some(session) = self.sessions.get_mut(handle) else { return };
-        let step = if has_place {
-            session.begin(handle, &mut self.turn)
-        } else {
-            session.turn_away(handle, &mut self.turn)
+        let step = match refused {
+            None => session.begin(handle, &mut self.turn),
+            Some(cause) => session.turn_away(handle, cause, &mut self.turn),
         };
         self.after(handle, step);
     }

@@ -35,6 +35,16 @@ impl<K: Kernel> Worker<K> {
                     None => self.turn.counters.answers_stale.add(1),
                 }
             }
+            Command::Opened { id, result } => {
+                let handle = Handle::of(id);
+                match self.sessions.get_mut(handle) {
+                    Some(session) => {
+                        let step = session.opened(result, &mut self.turn);
+                        self.after(handle, step);
+                    }
+                    None => self.turn.counters.answers_stale.add(1),
+                }
+            }
             Command::Drain(patience) => {
                 self.stop_listening(false);
                 self.drain_until.get_or_insert(self.turn.now + patience);

@@ -218,10 +218,9 @@ impl<K: Kernel> Worker<K> {
     fn finish(&mut self, handle: Handle, reason: CloseReason) {
         let Some(session) = self.sessions.remove(handle) else { return };
         self.timers.clear(handle.slot);
-        if session.has_place() {
-            self.turn.shared.leave();
-        } else {
-            self.turned_away -= 1;
+        match session.place() {
+            Some(listener) => self.turn.shared.leave(listener),
+            None => self.turned_away -= 1,
         }
         let record = session.end(reason, &mut self.turn);
         self.turn.counters.closed[reason.index()].add(1);

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use penstock_core::config::{self, Config, HalfClose, IdleScope, Listener, Timeouts};
-use penstock_core::config::{ProxyProtocol, SendProxy, Service};
+use penstock_core::config::{self, Address, Config, HalfClose, IdleScope, Listener, Service};
 use penstock_core::control::{Command, Outside, Question, Record, WallTime};
 use penstock_core::engine::{Engine, Plan, bind};
-use penstock_core::policy::{AccessLists, AddressSet, Rules};
+use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, Mask};
 
 /// Keeps the records.
@@ -46,19 +45,12 @@ pub(crate) fn start_with(
     rules: &[&str],
     half_close: HalfClose,
 ) -> (Engine, SocketAddr, Receiver<Record>) {
+    let rules = Rules::parse(rules, &AccessLists::new()).expect("well-formed rules");
+    let addresses = vec![Address::Tcp(([127, 0, 0, 1], 0).into())];
     let listener = Listener {
-        name: "test".into(),
-        addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-        service: Service::Connect,
-        proxy_protocol: ProxyProtocol::Off,
-        proxy_from: AddressSet::default(),
-        send_proxy: SendProxy::Off,
-        rules: Rules::parse(rules, &AccessLists::new()).expect("well-formed rules"),
         half_close,
         idle_scope: IdleScope::Tunnel,
-        timeouts: Timeouts::default(),
-        connect_timeout_status: 503,
-        strict_target: false,
+        ..Listener::new("test", addresses, Service::Connect, rules)
     };
     let config = Arc::new(Config { engine: limits, listeners: vec![listener] });
     let plan = Plan {
@@ -70,7 +62,7 @@ pub(crate) fn start_with(
         pipes_per_worker: 8,
     };
     let bound = bind(plan).expect("a free port");
-    let address = bound.addresses()[0];
+    let address = bound.addresses()[0].tcp().expect("a TCP port");
     let (records, kept) = channel();
     let engine = bound.start(&mut |_, _| Box::new(Keeper(records.clone()))).expect("a worker");
     (engine, address, kept)

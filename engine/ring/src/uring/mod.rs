@@ -57,7 +57,7 @@ use crate::waiting::Waiting;
 /// [`Kernel`] on io_uring. It belongs to the thread that made it, and can't leave it.
 pub struct Uring {
     ring: ManuallyDrop<Ring>,
-    provided: [ManuallyDrop<Provided>; 3],
+    provided: [ManuallyDrop<Provided>; Group::COUNT],
     legs: Table<Tenant>,
     pool: ManuallyDrop<Pool>,
     pipes: Pipes,
@@ -102,8 +102,8 @@ impl Uring {
         // In this order, so that the ring is the first to go if something fails.
         let pool = Pool::new(options.buffers)?;
         let provide = |group| Provided::new(group, pool.total(group));
-        let [reserve, small, record] = Group::ALL.map(provide);
-        let provided = [reserve?, small?, record?];
+        let [reserve, small, record, bulk] = Group::ALL.map(provide);
+        let provided = [reserve?, small?, record?, bulk?];
         let ring = Ring::new(sizes, options.mask, stats.clone())?;
         for (group, provided) in Group::ALL.into_iter().zip(&provided) {
             // SAFETY: the mapping belongs to `provided`, which is dropped after the ring: here by the order of the
@@ -295,6 +295,10 @@ impl Kernel for Uring {
 
     fn bytes<'k>(&'k self, buffer: &'k Buffer) -> &'k [u8] {
         self.pool.bytes(buffer)
+    }
+
+    fn memory<'k>(&'k mut self, buffer: &'k Buffer) -> &'k mut [u8] {
+        self.pool.memory(buffer)
     }
 
     fn release(&mut self, buffer: Buffer) {

@@ -26,7 +26,7 @@ pub struct Rig {
 
 impl Rig {
     pub fn new(driver: &Driver) -> Rig {
-        let buffers = PoolSizes { reserve: 8, small: 256, record: 64 };
+        let buffers = PoolSizes { reserve: 8, small: 256, record: 64, bulk: 16 };
         Rig::with(driver, Options { buffers, ..Options::default() })
     }
 

@@ -13,7 +13,7 @@ use crate::pattern::Pattern;
 use crate::rig::Rig;
 
 fn small_pool(driver: &Driver, small: u32) -> Rig {
-    let buffers = PoolSizes { reserve: 4, small, record: 4 };
+    let buffers = PoolSizes { reserve: 4, small, record: 4, bulk: 4 };
     Rig::with(driver, Options { buffers, ..Options::default() })
 }
 

@@ -141,7 +141,7 @@ fn stopping_delivers_what_came_before_and_says_so_once() {
 fn a_stop_between_two_outcomes_of_one_turn_is_not_said_to_be_done() {
     // One turn takes the whole pool and finds it empty, so that nothing is in flight after it.
     const POOL: u32 = 16;
-    let buffers = PoolSizes { reserve: 4, small: POOL, record: 4 };
+    let buffers = PoolSizes { reserve: 4, small: POOL, record: 4, bulk: 4 };
     let mut rig = Rig::new(&Options { buffers, ..Options::default() }, Sizes::default());
     rig.uring.small_pool = 0;
     let (leg, mut theirs) = rig.adopt_pair();

@@ -100,7 +100,7 @@ impl Rig {
 }
 
 fn small_pool() -> Options {
-    let buffers = PoolSizes { reserve: 8, small: 64, record: 16 };
+    let buffers = PoolSizes { reserve: 8, small: 64, record: 16, bulk: 4 };
     Options { buffers, ..Options::default() }
 }
 

@@ -104,7 +104,7 @@ fn waits_end_in_time_and_not_before() {
 
 #[test]
 fn memory_touched_follows_use_not_ownership() {
-    let buffers = PoolSizes { reserve: 8, small: 4096, record: 8 };
+    let buffers = PoolSizes { reserve: 8, small: 4096, record: 8, bulk: 4 };
     let mut rig = Rig::new(&Options { buffers, ..Options::default() }, Sizes::default());
     let (leg, mut theirs) = rig.adopt_pair();
     rig.uring.receive(leg, Group::Small);

@@ -1,0 +1,86 @@
+//! The copying mover where a leg has layers: what they make of the bytes, what they say themselves, and how they end.
+//!
+//! A layer may answer on the leg that it stands on, and may say that its peer sends no more before the connection does. A
+//! stream that ends without that word is passed on without it, so that who reads it can tell, too.
+
+use bytes::Bytes;
+use penstock_ring::{Buffer, Kernel};
+use penstock_tls::Error;
+
+use super::{Failure, Relay, Way, source_side};
+use crate::close::Cause;
+use crate::layers::{Broken, Layers, Opened};
+use crate::turn::{Step, Turn};
+
+impl Relay {
+    /// Whether both legs carry payload as it is.
+    pub(super) fn is_plain(&self) -> bool {
+        self.layers.iter().all(Layers::is_plain)
+    }
+
+    /// Takes what the source's layers make of a buffer.
+    pub(super) fn convert<K: Kernel>(
+        &mut self,
+        way: Way,
+        buffer: Buffer,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let source = &mut self.layers[way as usize];
+        let Opened { plain, reply, ended, .. } =
+            match source.open(buffer, &mut turn.kernel, &turn.counters) {
+                Ok(opened) => opened,
+                Err(broken) => return self.source_garbled(way, broken, turn),
+            };
+        if let Some(chunk) = plain {
+            self.pass_on(way, chunk, turn)?;
+        }
+        if !reply.is_empty() {
+            self.send_overhead(way.back(), reply, turn)?;
+        }
+        if ended && !self.ways[way].ended {
+            self.stop_listening(way, turn);
+            return self.source_ended(way, turn);
+        }
+        Step::Continue(())
+    }
+
+    /// The source sends what can't be understood: it is told, and that was all.
+    fn source_garbled<K: Kernel>(&mut self, way: Way, broken: Broken, turn: &mut Turn<K>) -> Step {
+        let Broken { error, reply } = broken;
+        if !reply.is_empty() {
+            self.send_overhead(way.back(), reply, turn)?;
+        }
+        self.failure.get_or_insert_with(|| Box::new(Failure::Tls(error)));
+        self.stop_listening(way, turn);
+        self.source_broken(way, Cause::TlsFailed, turn)
+    }
+
+    /// Nothing can be sealed for the sink any more: a fault of our own, or a key that is worn out.
+    pub(super) fn sink_unsealed<K: Kernel>(
+        &mut self,
+        way: Way,
+        error: Error,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        self.failure.get_or_insert_with(|| Box::new(Failure::Tls(error)));
+        self.note_ending(source_side(way.back()), Cause::TlsFailed, turn);
+        self.give_up(way, turn);
+        self.verdict()
+    }
+
+    /// How the end of a source is told: one without its last word is not the same.
+    pub(super) fn cause_of_end(&self, way: Way) -> Cause {
+        match self.layers[way as usize].is_truncated() {
+            true => Cause::Truncated,
+            false => Cause::Finished,
+        }
+    }
+
+    /// The last word for the sink, unless the source had none.
+    pub(super) fn farewell(&mut self, way: Way) -> Bytes {
+        match self.cause_of_end(way) {
+            Cause::Finished => self.layers[way.back() as usize].close(),
+            _ => Bytes::new(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A session that knows where to, until its tunnel stands: what came ahead, and how far the way to the target is.
+//!
+//! Meanwhile the client may send ahead: up to 64 KiB are kept for the target, then reading stops, but a hang-up is still
+//! noticed. None of it is ever sent to a target that did not become the tunnel's.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use penstock_proto::http::Target;
+use penstock_ring::{Arrival, Close, Errno, Interest, Kernel, Leg, Outcome, Readiness, Stop, Time};
+
+use super::target_tls::Handshake;
+use super::{Session, State, discard};
+use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::config::HalfClose;
+use crate::relay::Receiving;
+use crate::turn::{Step, Turn};
+
+/// Early payload that is kept until the target is there, in bytes; then reading stops.
+const EARLY: usize = 64 << 10;
+
+/// What an opening waits for.
+///
+/// ```text
+///  Name ─▶ Connection ─┬─▶ Tls ─▶ relay
+///            Door ─────┘    └ (left out without TLS)
+/// ```
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The addresses of the target's name.
+    Name,
+    /// A descriptor that somebody else opens.
+    Door,
+    /// One of the attempts to connect.
+    Connection,
+    /// The target's side of TLS.
+    Tls(Handshake),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) stage: Stage,
+    /// Where to, unless it is a door.
+    pub(super) target: Option<Target>,
+    /// Our own address on the client's leg, if somebody wants to know it.
+    pub(super) local: Option<SocketAddr>,
+    /// Payload that came ahead.
+    pub(super) early: Vec<u8>,
+    pub(super) receiving: Receiving,
+    /// The client has finished sending.
+    pub(super) client_ended: bool,
+    pub(super) requested_at: Time,
+    pub(super) dial_at: Time,
+    pub(super) deadline: Time,
+    /// Addresses still to be tried, best first.
+    pub(super) candidates: VecDeque<SocketAddr>,
+    /// Connections under way, and where to.
+    pub(super) attempts: Vec<(Leg, SocketAddr)>,
+    /// When the next candidate is tried although an attempt is under way.
+    pub(super) next_attempt: Option<Time>,
+}
+
+impl Opening {
+    /// How far it has come.
+    pub(super) fn phase(&self) -> Phase {
+        match self.stage {
+            Stage::Name => Phase::Admission,
+            Stage::Door | Stage::Connection => Phase::Connect,
+            Stage::Tls(_) => Phase::Tls,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        let next = self.next_attempt.filter(|_| !self.candidates.is_empty());
+        next.into_iter().chain([self.deadline]).min()
+    }
+
+    /// Ends what leads towards the target.
+    pub(super) fn close_legs<K: Kernel>(&self, turn: &mut Turn<K>) {
+        for (leg, _) in &self.attempts {
+            turn.kernel.close(*leg, Close::Normal);
+        }
+        if let Stage::Tls(handshake) = &self.stage {
+            turn.kernel.close(handshake.leg, Close::Normal);
+        }
+    }
+
+    /// Keeps what the client sends ahead, as long as that is not too much.
+    fn keep<K: Kernel>(&mut self, client: Leg, bytes: &[u8], turn: &mut Turn<K>) {
+        self.early.extend_from_slice(bytes);
+        if self.early.len() >= EARLY && self.receiving == Receiving::On {
+            self.receiving = match turn.kernel.receive_stop(client) {
+                Stop::Done => Receiving::Off,
+                Stop::Later => Receiving::Stopping,
+            };
+            turn.kernel.watch(client, Interest::HangUp, true);
+        }
+    }
+}
+
+impl Session {
+    /// What the client does while its tunnel is being set up.
+    pub(super) fn step_early<K: Kernel>(&mut self, outcome: Outcome, turn: &mut Turn<K>) -> Step {
+        match outcome {
+            Outcome::Received(buffer) => {
+                let bytes = turn.kernel.bytes(&buffer).to_vec();
+                turn.kernel.release(buffer);
+                self.take_early(bytes, turn)
+            }
+            Outcome::ReceiveEnded(arrival) => self.early_ended(arrival),
+            Outcome::Ready(Readiness { hang_up: true, .. }) => self.client_left(Cause::HungUp),
+            other => {
+                discard(other, turn);
+                Step::Continue(())
+            }
+        }
+    }
+
+    fn take_early<K: Kernel>(&mut self, bytes: Vec<u8>, turn: &mut Turn<K>) -> Step {
+        let opened = match self.layers.open_apart(bytes) {
+            Ok(opened) => opened,
+            Err(broken) => return self.client_broke_tls(broken, turn),
+        };
+        if !opened.reply.is_empty() {
+            self.send_to_client(opened.reply, turn)?;
+        }
+        let client = self.client;
+        if let State::AwaitTarget(opening) = &mut self.state {
+            opening.keep(client, &opened.plain, turn);
+        }
+        if opened.ended { self.client_finished() } else { Step::Continue(()) }
+    }
+
+    fn early_ended(&mut self, arrival: Arrival) -> Step {
+        if let State::AwaitTarget(opening) = &mut self.state {
+            opening.receiving = Receiving::Off;
+        }
+        match arrival {
+            Arrival::Stopped => Step::Continue(()),
+            Arrival::Failed(_) => self.client_left(Cause::Reset),
+            Arrival::Ended => self.client_finished(),
+        }
+    }
+
+    /// The client sends no more. Who sent nothing ahead and waits for no answer has gone.
+    fn client_finished(&mut self) -> Step {
+        let half_close = self.listener().half_close;
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        opening.client_ended = true;
+        match half_close == HalfClose::Close && opening.early.is_empty() {
+            true => self.client_left(Cause::HungUp),
+            false => Step::Continue(()),
+        }
+    }
+
+    pub(super) fn client_left(&self, cause: Cause) -> Step {
+        Step::Break(CloseReason::new(Side::Client, self.phase(), cause))
+    }
+
+    /// Time is up for one attempt, or for all of it.
+    pub(super) fn opening_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        if opening.deadline <= turn.now {
+            let cause = match opening.stage {
+                Stage::Name => Cause::NameLookupFailed,
+                Stage::Door | Stage::Connection => Cause::ConnectTimeout,
+                Stage::Tls(_) => Cause::HandshakeTimeout,
+            };
+            return self.refuse(Side::Target, cause, Some(Errno::ETIMEDOUT), turn);
+        }
+        match opening.next_attempt {
+            Some(at) if at <= turn.now => self.dial(turn),
+            _ => Step::Continue(()),
+        }
+    }
+}

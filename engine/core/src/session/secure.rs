@@ -1,0 +1,118 @@
+//! TLS with the client: agreed on before anything else is heard, by a listener's certificate.
+//!
+//! In: what the client sends. Out: plain bytes for whoever reads on, answers of the handshake's own; in the end what was agreed on, and
+//! for libvirt's clients the byte that says so. Who breaks the protocol is told by an alert, and is given the time to read it.
+
+use bytes::Bytes;
+use penstock_ring::{Kernel, Sent};
+use penstock_tls::{Agreed, Error};
+
+use super::{Session, State};
+use crate::close::{Cause, CloseReason, Side};
+use crate::layers::{Broken, Layers, Opened};
+use crate::relay::Receiving;
+use crate::sessions::Role;
+use crate::turn::{Step, Turn};
+
+/// What a libvirt server sends to whom it lets in.
+pub(super) const LET_IN: u8 = 1;
+/// The first byte of a TLS connection: the type of a handshake's record.
+const HANDSHAKE: u8 = 22;
+/// Plaintext that a record may carry (RFC 8446 §5.1).
+const RECORD_MAX: usize = 1 << 14;
+
+impl Session {
+    /// Takes what the client sent through its layers, and reads on.
+    pub(super) fn take_bytes<K: Kernel>(&mut self, bytes: Vec<u8>, turn: &mut Turn<K>) -> Step {
+        if let (State::AwaitTls(_), Layers::Plain, Some(first)) =
+            (&self.state, &self.layers, bytes.first())
+            && let Err(error) = self.begin_tls(*first)
+        {
+            return self.client_broke_tls(Broken { error, reply: Bytes::new() }, turn);
+        }
+        match self.layers.open_apart(bytes) {
+            Ok(opened) => self.take_opened(opened, turn),
+            Err(broken) => self.client_broke_tls(broken, turn),
+        }
+    }
+
+    fn take_opened<K: Kernel>(&mut self, opened: Opened<Vec<u8>>, turn: &mut Turn<K>) -> Step {
+        self.send_to_client(opened.reply, turn)?;
+        if let Some(agreed) = opened.agreed {
+            self.agreed_with_client(agreed, turn)?;
+        }
+        if opened.ended {
+            return self.client_left(Cause::HungUp);
+        }
+        self.take_plain(&opened.plain, turn)
+    }
+
+    /// A client whose first byte is not that of a handshake may be served in the clear, if the listener says so.
+    fn begin_tls(&mut self, first: u8) -> Result<(), Error> {
+        let Some(tls) = &self.listener().tls else { return Ok(()) };
+        if first != HANDSHAKE && !tls.only {
+            self.after_tls();
+            return Ok(());
+        }
+        self.layers = Layers::tls(tls.server.get().session()?, RECORD_MAX);
+        Ok(())
+    }
+
+    fn agreed_with_client<K: Kernel>(&mut self, agreed: Box<Agreed>, turn: &mut Turn<K>) -> Step {
+        turn.counters.handshakes[Side::Client as usize][usize::from(agreed.resumed)].add(1);
+        self.facts.tls.client = Some(agreed);
+        self.after_tls();
+        if !self.listener().tls.as_ref().is_some_and(|tls| tls.libvirt) {
+            return Step::Continue(());
+        }
+        match self.layers.seal_bytes(Bytes::from_static(&[LET_IN])) {
+            Ok(sealed) => self.send_to_client(sealed, turn),
+            Err(error) => self.client_broke_tls(Broken { error, reply: Bytes::new() }, turn),
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub(super) fn send_to_client<K: Kernel>(&mut self, bytes: Bytes, turn: &mut Turn<K>) -> Step {
+        match self.say(Role::Client, self.client, bytes, turn) {
+            Sent::Done | Sent::Queued => Step::Continue(()),
+            Sent::Failed(_) => self.client_left(Cause::Reset),
+        }
+    }
+
+    /// The client's TLS is over before the tunnel stands.
+    pub(super) fn client_broke_tls<K: Kernel>(
+        &mut self,
+        broken: Broken,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let Broken { error, reply } = broken;
+        if matches!(self.state, State::AwaitTls(_)) {
+            turn.counters.handshakes[Side::Client as usize][2].add(1);
+        }
+        self.facts.detail = Some(error.to_string().into());
+        let reason = CloseReason::new(Side::Client, self.phase(), cause_of(&error));
+        let (receiving, ended) = self.leave_opening(turn);
+        self.layers = Layers::Plain;
+        self.say_goodbye(reason, reply, receiving, ended, turn)
+    }
+
+    /// Ends the way to the target, if one was begun; how the client's leg was left.
+    pub(super) fn leave_opening<K: Kernel>(&self, turn: &mut Turn<K>) -> (Receiving, bool) {
+        match &self.state {
+            State::AwaitTarget(opening) => {
+                opening.close_legs(turn);
+                (opening.receiving, opening.client_ended)
+            }
+            // A prelude takes one buffer at a time; between two of them nothing is asked for.
+            _ => (Receiving::Off, false),
+        }
+    }
+}
+
+/// How an error of TLS is told in logs and metrics.
+pub(super) fn cause_of(error: &Error) -> Cause {
+    match error {
+        Error::Certificate(_) => Cause::CertificateRefused,
+        _ => Cause::TlsFailed,
+    }
+}

@@ -1,0 +1,200 @@
+//! TLS with the target: begun as soon as the connection stands, before the client is told that it does.
+//!
+//! In: what the target sends. Out: answers of the handshake's own; in the end the relay, or words for the client and the log on what the
+//! target showed. A libvirt server says by one byte more that it lets us in.
+
+use penstock_proto::http::Host;
+use penstock_ring::{Arrival, Errno, Group, Kernel, Leg, Outcome};
+use penstock_tls::{Agreed, Error};
+
+use super::opening::Stage;
+use super::secure::{LET_IN, cause_of};
+use super::{Session, State, discard};
+use crate::close::{Cause, Side};
+use crate::config::UpstreamTls;
+use crate::layers::{Broken, Layers, Opened};
+use crate::relay::{Left, Receiving};
+use crate::sessions::Role;
+use crate::turn::{Step, Turn};
+
+/// A target that does not carry the tunnel's bytes yet.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    pub(super) leg: Leg,
+    layers: Layers,
+    /// What was agreed on, once it was.
+    agreed: Option<Box<Agreed>>,
+    left: Left,
+}
+
+impl Session {
+    /// The connection to the target stands.
+    pub(super) fn target_connected<K: Kernel>(&mut self, leg: Leg, turn: &mut Turn<K>) -> Step {
+        let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        turn.counters.setup[2].record(turn.now.since(opening.dial_at));
+        let header = self.proxy_header(opening, turn.worker);
+        if !header.is_empty() {
+            // Of a target that is broken already, the relay hears.
+            self.say(Role::Target, leg, header.into(), turn);
+        }
+        match &self.listener().upstream_tls {
+            None => self.begin_relay(leg, Layers::Plain, Left::default(), turn),
+            Some(upstream) => match self.session_with(upstream) {
+                Ok(layers) => self.begin_target_tls(leg, layers, turn),
+                Err(error) => {
+                    turn.kernel.close(leg, penstock_ring::Close::Normal);
+                    self.refuse_target(&error, turn)
+                }
+            },
+        }
+    }
+
+    fn session_with(&self, upstream: &UpstreamTls) -> Result<Layers, Error> {
+        let name = match (&upstream.server_name, &self.state) {
+            (Some(name), _) => name.to_string(),
+            (None, State::AwaitTarget(opening)) => match &opening.target {
+                Some(target) => name_of(&target.host),
+                None => String::new(),
+            },
+            _ => String::new(),
+        };
+        Ok(Layers::tls(upstream.client.get().session(&name)?, upstream.max_record))
+    }
+
+    fn begin_target_tls<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        mut layers: Layers,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let started = layers.start();
+        let deadline = turn.now + self.listener().timeouts.handshake;
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let left = Left { receiving: Receiving::On, ..Left::default() };
+        opening.stage = Stage::Tls(Handshake { leg, layers, agreed: None, left });
+        opening.deadline = deadline;
+        match started {
+            Ok(hello) => {
+                turn.kernel.receive(leg, Group::Small);
+                self.say(Role::Target, leg, hello, turn);
+                Step::Continue(())
+            }
+            Err(Broken { error, .. }) => self.refuse_target(&error, turn),
+        }
+    }
+
+    /// Takes an outcome of the target's leg during its handshake.
+    pub(super) fn step_target_tls<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        outcome: Outcome,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        // Attempts that lost the race may still be heard of.
+        if handshake.leg != leg {
+            discard(outcome, turn);
+            return Step::Continue(());
+        }
+        match outcome {
+            Outcome::Received(buffer) => {
+                let bytes = turn.kernel.bytes(&buffer).to_vec();
+                turn.kernel.release(buffer);
+                match handshake.layers.open_apart(bytes) {
+                    Ok(opened) => self.take_from_target(leg, opened, turn),
+                    Err(Broken { error, reply }) => {
+                        self.say(Role::Target, leg, reply, turn);
+                        self.refuse_target(&error, turn)
+                    }
+                }
+            }
+            Outcome::ReceiveEnded(Arrival::Failed(errno)) | Outcome::SendFailed(errno) => {
+                self.target_left(Some(errno), turn)
+            }
+            Outcome::ReceiveEnded(Arrival::Ended) => self.target_left(None, turn),
+            other => {
+                discard(other, turn);
+                Step::Continue(())
+            }
+        }
+    }
+
+    fn take_from_target<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        opened: Opened<Vec<u8>>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let libvirt = self.listener().upstream_tls.as_ref().is_some_and(|tls| tls.libvirt);
+        self.say(Role::Target, leg, opened.reply, turn);
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        if let Some(agreed) = opened.agreed {
+            turn.counters.handshakes[Side::Target as usize][usize::from(agreed.resumed)].add(1);
+            handshake.agreed = Some(agreed);
+        }
+        handshake.left.early.extend_from_slice(&opened.plain);
+        handshake.left.ended |= opened.ended;
+        if handshake.agreed.is_none() {
+            return Step::Continue(());
+        }
+        match handshake.left.early.first() {
+            _ if !libvirt => self.target_agreed(turn),
+            Some(&LET_IN) => {
+                handshake.left.early.remove(0);
+                self.target_agreed(turn)
+            }
+            None if !handshake.left.ended => Step::Continue(()),
+            Some(_) | None => self.not_let_in(turn),
+        }
+    }
+
+    fn target_agreed<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let Stage::Tls(handshake) = std::mem::replace(&mut opening.stage, Stage::Connection) else {
+            return Step::Continue(());
+        };
+        let Handshake { leg, layers, agreed, left } = handshake;
+        self.facts.tls.target = agreed;
+        self.begin_relay(leg, layers, left, turn)
+    }
+
+    /// The target left in the middle of its handshake, or before it had let us in.
+    fn target_left<K: Kernel>(&mut self, errno: Option<Errno>, turn: &mut Turn<K>) -> Step {
+        let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        match (&opening.stage, errno) {
+            (Stage::Tls(Handshake { agreed: Some(_), .. }), _) => self.not_let_in(turn),
+            (_, Some(errno)) => {
+                turn.counters.handshakes[Side::Target as usize][2].add(1);
+                self.refuse(Side::Target, Cause::TlsFailed, Some(errno), turn)
+            }
+            (_, None) => self.refuse_target(&Error::Closed, turn),
+        }
+    }
+
+    fn not_let_in<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        self.facts.detail = Some(
+            "the libvirt server closed the connection instead of letting us in: it has to trust our certificate's CA and to allow \
+             its subject (tls_allowed_dn_list in libvirtd.conf; its log has the reason)"
+                .into(),
+        );
+        self.refuse(Side::Target, Cause::NotLetIn, None, turn)
+    }
+
+    /// TLS with the target has failed.
+    fn refuse_target<K: Kernel>(&mut self, error: &Error, turn: &mut Turn<K>) -> Step {
+        turn.counters.handshakes[Side::Target as usize][2].add(1);
+        self.facts.detail = Some(error.to_string().into());
+        self.refuse(Side::Target, cause_of(error), None, turn)
+    }
+}
+
+/// As certificates have it: without brackets.
+fn name_of(host: &Host) -> String {
+    match host {
+        Host::Name(name) => name.clone(),
+        Host::V4(address) => address.to_string(),
+        Host::V6(address) => address.to_string(),
+    }
+}
