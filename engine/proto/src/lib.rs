@@ -11,6 +11,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod http;
+pub mod libvirt;
 pub mod proxy_protocol;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

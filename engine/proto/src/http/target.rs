@@ -64,14 +64,24 @@ impl Target {
         let (host, port) = text.rsplit_once(':').ok_or(TargetError::MissingPort)?;
         let host = match host.contains(':') {
             true if strict => return Err(TargetError::Ipv6),
-            true => Host::V6(host.parse().map_err(|_| TargetError::Ipv6)?),
-            false => parse_name(host)?,
+            _ => Host::parse(host)?,
         };
         Ok(Self { host, port: parse_port(port)? })
     }
 }
 
 impl Host {
+    /// Reads a name or an address, IPv6 without brackets.
+    ///
+    /// # Errors
+    /// [`TargetError::Ipv6`] or [`TargetError::Name`].
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        match text.contains(':') {
+            true => text.parse().map(Self::V6).map_err(|_| TargetError::Ipv6),
+            false => parse_name(text),
+        }
+    }
+
     /// The address, if the host is one.
     pub fn address(&self) -> Option<IpAddr> {
         match self {
