@@ -2,12 +2,11 @@
 //!
 //! In: questions of workers. Out: descriptors in their mailboxes, or why there is none. It keeps nothing of what it opened.
 
-use penstock_core::config::Door;
-use penstock_core::control::{Command, OpenError, SessionId};
-use penstock_core::ring::unix::connect_unix;
 use std::os::fd::OwnedFd;
 
-use penstock_core::control::Mailbox;
+use penstock_core::config::Door;
+use penstock_core::control::{Command, Mailbox, OpenError, SessionId};
+use penstock_core::ring::unix::connect_unix;
 
 use crate::mailman::deliver;
 
@@ -21,13 +20,17 @@ pub(crate) fn open(id: SessionId, door: &Door, mailbox: Mailbox) {
 
 fn opened(door: &Door) -> Result<OwnedFd, OpenError> {
     match door {
-        Door::Unix(path) => connect_unix(path).map_err(|errno| OpenError {
-            errno,
-            detail: format!("can't connect to {}", path.display()).into(),
-        }),
-        Door::Terminal(path) => Err(OpenError {
+        Door::Unix(paths) => {
+            let there = paths.iter().find(|path| path.exists()).or(paths.last());
+            let path = there.map_or("".as_ref(), |path| path.as_path());
+            connect_unix(path).map_err(|errno| OpenError {
+                errno,
+                detail: format!("can't connect to {}", path.display()).into(),
+            })
+        }
+        Door::Terminal(serial) => Err(OpenError {
             errno: penstock_core::ring::Errno::ENOSYS,
-            detail: format!("can't open {}", path.display()).into(),
+            detail: format!("can't open {}", serial.device).into(),
         }),
         Door::Command(_) => Err(OpenError {
             errno: penstock_core::ring::Errno::ENOSYS,

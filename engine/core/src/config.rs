@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::http;
+use penstock_proto::libvirt::Command;
+use penstock_proto::target::Serial;
 use penstock_ring::{Driver, SocketOptions, SpliceMode};
 
 use penstock_tls::{Client, ClientFiles, Server, ServerFiles, Swap};
@@ -177,12 +179,12 @@ pub enum Reach {
 /// What a descriptor is opened for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Door {
-    /// A UNIX socket, connected.
-    Unix(PathBuf),
+    /// A UNIX socket, connected: the first of these that is there.
+    Unix(Vec<PathBuf>),
     /// A serial line or another terminal.
-    Terminal(PathBuf),
+    Terminal(Serial),
     /// A program whose standard input and output it is.
-    Command(Vec<String>),
+    Command(Command),
 }
 
 /// TLS with clients.

@@ -13,6 +13,7 @@ extern crate std;
 pub mod http;
 pub mod libvirt;
 pub mod proxy_protocol;
+pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
