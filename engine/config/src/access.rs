@@ -66,6 +66,11 @@ pub(crate) fn rules(lines: &[Spanned<String>], lists: &AccessLists) -> Result<Ru
     })
 }
 
+/// Rules that forbid nothing.
+pub(crate) fn everybody() -> Rules {
+    Rules::parse(&["allow all"], &AccessLists::new()).expect("`all` is predefined")
+}
+
 /// Where a word, perhaps behind a `!`, stands in a line.
 fn position(line: &str, word: &str) -> Option<(usize, usize)> {
     let found = line.split_ascii_whitespace().find(|part| part.trim_start_matches('!') == word)?;

@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use penstock_core::config::{self, Config, Listener};
+use penstock_core::config::{self, Config};
 use penstock_core::ring::{Driver, SocketOptions, SpliceMode};
 use toml::Spanned;
-
-use penstock_core::policy::AccessLists;
 
 use crate::access;
 use crate::error::Fault;
 use crate::file::{self, Engine, File, Listen};
-use crate::value::{Size, SpanOrOff};
+use crate::listener::listener;
+use crate::value::{Place, Size, SpanOrOff};
 use crate::{AccessLog, Log, Settings};
 
 /// A pool has four buffers of each kind at least, which is a little more than this.
@@ -31,7 +30,8 @@ pub(crate) fn settings(file: File) -> Result<Settings, Fault> {
     let lists = access::lists(&file.acl)?;
     distinct(&file.listen, admin.as_ref().map(|address| (address.span(), address.get_ref().0)))?;
     let listeners =
-        file.listen.iter().map(|listen| listener(listen, &lists)).collect::<Result<Vec<_>, _>>()?;
+        file.listen.iter().map(|listen| listener(listen, &lists, file.engine.tls_provider));
+    let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
     if listeners.is_empty() {
         let message = "nothing to serve: expected at least one [[listen]]".to_owned();
         return Err(Fault { range: None, message });
@@ -113,7 +113,7 @@ fn distinct(
     admin: Option<(std::ops::Range<usize>, SocketAddr)>,
 ) -> Result<(), Fault> {
     let mut names: Vec<&str> = Vec::new();
-    let mut addresses: Vec<SocketAddr> = admin.iter().map(|(_, address)| *address).collect();
+    let mut addresses: Vec<Place> = admin.iter().map(|(_, address)| Place::Tcp(*address)).collect();
     for one in listen {
         let name = one.name.get_ref().as_str();
         if name.is_empty() || names.contains(&name) {
@@ -126,67 +126,8 @@ fn distinct(
                 let message = format!("{address} is listened on twice in this file");
                 return Err(Fault::at(one.address.span(), message));
             }
-            addresses.push(*address);
+            addresses.push(address.clone());
         }
     }
     Ok(())
-}
-
-fn listener(listen: &Listen, lists: &AccessLists) -> Result<Listener, Fault> {
-    let proxy_protocol = proxy_protocol(listen)?;
-    let file::Service::Connect = listen.service;
-    Ok(Listener {
-        name: listen.name.get_ref().as_str().into(),
-        addresses: listen.address.get_ref().0.iter().copied().map(config::Address::Tcp).collect(),
-        service: config::Service::Connect,
-        tls: None,
-        upstream_tls: None,
-        max_sessions: None,
-        proxy_protocol,
-        proxy_from: access::addresses(listen.proxy_from.as_ref())?,
-        send_proxy: match listen.send_proxy {
-            file::SendProxy::Off => config::SendProxy::Off,
-            file::SendProxy::V1 => config::SendProxy::V1,
-            file::SendProxy::V2 => config::SendProxy::V2,
-        },
-        rules: access::rules(&listen.access, lists)?,
-        half_close: match listen.half_close {
-            file::HalfClose::Close => config::HalfClose::Close,
-            file::HalfClose::Forward => config::HalfClose::Forward,
-        },
-        idle_scope: match listen.idle_scope {
-            file::IdleScope::Tunnel => config::IdleScope::Tunnel,
-            file::IdleScope::ClientAndTarget => config::IdleScope::ClientAndTarget,
-        },
-        timeouts: config::Timeouts {
-            handshake: listen.timeouts.handshake.0,
-            connect: listen.timeouts.connect.0,
-            idle: listen.timeouts.idle.0,
-            lifetime: listen.timeouts.lifetime.0,
-        },
-        connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
-        strict_target: listen.strict_connect_target,
-    })
-}
-
-fn proxy_protocol(listen: &Listen) -> Result<config::ProxyProtocol, Fault> {
-    match &listen.proxy_protocol {
-        Some(value) if *value.get_ref() == file::ProxyProtocol::Required => {
-            if listen.proxy_from.as_ref().is_none_or(|values| values.get_ref().is_empty()) {
-                let message =
-                    "a required PROXY header needs `proxy_from`: the addresses that may send it";
-                return Err(Fault::at(value.span(), message));
-            }
-            Ok(config::ProxyProtocol::Required)
-        }
-        _ => Ok(config::ProxyProtocol::Off),
-    }
-}
-
-fn connect_timeout_status(value: Option<&Spanned<u16>>) -> Result<u16, Fault> {
-    match value.map(|status| (*status.get_ref(), status.span())) {
-        None => Ok(503),
-        Some((status @ (503 | 504), _)) => Ok(status),
-        Some((other, span)) => Err(Fault::at(span, format!("expected 503 or 504, got {other}"))),
-    }
 }

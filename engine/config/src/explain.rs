@@ -4,11 +4,13 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use penstock_core::config::{
-    Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service,
+    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy,
 };
 use penstock_core::ring::{Driver, PoolSizes, SpliceMode};
 
 use crate::{AccessFormat, Settings};
+
+mod reach;
 
 /// Describes what would be served, with every default filled in.
 pub fn explain(settings: &Settings) -> String {
@@ -87,14 +89,11 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
 }
 
 fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
-    let service = match &listener.service {
-        Service::Connect => "HTTP CONNECT".to_owned(),
-        Service::Forward(destination) => format!("everything is forwarded to {}", destination.text),
-    };
-    writeln!(to, "listen `{}`\n  service: {service}", listener.name)?;
+    writeln!(to, "listen `{}`\n  service: {}", listener.name, listener.service)?;
     for address in &listener.addresses {
-        writeln!(to, "  address: {address}")?;
+        write_address(to, address)?;
     }
+    reach::write(to, listener)?;
     if listener.proxy_protocol == ProxyProtocol::Required {
         writeln!(to, "  clients must send a PROXY header, and only those in proxy_from may")?;
     }
@@ -127,6 +126,13 @@ fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
     }
     writeln!(to, "  access, the first line that matches decides:")?;
     listener.rules.explain().iter().try_for_each(|line| writeln!(to, "    {line}"))
+}
+
+fn write_address(to: &mut String, address: &Address) -> fmt::Result {
+    let Address::Unix(socket) = address else { return writeln!(to, "  address: {address}") };
+    let whose = |id: Option<u32>| id.map_or("ours".to_owned(), |id| id.to_string());
+    let (owner, group) = (whose(socket.owner), whose(socket.group));
+    writeln!(to, "  address: {address}, mode {:04o}, owner {owner}, group {group}", socket.mode)
 }
 
 fn span_or(span_given: Option<Duration>, otherwise: &str) -> String {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::value::{Address, Addresses, Auto, Size, Span, SpanOrOff, Word};
+use crate::tls::{Provider, Tls, Upstream};
+use crate::value::{Address, Addresses, Auto, Mode, Name, Size, Span, SpanOrOff, Word};
 use crate::{AccessFormat, Level};
 
 #[derive(Debug, Deserialize)]
@@ -38,6 +39,7 @@ pub(crate) struct Engine {
     pub(crate) drain_timeout: Span,
     pub(crate) gather: Spanned<SpanOrOff>,
     pub(crate) busy_poll: Spanned<SpanOrOff>,
+    pub(crate) tls_provider: Provider,
     pub(crate) keepalive: Spanned<SpanOrOff>,
     pub(crate) user_timeout: SpanOrOff,
 }
@@ -55,6 +57,7 @@ impl Default for Engine {
             drain_timeout: Span(half_minute),
             gather: nowhere(SpanOrOff(Some(Duration::from_millis(1)))),
             busy_poll: nowhere(SpanOrOff(None)),
+            tls_provider: Provider::Auto,
             keepalive: nowhere(SpanOrOff(Some(half_minute))),
             user_timeout: SpanOrOff(None),
         }
@@ -123,14 +126,25 @@ pub(crate) type Values = Spanned<Vec<Spanned<Word>>>;
 pub(crate) struct Listen {
     pub(crate) name: Spanned<String>,
     pub(crate) address: Spanned<Addresses>,
-    pub(crate) service: Service,
+    pub(crate) mode: Option<Spanned<Mode>>,
+    pub(crate) owner: Option<Spanned<Name>>,
+    pub(crate) group: Option<Spanned<Name>>,
+    pub(crate) service: Spanned<Service>,
+    pub(crate) target: Option<Spanned<String>>,
+    pub(crate) readonly: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub(crate) unauthenticated: bool,
+    pub(crate) tls: Option<Spanned<Tls>>,
+    pub(crate) tls_only: Option<Spanned<bool>>,
+    pub(crate) libvirt: Option<Spanned<bool>>,
+    pub(crate) upstream_tls: Option<Spanned<Upstream>>,
+    pub(crate) max_sessions: Option<Spanned<usize>>,
     pub(crate) proxy_protocol: Option<Spanned<ProxyProtocol>>,
     pub(crate) proxy_from: Option<Values>,
     #[serde(default)]
     pub(crate) send_proxy: SendProxy,
-    pub(crate) access: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(crate) half_close: HalfClose,
+    pub(crate) access: Option<Vec<Spanned<String>>>,
+    pub(crate) half_close: Option<HalfClose>,
     #[serde(default)]
     pub(crate) idle_scope: IdleScope,
     #[serde(default)]
@@ -140,10 +154,11 @@ pub(crate) struct Listen {
     pub(crate) strict_connect_target: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Service {
     Connect,
+    Forward,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -162,10 +177,9 @@ pub(crate) enum SendProxy {
     V2,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HalfClose {
-    #[default]
     Close,
     Forward,
 }
@@ -184,7 +198,7 @@ pub(crate) enum IdleScope {
 pub(crate) struct Timeouts {
     pub(crate) handshake: Span,
     pub(crate) connect: Span,
-    pub(crate) idle: SpanOrOff,
+    pub(crate) idle: Option<SpanOrOff>,
     pub(crate) lifetime: SpanOrOff,
 }
 
@@ -194,7 +208,7 @@ impl Default for Timeouts {
         Timeouts {
             handshake: Span(core.handshake),
             connect: Span(core.connect),
-            idle: SpanOrOff(core.idle),
+            idle: None,
             lifetime: SpanOrOff(core.lifetime),
         }
     }

@@ -9,7 +9,10 @@ mod check;
 mod error;
 mod explain;
 mod file;
+mod forward;
 pub mod limits;
+mod listener;
+mod tls;
 mod value;
 
 use std::net::SocketAddr;

@@ -143,8 +143,8 @@ fn wrong_places() -> Vec<Wrong> {
         (least("", &again), (10, 11), &["127.0.0.1:3128", "twice"]),
         (least("", "[admin]\nlisten = \"127.0.0.1:3128\""), (5, 11), &["twice"]),
         (unparsable, (5, 23), &["\"127.0.0.1\"", "\"127.0.0.1:3128\""]),
-        (least("", "").replace("\"127.0.0.1:3128\"", "[]"), (5, 11), &["at least one address"]),
-        (least("", "").replace("access = []\n", ""), (3, 1), &["missing field `access`"]),
+        (least("", "").replace("\"127.0.0.1:3128\"", "[]"), (5, 11), &["at least one"]),
+        (least("", "").replace("access = []\n", ""), (6, 11), &["missing field `access`"]),
         (least("", "").replace("\"connect\"", "\"socks\""), (6, 11), &["`socks`", "`connect`"]),
         (least("", "x = "), (8, 5), &[]),
     ]

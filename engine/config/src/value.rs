@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
@@ -24,9 +25,30 @@ pub(crate) struct Size(pub(crate) usize);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Address(pub(crate) SocketAddr);
 
-/// One address or a list of them.
+/// One place to listen at or a list of them; owner and permissions of UNIX sockets are still to come.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Addresses(pub(crate) Vec<SocketAddr>);
+pub(crate) struct Addresses(pub(crate) Vec<Place>);
+
+/// Permissions of a file, in octal: `0660`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mode(pub(crate) u32);
+
+/// A user or group, by name or number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Name(pub(crate) String);
+
+/// One value or a list of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OneOrMore<T>(pub(crate) Vec<T>);
+
+/// Where to listen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// The path of a UNIX socket.
+    Unix(PathBuf),
+}
 
 /// A number above zero, or `auto`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -65,6 +87,28 @@ fn size(text: &str) -> Option<usize> {
     number.parse::<usize>().ok()?.checked_mul(1 << shift)
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(address) => address.fmt(f),
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+fn place(text: &str) -> Option<Place> {
+    match text.strip_prefix("unix:") {
+        Some(path) => path.starts_with('/').then(|| Place::Unix(path.into())),
+        None => address(text).map(Place::Tcp),
+    }
+}
+
+fn mode(text: &str) -> Option<u32> {
+    let is_octal =
+        (3..=4).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+    u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777)
+}
+
 fn address(text: &str) -> Option<SocketAddr> {
     text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0)
 }
@@ -98,6 +142,8 @@ const SPAN_OR_OFF: &str =
     r#"a span of time above zero such as "500ms", "10s", "15m", "12h" or "7d", or "off""#;
 const SIZE: &str = r#"a number of bytes such as "64KiB" or "64MiB""#;
 const ADDRESS: &str = r#"an address and port such as "127.0.0.1:3128" or "[::1]:3128""#;
+const PLACE: &str = r#"an address and port such as "127.0.0.1:3128" or "[::1]:3128", or a UNIX socket such as "unix:/run/penstock/proxy.sock""#;
+const MODE: &str = r#"permissions in octal such as "0660""#;
 const AUTO: &str = r#"a number above zero, or "auto""#;
 
 impl<'de> Deserialize<'de> for Span {
@@ -135,6 +181,34 @@ impl<'de> Deserialize<'de> for Auto {
     }
 }
 
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Scalar { expected: PLACE, text: place, integer: |_| None })
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Scalar { expected: MODE, text: mode, integer: |_| None }).map(Mode)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Word::deserialize(from).map(|Word(name)| Name(name))
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMore<PathBuf> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(OneOrMany {
+            expected: "a path",
+            one: |text| Some(PathBuf::from(text)),
+        })
+        .map(OneOrMore)
+    }
+}
+
 impl<'de> Deserialize<'de> for Word {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let scalar = Scalar {
@@ -148,33 +222,37 @@ impl<'de> Deserialize<'de> for Word {
 
 impl<'de> Deserialize<'de> for Addresses {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(OneOrMany)
+        from.deserialize_any(OneOrMany { expected: PLACE, one: place }).map(Addresses)
     }
 }
 
-struct OneOrMany;
+/// Reads one text or a list of them, each in the same way.
+struct OneOrMany<T> {
+    expected: &'static str,
+    one: fn(&str) -> Option<T>,
+}
 
-impl<'de> Visitor<'de> for OneOrMany {
-    type Value = Addresses;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
+    type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{ADDRESS}, or a list of them")
+        write!(f, "{}, or a list of them", self.expected)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Addresses, E> {
-        let one = address(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
-        Ok(Addresses(vec![one]))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<T>, E> {
+        let one = (self.one)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
+        Ok(vec![one])
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Addresses, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
         let mut all = Vec::new();
-        while let Some(Address(next)) = list.next_element()? {
+        while let Some(next) = list.next_element()? {
             all.push(next);
         }
         if all.is_empty() {
-            return Err(A::Error::invalid_length(0, &"at least one address"));
+            return Err(A::Error::invalid_length(0, &"at least one"));
         }
-        Ok(Addresses(all))
+        Ok(all)
     }
 }
 

@@ -163,6 +163,8 @@ pub enum Service {
 pub struct Destination {
     /// As configured, for logs.
     pub text: Box<str>,
+    /// Of a daemon of libvirt: nothing may be changed there.
+    pub readonly: bool,
     /// How it is reached.
     pub reach: Reach,
 }
@@ -185,6 +187,15 @@ pub enum Door {
     Terminal(Serial),
     /// A program whose standard input and output it is.
     Command(Command),
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Service::Connect => f.write_str("HTTP CONNECT"),
+            Service::Forward(destination) => write!(f, "forward to {}", destination.text),
+        }
+    }
 }
 
 /// TLS with clients.

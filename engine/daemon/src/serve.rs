@@ -120,7 +120,8 @@ fn describe(
     let mut addresses = bound.addresses().iter();
     for listener in &config.listeners {
         for address in addresses.by_ref().take(listener.addresses.len()) {
-            tracing::info!(%address, service = ?listener.service, "listener `{}`", listener.name);
+            let (tls, service) = (listener.tls.is_some(), &listener.service);
+            tracing::info!(%address, tls, %service, "listener `{}`", listener.name);
         }
     }
     if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {

@@ -1,0 +1,186 @@
+//! One listener: what its keys must be beside one another, and what the engine is told.
+
+use nix::unistd::{Group, User};
+use penstock_core::config::{self, Address, Listener, ListenerTls, UnixSocket, UpstreamTls};
+use penstock_core::policy::{AccessLists, Rules};
+use toml::Spanned;
+
+use crate::error::Fault;
+use crate::file::{self, Listen, Service};
+use crate::tls::{self, Provider};
+use crate::value::{Mode, Place};
+use crate::{access, forward};
+
+/// Permissions of a UNIX socket that are not given: for its owner and group.
+const MODE: u32 = 0o660;
+
+pub(crate) fn listener(
+    listen: &Listen,
+    lists: &AccessLists,
+    provider: Provider,
+) -> Result<Listener, Fault> {
+    let (service, upstream_tls) = service(listen, provider)?;
+    let forwards = service != config::Service::Connect;
+    let defaults = config::Timeouts::default();
+    Ok(Listener {
+        name: listen.name.get_ref().as_str().into(),
+        addresses: addresses(listen)?,
+        tls: tls(listen, provider)?,
+        upstream_tls,
+        max_sessions: max_sessions(listen)?,
+        proxy_protocol: proxy_protocol(listen)?,
+        proxy_from: access::addresses(listen.proxy_from.as_ref())?,
+        send_proxy: match listen.send_proxy {
+            file::SendProxy::Off => config::SendProxy::Off,
+            file::SendProxy::V1 => config::SendProxy::V1,
+            file::SendProxy::V2 => config::SendProxy::V2,
+        },
+        rules: rules(listen, lists)?,
+        half_close: match listen.half_close {
+            Some(file::HalfClose::Close) => config::HalfClose::Close,
+            Some(file::HalfClose::Forward) => config::HalfClose::Forward,
+            None if forwards => config::HalfClose::Forward,
+            None => config::HalfClose::Close,
+        },
+        idle_scope: match listen.idle_scope {
+            file::IdleScope::Tunnel => config::IdleScope::Tunnel,
+            file::IdleScope::ClientAndTarget => config::IdleScope::ClientAndTarget,
+        },
+        timeouts: config::Timeouts {
+            handshake: listen.timeouts.handshake.0,
+            connect: listen.timeouts.connect.0,
+            idle: match listen.timeouts.idle {
+                Some(idle) => idle.0,
+                // A serial line, or a client that waits for events, may be silent for days.
+                None if forwards => None,
+                None => defaults.idle,
+            },
+            lifetime: listen.timeouts.lifetime.0,
+        },
+        connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
+        strict_target: listen.strict_connect_target,
+        service,
+    })
+}
+
+fn service(
+    listen: &Listen,
+    provider: Provider,
+) -> Result<(config::Service, Option<UpstreamTls>), Fault> {
+    match (listen.service.get_ref(), &listen.target) {
+        (Service::Forward, Some(target)) => {
+            let (destination, upstream) = forward::destination(listen, target, provider)?;
+            Ok((config::Service::Forward(destination), upstream))
+        }
+        (Service::Forward, None) => {
+            let message = "`service = \"forward\"` needs `target`: such as \"tcp://10.0.0.7:5900\", \"unix:/run/x.sock\" or \"qemu+tls://host/system\"";
+            Err(Fault::at(listen.service.span(), message))
+        }
+        (Service::Connect, Some(target)) => {
+            let message = "the client of a CONNECT proxy names the target: leave `target` out, or write `service = \"forward\"`";
+            Err(Fault::at(target.span(), message))
+        }
+        (Service::Connect, None) => {
+            let upstream = listen.upstream_tls.as_ref();
+            let upstream = upstream
+                .map(|table| tls::upstream(table.get_ref(), table.span(), provider))
+                .transpose()?;
+            Ok((config::Service::Connect, upstream))
+        }
+    }
+}
+
+fn tls(listen: &Listen, provider: Provider) -> Result<Option<ListenerTls>, Fault> {
+    let only = listen.tls_only.as_ref().is_none_or(|value| *value.get_ref());
+    let libvirt = listen.libvirt.as_ref().is_some_and(|value| *value.get_ref());
+    match &listen.tls {
+        Some(table) => tls::of_listener(table, provider, only, libvirt).map(Some),
+        None => match listen.tls_only.as_ref().or(listen.libvirt.as_ref()) {
+            Some(key) => {
+                Err(Fault::at(key.span(), "this is about clients on TLS: expected `tls` beside it"))
+            }
+            None => Ok(None),
+        },
+    }
+}
+
+/// A listener that forwards has one target, and lets everybody go there whom nobody forbids it.
+fn rules(listen: &Listen, lists: &AccessLists) -> Result<Rules, Fault> {
+    match (&listen.access, listen.service.get_ref()) {
+        (Some(lines), _) => access::rules(lines, lists),
+        (None, Service::Forward) => Ok(access::everybody()),
+        (None, Service::Connect) => {
+            let message =
+                "missing field `access`: who may reach what, such as [\"allow lan\", \"deny all\"]";
+            Err(Fault::at(listen.service.span(), message))
+        }
+    }
+}
+
+fn addresses(listen: &Listen) -> Result<Vec<Address>, Fault> {
+    let places = &listen.address.get_ref().0;
+    let unix = places.iter().any(|place| matches!(place, Place::Unix(_)));
+    let mode = listen.mode.as_ref().map(Spanned::span);
+    let others = [&listen.owner, &listen.group].map(|name| name.as_ref().map(Spanned::span));
+    if let Some(span) = mode.into_iter().chain(others.into_iter().flatten()).next()
+        && !unix
+    {
+        return Err(Fault::at(span, "this is about UNIX sockets: expected one in `address`"));
+    }
+    let (owner, group) = (owner(listen)?, group(listen)?);
+    let mode = listen.mode.as_ref().map_or(MODE, |mode| {
+        let Mode(mode) = *mode.get_ref();
+        mode
+    });
+    let address = |place: &Place| match place {
+        Place::Tcp(address) => Address::Tcp(*address),
+        Place::Unix(path) => Address::Unix(UnixSocket { path: path.clone(), mode, owner, group }),
+    };
+    Ok(places.iter().map(address).collect())
+}
+
+fn owner(listen: &Listen) -> Result<Option<u32>, Fault> {
+    let Some(name) = &listen.owner else { return Ok(None) };
+    let text = name.get_ref().0.as_str();
+    let known = User::from_name(text).ok().flatten().map(|user| user.uid.as_raw());
+    let unknown = || Fault::at(name.span(), format!("there is no user `{text}`"));
+    text.parse().ok().or(known).map(Some).ok_or_else(unknown)
+}
+
+fn group(listen: &Listen) -> Result<Option<u32>, Fault> {
+    let Some(name) = &listen.group else { return Ok(None) };
+    let text = name.get_ref().0.as_str();
+    let known = Group::from_name(text).ok().flatten().map(|group| group.gid.as_raw());
+    let unknown = || Fault::at(name.span(), format!("there is no group `{text}`"));
+    text.parse().ok().or(known).map(Some).ok_or_else(unknown)
+}
+
+fn max_sessions(listen: &Listen) -> Result<Option<usize>, Fault> {
+    match listen.max_sessions.as_ref().map(|value| (*value.get_ref(), value.span())) {
+        Some((0, span)) => Err(Fault::at(span, "expected a number above zero")),
+        Some((number, _)) => Ok(Some(number)),
+        None => Ok(None),
+    }
+}
+
+fn proxy_protocol(listen: &Listen) -> Result<config::ProxyProtocol, Fault> {
+    match &listen.proxy_protocol {
+        Some(value) if *value.get_ref() == file::ProxyProtocol::Required => {
+            if listen.proxy_from.as_ref().is_none_or(|values| values.get_ref().is_empty()) {
+                let message =
+                    "a required PROXY header needs `proxy_from`: the addresses that may send it";
+                return Err(Fault::at(value.span(), message));
+            }
+            Ok(config::ProxyProtocol::Required)
+        }
+        _ => Ok(config::ProxyProtocol::Off),
+    }
+}
+
+fn connect_timeout_status(value: Option<&Spanned<u16>>) -> Result<u16, Fault> {
+    match value.map(|status| (*status.get_ref(), status.span())) {
+        None => Ok(503),
+        Some((status @ (503 | 504), _)) => Ok(status),
+        Some((other, span)) => Err(Fault::at(span, format!("expected 503 or 504, got {other}"))),
+    }
+}
