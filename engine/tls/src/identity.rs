@@ -4,35 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pkcs8::pkcs5::Error as Scheme;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use webpki::OwnedCertRevocationList;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// What is wrong with a file.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FileFault {
-    /// It holds no certificate in PEM.
-    NoCertificate,
-    /// It holds no private key in PEM.
-    NoKey,
-    /// Its key is encrypted, and no password was given.
-    Encrypted,
-    /// The password does not open it.
-    Password,
-    /// It is encrypted in a way of old that is not read here.
-    OldEncryption,
-    /// The key is of a kind, or a size, that TLS has no use for.
-    KeyKind,
-    /// The key is another one than the certificate's.
-    Mismatch,
-    /// It holds no revocation list in PEM.
-    NoList,
-    /// What is in it can't be read.
-    Malformed(String),
-}
+use crate::fault::FileFault;
 
 /// A certificate with its chain, and its key.
 #[derive(Clone)]
@@ -88,6 +69,13 @@ pub fn authorities(pem: &[u8]) -> Result<Authorities, FileFault> {
     Ok(Authorities(Arc::new(roots)))
 }
 
+/// Those of the system that can be understood. None if there are none.
+pub(crate) fn of_the_system(certificates: Vec<CertificateDer<'static>>) -> Option<Authorities> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    (added > 0).then(|| Authorities(Arc::new(roots)))
+}
+
 /// Authorities that are trusted.
 #[derive(Clone, Debug)]
 pub struct Authorities(pub(crate) Arc<RootCertStore>);
@@ -101,12 +89,16 @@ pub struct Revoked(pub(crate) Vec<CertificateRevocationListDer<'static>>);
 /// # Errors
 /// What is wrong with it.
 pub fn revoked(pem: &[u8]) -> Result<Revoked, FileFault> {
+    let malformed = |error: &dyn fmt::Display| FileFault::Malformed(error.to_string());
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(pem).collect();
-    match lists {
-        Ok(lists) if lists.is_empty() => Err(FileFault::NoList),
-        Ok(lists) => Ok(Revoked(lists)),
-        Err(error) => Err(FileFault::Malformed(error.to_string())),
+    let lists = lists.map_err(|error| malformed(&error))?;
+    if lists.is_empty() {
+        return Err(FileFault::NoList);
     }
+    for list in &lists {
+        OwnedCertRevocationList::from_der(list).map_err(|error| malformed(&error))?;
+    }
+    Ok(Revoked(lists))
 }
 
 fn certificates_of(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileFault> {
@@ -128,7 +120,7 @@ fn key_of(pem: &[u8], password: Option<&[u8]>) -> Result<PrivateKeyDer<'static>,
     }
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => FileFault::NoKey,
-        error => FileFault::Malformed(error.to_string()),
+        error => FileFault::KeyMalformed(error.to_string()),
     })
 }
 
@@ -136,10 +128,18 @@ fn decrypted(pem: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, File
     let text = std::str::from_utf8(pem).map_err(|_| FileFault::NoKey)?;
     let start = text.find("-----BEGIN ENCRYPTED PRIVATE KEY").ok_or(FileFault::NoKey)?;
     let (_, document) = pkcs8::SecretDocument::from_pem(&text[start..])
-        .map_err(|error| FileFault::Malformed(error.to_string()))?;
+        .map_err(|error| FileFault::KeyMalformed(error.to_string()))?;
     let key = pkcs8::EncryptedPrivateKeyInfoRef::try_from(document.as_bytes())
-        .map_err(|error| FileFault::Malformed(error.to_string()))?;
-    let key = key.decrypt(password).map_err(|_| FileFault::Password)?;
+        .map_err(|error| FileFault::OtherEncryption(error.to_string()))?;
+    let key = key.decrypt(password).map_err(|error| match error {
+        pkcs8::Error::EncryptedPrivateKey(
+            error @ (Scheme::NoPbes1CryptSupport
+            | Scheme::UnsupportedAlgorithm { .. }
+            | Scheme::AlgorithmParametersInvalid { .. }),
+        ) => FileFault::OtherEncryption(error.to_string()),
+        // Also bytes that are no key: a wrong password makes them one time in 256.
+        _ => FileFault::Password,
+    })?;
     Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
 }
 
@@ -158,23 +158,3 @@ fn about(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), 
     let expires = UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0));
     Ok((names, expires))
 }
-
-impl fmt::Display for FileFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            FileFault::NoCertificate => "expected a certificate in PEM, found none",
-            FileFault::NoKey => "expected a private key in PEM, found none",
-            FileFault::Encrypted => "the key is encrypted: name its password's file in `key_password_file`",
-            FileFault::Password => "the password does not open the key",
-            FileFault::OldEncryption => {
-                "the key is encrypted in OpenSSL's old way: `openssl pkcs8 -topk8` turns it into one that can be read"
-            }
-            FileFault::KeyKind => "the key is of a kind or size that TLS has no use for: ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits and more is wanted",
-            FileFault::Mismatch => "the key is not the one of the certificate",
-            FileFault::NoList => "expected a certificate revocation list in PEM, found none",
-            FileFault::Malformed(what) => return write!(f, "it can't be read: {what}"),
-        })
-    }
-}
-
-impl std::error::Error for FileFault {}

@@ -1,11 +1,14 @@
 //! TLS sessions as bytes in, bytes out, in the memory of pool buffers.
 //!
 //! The only crate that names rustls. Handshakes are rustls'; once one has ended, its secrets are taken over and records are opened
-//! and sealed in place (docs/decisions/0010). It does no I/O, and knows no clock but the one by which certificates are judged.
+//! and sealed in place (docs/decisions/0010). It does no I/O but reading files of certificates, all of it in `files`, and knows no clock but the one
+//! by which certificates are judged.
 #![forbid(unsafe_code)]
 
 mod aead;
 mod error;
+mod fault;
+mod files;
 mod handshake;
 mod identity;
 mod provider;
@@ -19,8 +22,10 @@ mod verify;
 
 pub use aead::{FRONT_MAX, OVERHEAD_MAX};
 pub use error::{Alert, CertificateFault, Error};
+pub use fault::FileFault;
+pub use files::{Ca, ClientFiles, FileError, ServerFiles, Swap};
 pub use handshake::Agreed;
-pub use identity::{Authorities, FileFault, Identity, Revoked, authorities, revoked};
+pub use identity::{Authorities, Identity, Revoked, authorities, revoked};
 pub use provider::Implementation;
 pub use session::{Plain, Received, Session};
 pub use settings::{Client, ClientAuth, ClientOptions, MinVersion, Server, ServerOptions};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use rustls::client::{Resumption, UnbufferedClientConnection, WebPkiServerVerifier};
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -80,6 +81,7 @@ pub struct ServerOptions {
 pub struct Server {
     config: Arc<ServerConfig>,
     implementation: Implementation,
+    expires: SystemTime,
 }
 
 impl Server {
@@ -93,16 +95,20 @@ impl Server {
             None => builder.with_no_client_auth(),
             Some(verifier) => builder.with_client_cert_verifier(Arc::new(verifier)),
         };
-        if options.identities.is_empty() {
-            return Err(Error::internal("a server without a certificate"));
-        }
+        let expires = options.identities.iter().map(Identity::expires).min();
+        let expires = expires.ok_or(Error::internal("a server without a certificate"))?;
         let mut config = builder.with_cert_resolver(Arc::new(ByName(options.identities)));
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Of its own: whoever was let in under other settings has to show everything again.
         config.ticketer = Ticketer::new()?;
-        Ok(Server { config: Arc::new(config), implementation })
+        Ok(Server { config: Arc::new(config), implementation, expires })
+    }
+
+    /// When the first of its certificates ceases to be valid.
+    pub fn expires(&self) -> SystemTime {
+        self.expires
     }
 
     /// A session with a client that has just connected.
@@ -183,6 +189,7 @@ pub struct ClientOptions {
 pub struct Client {
     config: Arc<ClientConfig>,
     implementation: Implementation,
+    expires: Option<SystemTime>,
 }
 
 impl Client {
@@ -210,6 +217,7 @@ impl Client {
                 }))
             }
         };
+        let expires = options.identity.as_ref().map(Identity::expires);
         let mut config = match options.identity {
             None => builder.with_no_client_auth(),
             Some(identity) => {
@@ -220,7 +228,12 @@ impl Client {
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Client { config: Arc::new(config), implementation })
+        Ok(Client { config: Arc::new(config), implementation, expires })
+    }
+
+    /// When the certificate that it shows ceases to be valid, if it has one to show.
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.expires
     }
 
     /// A session with the target of that name or address; it begins with [`Session::start`].

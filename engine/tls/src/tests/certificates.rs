@@ -10,13 +10,13 @@ use rcgen::{
 
 use super::*;
 
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(super) pem: String,
 }
 
 impl Authority {
-    fn new(name: &str) -> Authority {
+    pub(super) fn new(name: &str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,7 +36,11 @@ impl Authority {
         Identity::from_pem(certificate.as_bytes(), key.as_bytes(), None).unwrap()
     }
 
-    fn leaf(&self, names: &[&str], change: impl Fn(&mut CertificateParams)) -> (String, String) {
+    pub(super) fn leaf(
+        &self,
+        names: &[&str],
+        change: impl Fn(&mut CertificateParams),
+    ) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -51,6 +55,10 @@ impl Authority {
 
     /// A list that names the serial number 7, or none.
     fn list(&self, names_it: bool, until: i32) -> Revoked {
+        super::super::revoked(self.list_pem(names_it, until).as_bytes()).unwrap()
+    }
+
+    pub(super) fn list_pem(&self, names_it: bool, until: i32) -> String {
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(7u64),
             revocation_time: date_time_ymd(2024, 1, 1),
@@ -65,8 +73,7 @@ impl Authority {
             revoked_certs: names_it.then_some(revoked).into_iter().collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        let pem = params.signed_by(&self.issuer).unwrap().pem().unwrap();
-        super::super::revoked(pem.as_bytes()).unwrap()
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }
 
@@ -74,7 +81,7 @@ fn common_name(name: &str) -> impl Fn(&mut CertificateParams) + '_ {
     move |params| params.distinguished_name.push(DnType::CommonName, name)
 }
 
-fn unchanged(_: &mut CertificateParams) {}
+pub(super) fn unchanged(_: &mut CertificateParams) {}
 
 fn server_options(identity: Identity) -> ServerOptions {
     ServerOptions {
@@ -103,7 +110,7 @@ fn client_options(authority: &Authority) -> ClientOptions {
 }
 
 /// How a handshake ends at both sides: what was agreed, or why not.
-type Ends = [Result<Option<Agreed>, Error>; 2];
+pub(super) type Ends = [Result<Option<Agreed>, Error>; 2];
 
 /// A handshake of the client with the server as `name`.
 fn meet(client: ClientOptions, server: ServerOptions, name: &str) -> Ends {
@@ -112,7 +119,7 @@ fn meet(client: ClientOptions, server: ServerOptions, name: &str) -> Ends {
     meet_again(&client, &server, name)
 }
 
-fn meet_again(client: &Client, server: &Server, name: &str) -> Ends {
+pub(super) fn meet_again(client: &Client, server: &Server, name: &str) -> Ends {
     let mut sides = [client.session(name).unwrap(), server.session().unwrap()];
     let mut bytes = [Vec::new(), Vec::new()];
     let mut ends: Ends = [Ok(None), Ok(None)];
@@ -141,7 +148,7 @@ fn fault(end: &Result<Option<Agreed>, Error>) -> Option<&CertificateFault> {
     }
 }
 
-fn agreed(end: &Result<Option<Agreed>, Error>) -> &Agreed {
+pub(super) fn agreed(end: &Result<Option<Agreed>, Error>) -> &Agreed {
     end.as_ref().expect("no error").as_ref().expect("a handshake that ended")
 }
 

@@ -1,6 +1,7 @@
 //! Sessions against rustls' own buffered ones, in every form of record, however the bytes come.
 
 mod certificates;
+mod files;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
