@@ -143,6 +143,11 @@ fn decrypted(pem: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, File
     Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
 }
 
+/// Whether a certificate that can be read has ceased to be valid by `now`.
+pub(crate) fn has_expired(certificate: &[u8], now: SystemTime) -> bool {
+    about(&certificate.into()).is_ok_and(|(_, end)| end < now)
+}
+
 /// Names of servers in a certificate, and its end.
 fn about(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), FileFault> {
     let (_, parsed) = X509Certificate::from_der(certificate)

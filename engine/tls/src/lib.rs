@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod distrust;
 mod error;
 mod fault;
 mod files;
 mod handshake;
+mod hello;
 mod identity;
 mod priority;
 mod provider;
@@ -22,7 +24,8 @@ mod tests;
 mod verify;
 
 pub use aead::{FRONT_MAX, OVERHEAD_MAX};
-pub use error::{Alert, CertificateFault, Error};
+pub use distrust::CertificateFault;
+pub use error::{Alert, Error, Peer, VersionFault};
 pub use fault::FileFault;
 pub use files::{Ca, ClientFiles, FileError, ServerFiles, Swap};
 pub use handshake::Agreed;

@@ -16,7 +16,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::error::Error;
-use crate::handshake::Handshake;
+use crate::handshake::{Connection, Handshake};
 use crate::identity::{Authorities, Identity, Revoked};
 use crate::provider::Implementation;
 use crate::session::Session;
@@ -81,6 +81,7 @@ pub struct ServerOptions {
 pub struct Server {
     config: Arc<ServerConfig>,
     implementation: Implementation,
+    least: MinVersion,
     expires: SystemTime,
 }
 
@@ -103,7 +104,8 @@ impl Server {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Of its own: whoever was let in under other settings has to show everything again.
         config.ticketer = Ticketer::new()?;
-        Ok(Server { config: Arc::new(config), implementation, expires })
+        let least = options.min_version;
+        Ok(Server { config: Arc::new(config), implementation, least, expires })
     }
 
     /// When the first of its certificates ceases to be valid.
@@ -117,7 +119,8 @@ impl Server {
     /// If there is no memory or no randomness.
     pub fn session(&self) -> Result<Session, Error> {
         let connection = UnbufferedServerConnection::new(Arc::clone(&self.config))?;
-        Ok(Session::new(self.implementation, Handshake::Server(connection)))
+        let handshake = Handshake::new(Connection::Server(connection), self.least);
+        Ok(Session::new(self.implementation, handshake))
     }
 }
 
@@ -189,6 +192,7 @@ pub struct ClientOptions {
 pub struct Client {
     config: Arc<ClientConfig>,
     implementation: Implementation,
+    least: MinVersion,
     expires: Option<SystemTime>,
 }
 
@@ -228,7 +232,8 @@ impl Client {
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Client { config: Arc::new(config), implementation, expires })
+        let least = options.min_version;
+        Ok(Client { config: Arc::new(config), implementation, least, expires })
     }
 
     /// When the certificate that it shows ceases to be valid, if it has one to show.
@@ -247,7 +252,8 @@ impl Client {
             ))
         })?;
         let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name)?;
-        Ok(Session::new(self.implementation, Handshake::Client(connection)))
+        let handshake = Handshake::new(Connection::Client(connection), self.least);
+        Ok(Session::new(self.implementation, handshake))
     }
 }
 
