@@ -3,8 +3,11 @@
 //! In: whole records, one at a time, so that no byte behind the handshake is ever rustls'. Out: bytes for the peer, an alert at last
 //! if it fails; in the end ciphers for both directions, and what was agreed. A peer that comes to no end is refused.
 
+use std::sync::Arc;
+
 use rustls::client::UnbufferedClientConnection;
 use rustls::kernel::KernelConnection;
+use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{CommonState, ContentType, HandshakeKind, ProtocolVersion, client, server};
@@ -12,15 +15,17 @@ use rustls::{CommonState, ContentType, HandshakeKind, ProtocolVersion, client, s
 use crate::aead::Cipher;
 use crate::error::{Alert, Error, Peer, VersionFault};
 use crate::hello::{Gathering, Hello};
+use crate::identity::end_of;
 use crate::provider::Implementation;
 use crate::records::record_length;
+use crate::remembered::Remembered;
 use crate::settings::MinVersion;
 use crate::subject::subject_of;
 
 /// Bytes that wait for the rest of their handshake message, at most: a message and a record.
 const PENDING_MAX: usize = 0x1_0000 + (1 << 14) + 2048;
-/// Bytes of a whole handshake: long chains of large keys have a quarter of it.
-const HANDSHAKE_MAX: usize = 1 << 18;
+/// Bytes of a whole handshake: a long chain of large keys has a tenth of it.
+const HANDSHAKE_MAX: usize = 3 << 16;
 
 pub(crate) struct Handshake {
     connection: Connection,
@@ -32,6 +37,8 @@ pub(crate) struct Handshake {
     /// What we say is not encrypted yet.
     in_clear: bool,
     hello: Gathering,
+    /// Where sessions with our target are kept, and its name.
+    target: Option<(Arc<Remembered>, ServerName<'static>)>,
 }
 
 pub(crate) enum Connection {
@@ -138,7 +145,18 @@ impl Handshake {
             taken: 0,
             in_clear: true,
             hello: Gathering::Begun(Vec::new()),
+            target: None,
         }
+    }
+
+    /// Has the session be kept for another time.
+    pub(crate) fn remembered(
+        mut self,
+        store: Arc<Remembered>,
+        target: ServerName<'static>,
+    ) -> Handshake {
+        self.target = Some((store, target));
+        self
     }
 
     /// What our client hears from us first.
@@ -258,6 +276,10 @@ impl Handshake {
     /// Takes the session over.
     pub(crate) fn finish(self, implementation: Implementation) -> Result<Outcome, Error> {
         let agreed = self.agreed();
+        let shown = agreed.certificate.as_deref().filter(|_| !agreed.resumed);
+        if let (Some((store, target)), Some(end)) = (&self.target, shown.and_then(end_of)) {
+            store.judged(target, end);
+        }
         let suite = self.common().negotiated_cipher_suite();
         let suite = suite.ok_or(Error::internal("no suite"))?;
         let limit = match suite {

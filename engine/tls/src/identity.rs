@@ -143,9 +143,9 @@ fn decrypted(pem: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, File
     Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
 }
 
-/// Whether a certificate that can be read has ceased to be valid by `now`.
-pub(crate) fn has_expired(certificate: &[u8], now: SystemTime) -> bool {
-    about(&certificate.into()).is_ok_and(|(_, end)| end < now)
+/// When a certificate ceases to be valid.
+pub(crate) fn end_of(certificate: &[u8]) -> Option<SystemTime> {
+    about(&certificate.into()).ok().map(|(_, end)| end)
 }
 
 /// Names of servers in a certificate, and its end.

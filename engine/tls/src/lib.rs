@@ -16,6 +16,7 @@ mod identity;
 mod priority;
 mod provider;
 mod records;
+mod remembered;
 mod session;
 mod settings;
 mod subject;

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use crate::distrust::CertificateFault;
 use crate::error::{Alert, Error, Peer};
 use crate::handshake::{Agreed, Handshake};
-use crate::identity::has_expired;
+use crate::identity::end_of;
 use crate::provider::Implementation;
 use crate::records::{Opened, Records, is_whole};
 
@@ -156,11 +156,13 @@ impl Session {
         if has_rest {
             return Err(Error::broken(Alert::UnexpectedMessage, "more behind its last message"));
         }
-        // Certificates of sessions of before were judged then.
-        let certificate = agreed.certificate.as_deref().filter(|_| agreed.resumed);
-        match certificate.is_some_and(|certificate| has_expired(certificate, SystemTime::now())) {
-            true => Err(Error::Certificate { of: self.peer, fault: CertificateFault::Expired }),
-            false => Ok(agreed),
+        // Who takes a session up again shows no certificate, and what was shown before was judged then.
+        let shown = agreed.certificate.as_deref().filter(|_| agreed.resumed);
+        match (self.peer, shown.and_then(end_of)) {
+            (Peer::Client, Some(end)) if end < SystemTime::now() => {
+                Err(Error::Certificate { of: Peer::Client, fault: CertificateFault::Expired })
+            }
+            _ => Ok(agreed),
         }
     }
 

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::handshake::{Connection, Handshake};
 use crate::identity::{Authorities, Identity, Revoked};
 use crate::provider::Implementation;
+use crate::remembered::Remembered;
 use crate::session::Session;
 use crate::subject::Allowed;
 use crate::verify::{ClientVerifier, NoVerifier, ServerVerifier, Verify};
@@ -194,6 +195,7 @@ pub struct Client {
     implementation: Implementation,
     least: MinVersion,
     expires: Option<SystemTime>,
+    remembered: Arc<Remembered>,
 }
 
 impl Client {
@@ -231,9 +233,10 @@ impl Client {
         };
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let remembered = Arc::new(Remembered::new());
+        config.resumption = Resumption::store(Arc::clone(&remembered) as _);
         let least = options.min_version;
-        Ok(Client { config: Arc::new(config), implementation, least, expires })
+        Ok(Client { config: Arc::new(config), implementation, least, expires, remembered })
     }
 
     /// When the certificate that it shows ceases to be valid, if it has one to show.
@@ -251,14 +254,12 @@ impl Client {
                 "{name} is no name that a certificate could be for: set `server_name`"
             ))
         })?;
-        let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name)?;
-        let handshake = Handshake::new(Connection::Client(connection), self.least);
+        let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name.clone())?;
+        let handshake = Handshake::new(Connection::Client(connection), self.least)
+            .remembered(Arc::clone(&self.remembered), name);
         Ok(Session::new(self.implementation, handshake))
     }
 }
-
-/// Targets whose tickets are kept.
-const SESSIONS: usize = 256;
 
 fn server_verifier(
     roots: Option<Arc<RootCertStore>>,

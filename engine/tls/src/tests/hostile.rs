@@ -167,15 +167,59 @@ fn a_client_is_not_drowned_by_its_server_either() {
     until_refused(&mut session, &filler, 100_000);
 }
 
+/// A client that says as much as it may: two large hellos, because its first key share is of no use, and a long chain.
+fn long_winded() -> (Session, Buffered) {
+    use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1};
+    let provider = |groups: &[&'static dyn rustls::crypto::SupportedKxGroup]| {
+        let mut provider = (*Implementation::AwsLc.provider()).clone();
+        provider.kx_groups = groups.to_vec();
+        Arc::new(provider)
+    };
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let certificate = made.cert.der().clone();
+    let key = || PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let ours = provider(&[SECP256R1]);
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots.clone()),
+        Arc::clone(&ours),
+    );
+    let ours = ServerConfig::builder_with_provider(ours)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(vec![certificate.clone()], key())
+        .unwrap();
+    let mut theirs = ClientConfig::builder_with_provider(provider(&[SECP384R1, SECP256R1]))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![certificate; 70], key())
+        .unwrap();
+    theirs.alpn_protocols = vec![vec![b'x'; 255]; 50];
+    theirs.max_fragment_size = Some(32);
+    let name = "localhost".try_into().unwrap();
+    let peer = ClientConnection::new(Arc::new(theirs), name).unwrap().into();
+    (server(Implementation::AwsLc, &Arc::new(ours)), peer)
+}
+
 #[test]
 fn a_handshake_of_many_whole_messages_has_a_bound_too() {
-    // A client that is asked for a certificate sends what it likes, up to what a session takes.
-    let (hello, config) = hello_of(SUITES[3]);
-    let mut session = server(Implementation::AwsLc, &config);
-    feed(&mut session, &hello, usize::MAX, 0, &mut Vec::new()).unwrap();
-    let warning = [21, 3, 3, 0, 2, 1, 100];
-    let (fed, error) = until_refused(&mut session, &warning, 100);
-    assert!(fed < 50 && matches!(error, Error::Broken(..)), "{error}");
+    let (mut session, mut peer) = long_winded();
+    let (mut fed, mut output) = (0, Vec::new());
+    for expected in [22, 22] {
+        let hello = in_records_of(1, &written(&mut peer));
+        fed += hello.len();
+        feed(&mut session, &hello, usize::MAX, 0, &mut output).unwrap();
+        assert_eq!(output.first(), Some(&expected), "an answer");
+        read(&mut peer, &std::mem::take(&mut output));
+    }
+    let flight = written(&mut peer);
+    assert!(fed < 3 << 16 && fed + flight.len() > 3 << 16, "{fed} and {}", flight.len());
+    assert!(flight.len() < 1 << 16, "no single message that is too long: {}", flight.len());
+    let error = feed(&mut session, &flight, usize::MAX, 0, &mut output).unwrap_err();
+    assert!(error.to_string().contains("without end"), "{error}");
 }
 
 proptest! {

@@ -5,6 +5,7 @@ mod errors;
 mod files;
 mod floods;
 mod hostile;
+mod resumption;
 mod split;
 
 use std::io::{Read, Write};
