@@ -123,8 +123,11 @@ impl Cipher {
     ) -> Result<(ContentType, std::ops::Range<usize>), Error> {
         let (front, back) = (self.form.front(), self.form.back());
         let outer = ContentType::from(record[0]);
+        if self.form == Form::Tls13 && outer != ContentType::ApplicationData {
+            return Err(Error::broken(Alert::UnexpectedMessage, "a record that is not sealed"));
+        }
         if record.len() < front + back {
-            return Err(Error::alert(Alert::BadRecordMac));
+            return Err(Error::broken(Alert::BadRecordMac, "a record too short for its seal"));
         }
         let plain = record.len() - front - TAG;
         let mut nonce = self.nonce();
@@ -133,18 +136,21 @@ impl Cipher {
             nonce[4..].copy_from_slice(&record[HEADER..front]);
         }
         let length = (record.len() - HEADER) as u16;
-        let (aad, aad_length) = self.additional(outer, length, plain);
+        let (mut aad, aad_length) = self.additional(outer, length, plain);
+        // The version says nothing, and is authenticated as it came.
+        let version = aad_length - 4;
+        aad[version..version + 2].copy_from_slice(&record[1..3]);
         self.key.open(nonce, &aad[..aad_length], &mut record[front..])?;
         self.advance()?;
         if plain > PLAIN_MAX + usize::from(self.form == Form::Tls13) {
-            return Err(Error::alert(Alert::RecordOverflow));
+            return Err(Error::broken(Alert::RecordOverflow, "a record larger than allowed"));
         }
         if self.form != Form::Tls13 {
             return Ok((outer, front..front + plain));
         }
         let inner = &record[front..front + plain];
         let Some(last) = inner.iter().rposition(|byte| *byte != 0) else {
-            return Err(Error::alert(Alert::UnexpectedMessage));
+            return Err(Error::broken(Alert::UnexpectedMessage, "a record of padding"));
         };
         Ok((ContentType::from(inner[last]), front..front + last))
     }
@@ -216,7 +222,8 @@ macro_rules! open_with {
         use $library::aead::{Aad, Nonce};
         let nonce = Nonce::assume_unique_for_key($nonce);
         let opened = $key.open_in_place(nonce, Aad::from($aad), $sealed);
-        opened.map_err(|_| Error::alert(Alert::BadRecordMac))?;
+        let broken = |_| Error::broken(Alert::BadRecordMac, "a record was changed on its way");
+        opened.map_err(broken)?;
     }};
 }
 

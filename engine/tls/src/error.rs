@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use rustls::{AlertDescription, CertificateError};
-
-use crate::verify::Carried;
+use crate::distrust::CertificateFault;
+use crate::settings::MinVersion;
 
 /// What is told to the peer.
 pub use rustls::AlertDescription as Alert;
@@ -12,17 +11,24 @@ pub use rustls::AlertDescription as Alert;
 /// Why a TLS session ended before its time. The alert for the peer, if there is one, was put into the output.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Error {
-    /// What came is no TLS: the first bytes, and what they look like.
+    /// What came is no TLS: what its first bytes look like.
     NotTls(&'static str),
-    /// No version in common; true if the peer speaks nothing newer than TLS 1.1.
+    /// No version in common.
     Version {
-        /// The peer said so by what it offered; else it only refused.
-        old: bool,
+        /// What the peer did.
+        fault: VersionFault,
+        /// The oldest that we speak.
+        least: MinVersion,
     },
-    /// No suite, group or signature in common.
+    /// No suite, group, signature or protocol in common, and what there is here.
     NothingInCommon(String),
     /// Our peer's certificate is not what it should be.
-    Certificate(CertificateFault),
+    Certificate {
+        /// Whose.
+        of: Peer,
+        /// What is wrong with it.
+        fault: CertificateFault,
+    },
     /// The peer gave up, and said why.
     Told(Alert),
     /// The peer broke the protocol; what it is told.
@@ -33,37 +39,24 @@ pub enum Error {
     Internal(String),
 }
 
-/// What is wrong with a certificate.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum CertificateFault {
-    /// None was sent, and one is required.
-    Missing,
-    /// No chain to a CA that is trusted here.
-    UnknownIssuer,
-    /// Its time is over.
-    Expired,
-    /// Its time has not begun.
-    NotYetValid,
-    /// A revocation list names it.
-    Revoked,
-    /// The revocation lists say nothing of it, or are out of date.
-    RevocationUnknown,
-    /// It is for another name.
-    OtherName {
-        /// The one that it should be for.
-        expected: String,
-        /// Those that it is for.
-        presented: Vec<String>,
-    },
-    /// It must not be used for this.
-    Purpose,
-    /// Its subject is not in the list of those allowed.
-    NotAllowed {
-        /// As the list would have to name it.
-        subject: String,
-    },
-    /// Anything else.
-    Other(String),
+/// The other side of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// Who connected to us.
+    Client,
+    /// Whom we connected to.
+    Server,
+}
+
+/// How it turned out that there is no version in common.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VersionFault {
+    /// The newest that a client offers, as it is on the wire, is older than we allow.
+    Offered(u16),
+    /// What the peer speaks is older than we allow.
+    Older,
+    /// The peer refused those that we speak.
+    Refused,
 }
 
 impl Error {
@@ -71,37 +64,59 @@ impl Error {
         Error::Internal(what.into())
     }
 
-    pub(crate) fn alert(alert: Alert) -> Error {
-        Error::Broken(alert, format!("{alert:?}"))
+    pub(crate) fn broken(alert: Alert, what: &str) -> Error {
+        Error::Broken(alert, what.into())
+    }
+
+    /// What the peer has to be told.
+    pub(crate) fn due(&self) -> Option<Alert> {
+        match self {
+            Error::Broken(alert, _) => Some(*alert),
+            Error::Version { .. } => Some(Alert::ProtocolVersion),
+            Error::NothingInCommon(_) => Some(Alert::HandshakeFailure),
+            Error::Certificate { fault: CertificateFault::Expired, .. } => {
+                Some(Alert::CertificateExpired)
+            }
+            Error::Certificate { .. } => Some(Alert::BadCertificate),
+            Error::Internal(_) => Some(Alert::InternalError),
+            Error::NotTls(_) | Error::Told(_) | Error::Closed => None,
+        }
     }
 }
 
 impl From<rustls::Error> for Error {
     fn from(error: rustls::Error) -> Error {
         use rustls::{Error as From, PeerIncompatible as Cannot};
+        let version = |fault| Error::Version { fault, least: MinVersion::default() };
+        // Whose it is, and what was asked for, the handshake knows.
+        let certificate = |fault| Error::Certificate { of: Peer::Server, fault };
         match error {
-            From::InvalidCertificate(error) => Error::Certificate(error.into()),
-            From::NoCertificatesPresented => Error::Certificate(CertificateFault::Missing),
-            From::AlertReceived(AlertDescription::ProtocolVersion) => Error::Version { old: false },
+            From::InvalidCertificate(error) => certificate(error.into()),
+            From::NoCertificatesPresented => certificate(CertificateFault::Missing),
+            From::AlertReceived(Alert::ProtocolVersion) => version(VersionFault::Refused),
+            From::AlertReceived(Alert::CloseNotify) => Error::Closed,
             From::AlertReceived(alert) => Error::Told(alert),
             From::PeerIncompatible(
                 Cannot::Tls12NotOffered
                 | Cannot::Tls12NotOfferedOrEnabled
-                | Cannot::Tls13RequiredForQuic
                 | Cannot::SupportedVersionsExtensionRequired
                 | Cannot::ServerDoesNotSupportTls12Or13
                 | Cannot::ServerTlsVersionIsDisabledByOurConfig,
-            ) => Error::Version { old: true },
-            From::NoApplicationProtocol => {
-                Error::NothingInCommon("protocol within TLS (ALPN)".into())
-            }
-            From::PeerIncompatible(what) => Error::NothingInCommon(format!("{what:?}")),
+            ) => version(VersionFault::Older),
+            From::NoApplicationProtocol => Error::NothingInCommon(
+                "protocol within TLS (ALPN): the client asks for none of `alpn`".into(),
+            ),
+            From::PeerIncompatible(what) => Error::NothingInCommon(in_common(&what)),
             From::InvalidMessage(what) => Error::Broken(Alert::DecodeError, format!("{what:?}")),
             From::InappropriateMessage { .. } | From::InappropriateHandshakeMessage { .. } => {
                 Error::Broken(Alert::UnexpectedMessage, error.to_string())
             }
-            From::DecryptError => Error::alert(Alert::BadRecordMac),
-            From::PeerSentOversizedRecord => Error::alert(Alert::RecordOverflow),
+            From::DecryptError => {
+                Error::broken(Alert::BadRecordMac, "a record that was not sealed with our keys")
+            }
+            From::PeerSentOversizedRecord => {
+                Error::broken(Alert::RecordOverflow, "a record larger than allowed")
+            }
             From::PeerMisbehaved(what) => {
                 Error::Broken(Alert::IllegalParameter, format!("{what:?}"))
             }
@@ -110,28 +125,21 @@ impl From<rustls::Error> for Error {
     }
 }
 
-impl From<CertificateError> for CertificateFault {
-    fn from(error: CertificateError) -> CertificateFault {
-        use CertificateError as From;
-        match error {
-            From::Other(other) => match other.0.downcast_ref::<Carried>() {
-                Some(Carried(fault)) => fault.clone(),
-                None => CertificateFault::Other(other.0.to_string()),
-            },
-            // Of an authority that has the same name as one of ours.
-            From::UnknownIssuer | From::BadSignature => CertificateFault::UnknownIssuer,
-            From::Expired | From::ExpiredContext { .. } => CertificateFault::Expired,
-            From::NotValidYet | From::NotValidYetContext { .. } => CertificateFault::NotYetValid,
-            From::Revoked => CertificateFault::Revoked,
-            From::UnknownRevocationStatus
-            | From::ExpiredRevocationList
-            | From::ExpiredRevocationListContext { .. } => CertificateFault::RevocationUnknown,
-            From::NotValidForNameContext { expected, presented } => {
-                CertificateFault::OtherName { expected: expected.to_str().into_owned(), presented }
-            }
-            From::InvalidPurpose | From::InvalidPurposeContext { .. } => CertificateFault::Purpose,
-            other => CertificateFault::Other(other.to_string()),
+/// What both sides would need to have in common, and what there is here.
+fn in_common(what: &rustls::PeerIncompatible) -> String {
+    use rustls::PeerIncompatible as Cannot;
+    match what {
+        Cannot::NoCipherSuitesInCommon => {
+            "cipher suite: expected one with AES-GCM or ChaCha20-Poly1305, in TLS 1.2 with ECDHE and signatures of the certificate's kind".into()
         }
+        Cannot::NoKxGroupsInCommon => {
+            "group for the key exchange: expected X25519MLKEM768, X25519, P-256 or P-384".into()
+        }
+        Cannot::NoSignatureSchemesInCommon
+        | Cannot::NoCertificateRequestSignatureSchemesInCommon => {
+            "signature: the peer accepts none that our certificate's key can make".into()
+        }
+        other => format!("feature of TLS that is needed here: {other:?}"),
     }
 }
 
@@ -139,19 +147,56 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::NotTls(looks) => write!(f, "expected TLS, got {looks}"),
-            Error::Version { old: true } => {
-                f.write_str("expected TLS 1.2 or 1.3, the peer speaks nothing newer than TLS 1.1: update it")
+            Error::Version { fault, least } => version(f, *fault, *least),
+            Error::NothingInCommon(what) => write!(f, "the two sides have no {what}"),
+            Error::Certificate { of, fault } => fault.tell(f, *of),
+            Error::Told(alert) => {
+                write!(f, "the peer gave up with the alert {alert:?}{}", advice(*alert))
             }
-            Error::Version { old: false } => f.write_str(
-                "no TLS version in common: the peer speaks nothing newer than TLS 1.1, or less than `min_version` asks for",
-            ),
-            Error::NothingInCommon(what) => write!(f, "no cipher, group or signature in common ({what})"),
-            Error::Certificate(fault) => fault.fmt(f),
-            Error::Told(alert) => write!(f, "the peer gave up with the alert {alert:?}{}", advice(*alert)),
-            Error::Broken(_, what) => write!(f, "the peer broke the TLS protocol ({what})"),
-            Error::Closed => f.write_str("the peer closed the connection in the middle of the TLS handshake"),
+            Error::Broken(_, what) => write!(f, "the peer broke the TLS protocol: {what}"),
+            Error::Closed => {
+                f.write_str("the peer closed the connection in the middle of the TLS handshake")
+            }
             Error::Internal(what) => write!(f, "internal TLS error: {what}"),
         }
+    }
+}
+
+fn version(f: &mut fmt::Formatter<'_>, fault: VersionFault, least: MinVersion) -> fmt::Result {
+    let wanted = match least {
+        MinVersion::Tls12 => "TLS 1.2 or 1.3",
+        MinVersion::Tls13 => "TLS 1.3",
+    };
+    let remedy = |newest: u16| match (least, newest) {
+        (MinVersion::Tls13, 0x0303) => "update it, or lower `min_version`",
+        _ => "update it",
+    };
+    match fault {
+        VersionFault::Offered(newest) => {
+            let (name, remedy) = (name_of(newest), remedy(newest));
+            write!(f, "expected {wanted}, the client offers at most {name}: {remedy}")
+        }
+        VersionFault::Older => {
+            let (name, newest) = match least {
+                MinVersion::Tls12 => ("TLS 1.1 or older", 0x0302),
+                MinVersion::Tls13 => ("TLS 1.2 or older", 0x0303),
+            };
+            write!(f, "expected {wanted}, the peer speaks {name}: {}", remedy(newest))
+        }
+        VersionFault::Refused => {
+            write!(f, "the peer refused {wanted}, it speaks only others: {}", remedy(0x0303))
+        }
+    }
+}
+
+fn name_of(version: u16) -> &'static str {
+    match version {
+        0x0304 => "TLS 1.3",
+        0x0303 => "TLS 1.2",
+        0x0302 => "TLS 1.1",
+        0x0301 => "TLS 1.0",
+        0x0300 => "SSL 3.0",
+        _ => "an unknown version",
     }
 }
 
@@ -163,47 +208,16 @@ fn advice(alert: Alert) -> &'static str {
         Alert::BadCertificate | Alert::CertificateUnknown | Alert::UnsupportedCertificate => {
             ": it does not accept our certificate"
         }
-        Alert::CertificateExpired => ": our certificate has expired",
+        Alert::CertificateExpired => ": our certificate has expired, or its clock is wrong",
         Alert::CertificateRevoked => ": our certificate is revoked",
+        Alert::DecryptError => {
+            ": a signature of ours is not what it expects: was a CA renewed under its old name?"
+        }
         Alert::AccessDenied => ": it does not let this certificate in",
         Alert::HandshakeFailure => ": no cipher in common, or it wants a client certificate",
         Alert::UnrecognisedName => ": it does not serve this name",
+        Alert::NoApplicationProtocol => ": it speaks none of `alpn`",
         _ => "",
-    }
-}
-
-impl fmt::Display for CertificateFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = match self {
-            CertificateFault::Missing => "no certificate was sent, and one is required",
-            CertificateFault::UnknownIssuer => {
-                "its certificate is not signed by a CA that is trusted here: check `ca`"
-            }
-            CertificateFault::Expired => "its certificate has expired",
-            CertificateFault::NotYetValid => "its certificate is not valid yet: check the clocks",
-            CertificateFault::Revoked => "its certificate is revoked",
-            CertificateFault::RevocationUnknown => {
-                "no current revocation list covers its certificate: `crl` needs one of each CA of the chain"
-            }
-            CertificateFault::Purpose => "its certificate is not for this use (extended key usage)",
-            CertificateFault::OtherName { expected, presented } => {
-                let presented = match presented.is_empty() {
-                    true => "no name".into(),
-                    false => presented.join(", "),
-                };
-                return write!(
-                    f,
-                    "expected a certificate for {expected}, got one for {presented}: set `server_name` if that is right"
-                );
-            }
-            CertificateFault::NotAllowed { subject } => {
-                return write!(f, "its subject {subject} is not in `allowed_dn`");
-            }
-            CertificateFault::Other(what) => {
-                return write!(f, "its certificate is not acceptable: {what}");
-            }
-        };
-        f.write_str(text)
     }
 }
 

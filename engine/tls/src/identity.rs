@@ -143,6 +143,11 @@ fn decrypted(pem: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, File
     Ok(PrivateKeyDer::Pkcs8(key.as_bytes().to_vec().into()))
 }
 
+/// When a certificate ceases to be valid.
+pub(crate) fn end_of(certificate: &[u8]) -> Option<SystemTime> {
+    about(&certificate.into()).ok().map(|(_, end)| end)
+}
+
 /// Names of servers in a certificate, and its end.
 fn about(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), FileFault> {
     let (_, parsed) = X509Certificate::from_der(certificate)

@@ -6,13 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod aead;
+mod distrust;
 mod error;
 mod fault;
 mod files;
 mod handshake;
+mod hello;
 mod identity;
+mod priority;
 mod provider;
 mod records;
+mod remembered;
 mod session;
 mod settings;
 mod subject;
@@ -21,11 +25,13 @@ mod tests;
 mod verify;
 
 pub use aead::{FRONT_MAX, OVERHEAD_MAX};
-pub use error::{Alert, CertificateFault, Error};
+pub use distrust::CertificateFault;
+pub use error::{Alert, Error, Peer, VersionFault};
 pub use fault::FileFault;
 pub use files::{Ca, ClientFiles, FileError, ServerFiles, Swap};
 pub use handshake::Agreed;
 pub use identity::{Authorities, Identity, Revoked, authorities, revoked};
+pub use priority::PriorityError;
 pub use provider::Implementation;
 pub use session::{Plain, Received, Session};
 pub use settings::{Client, ClientAuth, ClientOptions, MinVersion, Server, ServerOptions};

@@ -15,6 +15,8 @@ use crate::provider::Implementation;
 
 /// A handshake message after the handshake, at most: a ticket with its extensions.
 const MESSAGE_MAX: usize = 1 << 16;
+/// Records that bring no data, and messages in them, in a row, at most: each costs work, and nothing comes of it.
+const BARREN_MAX: u32 = 64;
 /// Blocks of a full record: limits of use are told in records of that size.
 const BLOCKS: u64 = PLAIN_MAX as u64 / 16;
 
@@ -30,10 +32,14 @@ pub(crate) struct Records {
     limit: u64,
     /// The beginning of a handshake message whose rest has not come.
     message: Vec<u8>,
-    /// The peer changed its key and wants us to change ours.
+    /// Records that brought no data, and messages in them, in a row.
+    barren: u32,
+    /// The peer changed its key and wants us to change ours, before we send more.
     answer_due: bool,
     /// The peer sends no more.
     pub(crate) peer_closed: bool,
+    /// We said that we send no more.
+    pub(crate) closed: bool,
 }
 
 /// What a stretch of bytes brought.
@@ -59,14 +65,16 @@ impl Records {
             left,
             limit,
             message: Vec::new(),
+            barren: 0,
             answer_due: false,
             peer_closed: false,
+            closed: false,
         };
         (records, agreed)
     }
 
     /// Opens all whole records of `data`; their plaintext moves together, in order.
-    pub(crate) fn open(&mut self, data: &mut [u8], output: &mut Vec<u8>) -> Result<Opened, Error> {
+    pub(crate) fn open(&mut self, data: &mut [u8]) -> Result<Opened, Error> {
         let mut opened = Opened::default();
         while !self.peer_closed
             && let Some(length) = record_length(&data[opened.taken..])?
@@ -75,6 +83,7 @@ impl Records {
             let record = &mut data[start..start + length];
             let (kind, plain) = self.opener.open(record)?;
             opened.taken += length;
+            self.expect(kind, plain.is_empty())?;
             match kind {
                 ContentType::ApplicationData => {
                     let plain = start + plain.start..start + plain.end;
@@ -87,18 +96,43 @@ impl Records {
                     }
                 }
                 ContentType::Alert => self.alerted(&record[plain])?,
-                ContentType::Handshake => self.told(&record[plain])?,
-                _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+                _ => self.told(&record[plain])?,
             }
-        }
-        if std::mem::take(&mut self.answer_due) {
-            self.change_key(output)?;
         }
         if self.peer_closed {
             // Whatever follows is nobody's.
             opened.taken = data.len();
         }
         Ok(opened)
+    }
+
+    /// Whether a record of that kind may come now.
+    fn expect(&mut self, kind: ContentType, is_empty: bool) -> Result<(), Error> {
+        let refused = |what| Err(Error::broken(Alert::UnexpectedMessage, what));
+        let (is_data, is_message) =
+            (kind == ContentType::ApplicationData, kind == ContentType::Handshake);
+        if !(is_data || is_message || kind == ContentType::Alert) {
+            return refused("a record of a kind that has no place after the handshake");
+        }
+        // RFC 8446 §5.1.
+        if !is_message && !self.message.is_empty() {
+            return refused("another record in the middle of a handshake message");
+        }
+        match is_data && !is_empty {
+            true => self.barren = 0,
+            false => self.tire()?,
+        }
+        Ok(())
+    }
+
+    fn tire(&mut self) -> Result<(), Error> {
+        self.barren += 1;
+        match self.barren > BARREN_MAX {
+            true => {
+                Err(Error::broken(Alert::UnexpectedMessage, "too much in a row that is no data"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// How many bytes of the buffer's memory sealing `length` bytes takes in front of them, and in all.
@@ -119,6 +153,7 @@ impl Records {
     ) -> Result<Range<usize>, Error> {
         let slice = slice.clamp(1, PLAIN_MAX);
         let (front, total) = self.room(plain.len(), slice);
+        self.spend(total, plain.len().div_ceil(slice), output)?;
         let begin = plain.start - front;
         let each = front + self.sealer.form().back();
         // The last one moves first: each makes room for the overhead of those before it.
@@ -131,16 +166,28 @@ impl Records {
         for index in 0..records {
             let start = begin + index * (slice + each);
             let length = slice.min(plain.len() - index * slice) + each;
-            self.spend(length, output)?;
             self.sealer.seal(ContentType::ApplicationData, &mut memory[start..start + length])?;
         }
         Ok(begin..begin + total)
     }
 
-    /// Seals an alert.
-    pub(crate) fn alert(&mut self, fatal: bool, alert: Alert, output: &mut Vec<u8>) {
+    /// Says that nothing more follows.
+    pub(crate) fn close(&mut self, output: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.alert(WARNING, Alert::CloseNotify, output);
+        }
+    }
+
+    /// Says why nothing more follows, unless it was said that nothing does.
+    pub(crate) fn give_up(&mut self, alert: Alert, output: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.closed, true) {
+            self.alert(FATAL, alert, output);
+        }
+    }
+
+    fn alert(&mut self, level: u8, alert: Alert, output: &mut Vec<u8>) {
         // The session is over in any case.
-        let _ = self.say(ContentType::Alert, &[1 + u8::from(fatal), alert.into()], output);
+        let _ = self.say(ContentType::Alert, &[level, alert.into()], output);
     }
 
     fn say(&mut self, kind: ContentType, bytes: &[u8], output: &mut Vec<u8>) -> Result<(), Error> {
@@ -152,13 +199,14 @@ impl Records {
         self.sealer.seal(kind, &mut output[start..])
     }
 
-    /// Takes a record of so many bytes off what the key may still seal.
-    fn spend(&mut self, length: usize, output: &mut Vec<u8>) -> Result<(), Error> {
-        let blocks = length as u64 / 16 + 1;
-        if self.left < blocks {
-            if !self.tls13 {
-                return Err(Error::internal("a TLS 1.2 key has sealed all that it may"));
-            }
+    /// Takes so many bytes in so many records off what the key may still seal. All of them come under one key, the next one if need be:
+    /// what tells the peer of it goes out before them.
+    fn spend(&mut self, bytes: usize, records: usize, output: &mut Vec<u8>) -> Result<(), Error> {
+        let blocks = (bytes / 16 + records) as u64;
+        if self.left < blocks && !self.tls13 {
+            return Err(Error::internal("a TLS 1.2 key has sealed all that it may"));
+        }
+        if records > 0 && (self.left < blocks || std::mem::take(&mut self.answer_due)) {
             self.change_key(output)?;
         }
         self.left = self.left.saturating_sub(blocks);
@@ -178,11 +226,13 @@ impl Records {
     }
 
     fn alerted(&mut self, alert: &[u8]) -> Result<(), Error> {
-        let [level, code] = *alert else { return Err(Error::alert(Alert::DecodeError)) };
+        let [level, code] = *alert else {
+            return Err(Error::broken(Alert::DecodeError, "an alert of another length"));
+        };
         match Alert::from(code) {
             Alert::CloseNotify => self.peer_closed = true,
             Alert::UserCanceled => {}
-            _ if level == 1 && !self.tls13 => {}
+            _ if level == WARNING && !self.tls13 => {}
             alert => return Err(Error::Told(alert)),
         }
         Ok(())
@@ -191,22 +241,23 @@ impl Records {
     /// Takes a part of a handshake message, or several.
     fn told(&mut self, part: &[u8]) -> Result<(), Error> {
         if !self.tls13 {
-            return Err(Error::Broken(Alert::NoRenegotiation, "it wants to renegotiate".into()));
+            return Err(Error::broken(Alert::NoRenegotiation, "it wants to renegotiate"));
         }
         if part.is_empty() || self.message.len() + part.len() > MESSAGE_MAX {
-            return Err(Error::alert(Alert::UnexpectedMessage));
+            return Err(Error::broken(Alert::UnexpectedMessage, "a message of no use in length"));
         }
         let mut messages = std::mem::take(&mut self.message);
         messages.extend_from_slice(part);
         let mut rest = messages.as_slice();
         while let Some((kind, body, behind)) = message(rest) {
             rest = behind;
+            self.tire()?;
             match (kind, &mut self.keeper) {
                 (KEY_UPDATE, _) => self.peer_changed_key(body, rest)?,
                 (NEW_SESSION_TICKET, Keeper::Client(keeper)) => {
                     keeper.handle_new_session_ticket(body)?
                 }
-                _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+                _ => return Err(Error::broken(Alert::UnexpectedMessage, "another message")),
             }
         }
         self.message = rest.to_vec();
@@ -215,10 +266,12 @@ impl Records {
 
     /// What follows comes under the next key; nothing may follow in the same record.
     fn peer_changed_key(&mut self, body: &[u8], rest: &[u8]) -> Result<(), Error> {
+        let refused = |alert| Error::broken(alert, "a key update that is none");
         match (body, rest) {
             ([request @ (0 | 1)], []) => self.answer_due |= *request == 1,
-            ([_], []) => return Err(Error::alert(Alert::IllegalParameter)),
-            _ => return Err(Error::alert(Alert::UnexpectedMessage)),
+            ([_], []) => return Err(refused(Alert::IllegalParameter)),
+            ([_], _) => return Err(refused(Alert::UnexpectedMessage)),
+            _ => return Err(refused(Alert::DecodeError)),
         }
         let secrets = match &mut self.keeper {
             Keeper::Server(keeper) => keeper.update_rx_secret(),
@@ -229,6 +282,8 @@ impl Records {
     }
 }
 
+const WARNING: u8 = 1;
+const FATAL: u8 = 2;
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 
@@ -241,17 +296,36 @@ fn message(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 
 /// The bytes of the first record of `data`, header and all, if it is whole.
 pub(crate) fn record_length(data: &[u8]) -> Result<Option<usize>, Error> {
-    let Some(&[kind, major, _, high, low]) = data.first_chunk::<HEADER>() else {
-        return Ok(None);
-    };
+    let Some(header) = data.first_chunk() else { return Ok(None) };
+    let length = length_after(header)?;
+    Ok((data.len() >= length).then_some(length))
+}
+
+/// Whether the record that begins with `begun` and goes on with `more` has all its bytes, or never will have.
+pub(crate) fn is_whole(begun: &[u8], more: &[u8]) -> bool {
+    let mut header = [0; HEADER];
+    if begun.len() + more.len() < HEADER {
+        return false;
+    }
+    for (place, byte) in header.iter_mut().zip(begun.iter().chain(more)) {
+        *place = *byte;
+    }
+    length_after(&header).map_or(true, |length| begun.len() + more.len() >= length)
+}
+
+/// The bytes of a record that begins like that.
+fn length_after(&[kind, major, _, high, low]: &[u8; HEADER]) -> Result<usize, Error> {
     let length = usize::from(u16::from_be_bytes([high, low]));
     if !(20..=23).contains(&kind) || major != 3 {
-        return Err(Error::alert(Alert::UnexpectedMessage));
+        return Err(Error::broken(
+            Alert::UnexpectedMessage,
+            "expected a record, got something else",
+        ));
     }
     if length > SEALED_MAX {
-        return Err(Error::alert(Alert::RecordOverflow));
+        return Err(Error::broken(Alert::RecordOverflow, "a record larger than allowed"));
     }
-    Ok((data.len() >= HEADER + length).then_some(HEADER + length))
+    Ok(HEADER + length)
 }
 
 /// RFC 5246 §6.2.3 allows most.

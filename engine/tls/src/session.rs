@@ -6,15 +6,18 @@
 //! ```
 //!
 //! In: what a leg received, in the memory of a buffer; plaintext to be sealed. Out: plaintext, opened where the records lay;
-//! records, sealed where the plaintext lay; and bytes of the protocol's own, which are to be sent at once. A record of which only a
-//! part has come is kept apart, in as much memory as it has bytes: an idle session holds no buffer.
+//! records, sealed where the plaintext lay; and bytes of the protocol's own. All that is to be sent goes out in the order in which it
+//! came out of here. A record of which only a part has come is kept apart: an idle session holds no buffer.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
-use crate::error::{Alert, Error};
+use crate::distrust::CertificateFault;
+use crate::error::{Alert, Error, Peer};
 use crate::handshake::{Agreed, Handshake};
+use crate::identity::end_of;
 use crate::provider::Implementation;
-use crate::records::{Opened, Records, record_length};
+use crate::records::{Opened, Records, is_whole};
 
 /// See the module.
 pub struct Session {
@@ -22,13 +25,13 @@ pub struct Session {
     state: State,
     /// The beginning of a record.
     partial: Vec<u8>,
-    /// We said that we send no more.
-    closed: bool,
+    /// The name that our client asked for.
+    server_name: Option<Box<str>>,
+    peer: Peer,
 }
 
 enum State {
-    /// And bytes of handshake messages that are not whole.
-    Handshaking(Box<Handshake>, Vec<u8>),
+    Handshaking(Box<Handshake>),
     Established(Box<Records>),
     Over,
 }
@@ -53,8 +56,9 @@ pub struct Received {
 
 impl Session {
     pub(crate) fn new(implementation: Implementation, handshake: Handshake) -> Session {
-        let state = State::Handshaking(Box::new(handshake), Vec::new());
-        Session { implementation, state, partial: Vec::new(), closed: false }
+        let peer = handshake.peer();
+        let state = State::Handshaking(Box::new(handshake));
+        Session { implementation, state, partial: Vec::new(), server_name: None, peer }
     }
 
     /// The first bytes of a client; of a server, nothing.
@@ -63,9 +67,7 @@ impl Session {
     /// If there is nothing that could be offered.
     pub fn start(&mut self, output: &mut Vec<u8>) -> Result<(), Error> {
         match &mut self.state {
-            State::Handshaking(handshake, pending) => {
-                handshake.advance(pending, output).map(|_| ())
-            }
+            State::Handshaking(handshake) => handshake.start(output),
             State::Established(_) | State::Over => Ok(()),
         }
     }
@@ -74,34 +76,44 @@ impl Session {
     /// whatever the result.
     ///
     /// # Errors
-    /// Why the session is over. Nothing is received after that.
+    /// Why the session is over. Whatever is received after that is nobody's.
     pub fn receive(
         &mut self,
         memory: &mut [u8],
         arrived: Range<usize>,
         output: &mut Vec<u8>,
     ) -> Result<Received, Error> {
-        let before = std::mem::take(&mut self.partial);
-        let result = if before.len() <= arrived.start {
-            let start = arrived.start - before.len();
-            memory[start..arrived.start].copy_from_slice(&before);
-            self.take(&mut memory[start..arrived.end], output).map(|(mut received, agreed)| {
-                received.plain = received.plain.start + start..received.plain.end + start;
-                Received { plain: Plain::Within(received.plain), agreed }
-            })
-        } else {
-            let mut apart = before;
-            apart.extend_from_slice(&memory[arrived]);
-            self.take(&mut apart, output).map(|(opened, agreed)| {
-                apart.truncate(opened.plain.end);
-                apart.drain(..opened.plain.start);
-                Received { plain: Plain::Apart(apart), agreed }
-            })
-        };
+        let result = self.place(memory, arrived, output);
         if let Err(error) = &result {
             self.break_off(error, output);
         }
         result
+    }
+
+    /// Puts what has arrived behind what was there of its record, and takes that.
+    fn place(
+        &mut self,
+        memory: &mut [u8],
+        arrived: Range<usize>,
+        output: &mut Vec<u8>,
+    ) -> Result<Received, Error> {
+        if !self.partial.is_empty() && !is_whole(&self.partial, &memory[arrived.clone()]) {
+            self.partial.extend_from_slice(&memory[arrived]);
+            return Ok(Received { plain: Plain::Within(0..0), agreed: None });
+        }
+        let mut before = std::mem::take(&mut self.partial);
+        if before.len() <= arrived.start {
+            let start = arrived.start - before.len();
+            memory[start..arrived.start].copy_from_slice(&before);
+            let (opened, agreed) = self.take(&mut memory[start..arrived.end], output)?;
+            let plain = opened.plain.start + start..opened.plain.end + start;
+            return Ok(Received { plain: Plain::Within(plain), agreed });
+        }
+        before.extend_from_slice(&memory[arrived]);
+        let (opened, agreed) = self.take(&mut before, output)?;
+        before.truncate(opened.plain.end);
+        before.drain(..opened.plain.start);
+        Ok(Received { plain: Plain::Apart(before), agreed })
     }
 
     /// Takes all whole records, and keeps the rest.
@@ -111,41 +123,54 @@ impl Session {
         output: &mut Vec<u8>,
     ) -> Result<(Opened, Option<Box<Agreed>>), Error> {
         let (mut taken, mut agreed) = (0, None);
-        while let State::Handshaking(handshake, pending) = &mut self.state {
-            see_that_it_is_tls(&data[taken..])?;
-            let Some(length) = record_length(&data[taken..])? else { break };
-            pending.extend_from_slice(&data[taken..taken + length]);
+        while let State::Handshaking(handshake) = &mut self.state {
+            let result = handshake.take(&data[taken..], output);
+            if let Some(hello) = handshake.hello() {
+                self.server_name.clone_from(&hello.name);
+            }
+            let Some((length, is_agreed)) = result? else { break };
             taken += length;
-            if handshake.advance(pending, output)? {
+            if is_agreed {
                 agreed = Some(Box::new(self.establish()?));
             }
         }
-        let mut opened = Opened::default();
-        if let State::Established(records) = &mut self.state {
-            opened = records.open(&mut data[taken..], output)?;
-            opened.plain = opened.plain.start + taken..opened.plain.end + taken;
+        let mut opened = Opened { plain: 0..0, taken: data.len() - taken };
+        match &mut self.state {
+            State::Handshaking(_) => opened.taken = 0,
+            State::Established(records) => opened = records.open(&mut data[taken..])?,
+            State::Over => {}
         }
-        taken += opened.taken;
-        self.partial = data[taken..].to_vec();
+        opened.plain = opened.plain.start + taken..opened.plain.end + taken;
+        self.partial = data[taken + opened.taken..].to_vec();
         Ok((opened, agreed))
     }
 
     fn establish(&mut self) -> Result<Agreed, Error> {
-        let State::Handshaking(handshake, _) = std::mem::replace(&mut self.state, State::Over)
-        else {
+        let State::Handshaking(handshake) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(Error::internal("no handshake to end"));
         };
+        let has_rest = handshake.has_rest();
         let (records, agreed) =
             Records::new(self.implementation, handshake.finish(self.implementation)?);
         self.state = State::Established(Box::new(records));
-        Ok(agreed)
+        if has_rest {
+            return Err(Error::broken(Alert::UnexpectedMessage, "more behind its last message"));
+        }
+        // Who takes a session up again shows no certificate, and what was shown before was judged then.
+        let shown = agreed.certificate.as_deref().filter(|_| agreed.resumed);
+        match (self.peer, shown.and_then(end_of)) {
+            (Peer::Client, Some(end)) if end < SystemTime::now() => {
+                Err(Error::Certificate { of: Peer::Client, fault: CertificateFault::Expired })
+            }
+            _ => Ok(agreed),
+        }
     }
 
     /// How many bytes sealing `length` bytes, in records of at most `slice`, takes in front of them, and in all. None before the
     /// handshake has ended, and after the session has.
     pub fn room(&self, length: usize, slice: usize) -> Option<(usize, usize)> {
         match &self.state {
-            State::Established(records) if !self.closed => Some(records.room(length, slice)),
+            State::Established(records) if !records.closed => Some(records.room(length, slice)),
             _ => None,
         }
     }
@@ -176,12 +201,15 @@ impl Session {
 
     /// Says that we send no more.
     pub fn close(&mut self, output: &mut Vec<u8>) {
-        if let State::Established(records) = &mut self.state
-            && !self.closed
-        {
-            self.closed = true;
-            records.alert(false, Alert::CloseNotify, output);
+        if let State::Established(records) = &mut self.state {
+            records.close(output);
         }
+    }
+
+    /// The name that our client asked for, once it has; also if nothing came of it. Lower case; None if it asked for none, or for
+    /// something that is no name.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// Whether the handshake has ended, and the session has not.
@@ -194,33 +222,14 @@ impl Session {
         matches!(&self.state, State::Established(records) if records.peer_closed)
     }
 
+    /// A handshake has told its peer already.
     fn break_off(&mut self, error: &Error, output: &mut Vec<u8>) {
+        self.partial = Vec::new();
         let state = std::mem::replace(&mut self.state, State::Over);
-        // Errors of a handshake have their alert from rustls, unless they are ours.
-        match (error, state) {
-            (Error::Broken(alert, _), State::Established(mut records)) => {
-                records.alert(true, *alert, output)
-            }
-            (Error::Internal(_), State::Established(mut records)) => {
-                records.alert(true, Alert::InternalError, output)
-            }
-            _ => {}
+        if let (State::Established(mut records), Some(alert)) = (state, error.due()) {
+            records.give_up(alert, output);
         }
     }
-}
-
-/// Whether the first bytes are those of a record; people connect to the wrong port.
-fn see_that_it_is_tls(data: &[u8]) -> Result<(), Error> {
-    let Some(first) = data.first() else { return Ok(()) };
-    let looks = match first {
-        20..=23 => return Ok(()),
-        b'R' if data.starts_with(b"RFB") => "a VNC server's greeting in the clear",
-        b'S' if data.starts_with(b"SSH") => "an SSH greeting",
-        b'A'..=b'Z' | b'a'..=b'z' => "text in the clear, such as an HTTP request",
-        0x80.. => "an SSL 2 hello, or another protocol",
-        _ => "another protocol",
-    };
-    Err(Error::NotTls(looks))
 }
 
 impl std::fmt::Debug for Session {

@@ -16,9 +16,10 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::error::Error;
-use crate::handshake::Handshake;
+use crate::handshake::{Connection, Handshake};
 use crate::identity::{Authorities, Identity, Revoked};
 use crate::provider::Implementation;
+use crate::remembered::Remembered;
 use crate::session::Session;
 use crate::subject::Allowed;
 use crate::verify::{ClientVerifier, NoVerifier, ServerVerifier, Verify};
@@ -81,6 +82,7 @@ pub struct ServerOptions {
 pub struct Server {
     config: Arc<ServerConfig>,
     implementation: Implementation,
+    least: MinVersion,
     expires: SystemTime,
 }
 
@@ -103,7 +105,8 @@ impl Server {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Of its own: whoever was let in under other settings has to show everything again.
         config.ticketer = Ticketer::new()?;
-        Ok(Server { config: Arc::new(config), implementation, expires })
+        let least = options.min_version;
+        Ok(Server { config: Arc::new(config), implementation, least, expires })
     }
 
     /// When the first of its certificates ceases to be valid.
@@ -117,7 +120,8 @@ impl Server {
     /// If there is no memory or no randomness.
     pub fn session(&self) -> Result<Session, Error> {
         let connection = UnbufferedServerConnection::new(Arc::clone(&self.config))?;
-        Ok(Session::new(self.implementation, Handshake::Server(connection)))
+        let handshake = Handshake::new(Connection::Server(connection), self.least);
+        Ok(Session::new(self.implementation, handshake))
     }
 }
 
@@ -189,7 +193,9 @@ pub struct ClientOptions {
 pub struct Client {
     config: Arc<ClientConfig>,
     implementation: Implementation,
+    least: MinVersion,
     expires: Option<SystemTime>,
+    remembered: Arc<Remembered>,
 }
 
 impl Client {
@@ -227,8 +233,10 @@ impl Client {
         };
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
-        config.resumption = Resumption::in_memory_sessions(SESSIONS);
-        Ok(Client { config: Arc::new(config), implementation, expires })
+        let remembered = Arc::new(Remembered::new());
+        config.resumption = Resumption::store(Arc::clone(&remembered) as _);
+        let least = options.min_version;
+        Ok(Client { config: Arc::new(config), implementation, least, expires, remembered })
     }
 
     /// When the certificate that it shows ceases to be valid, if it has one to show.
@@ -246,13 +254,12 @@ impl Client {
                 "{name} is no name that a certificate could be for: set `server_name`"
             ))
         })?;
-        let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name)?;
-        Ok(Session::new(self.implementation, Handshake::Client(connection)))
+        let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name.clone())?;
+        let handshake = Handshake::new(Connection::Client(connection), self.least)
+            .remembered(Arc::clone(&self.remembered), name);
+        Ok(Session::new(self.implementation, handshake))
     }
 }
-
-/// Targets whose tickets are kept.
-const SESSIONS: usize = 256;
 
 fn server_verifier(
     roots: Option<Arc<RootCertStore>>,

@@ -10,7 +10,7 @@ use wildmatch::WildMatch;
 use x509_parser::asn1_rs::{Oid, Tag};
 use x509_parser::prelude::{AttributeTypeAndValue, FromDer, X509Certificate, X509Name};
 
-use crate::error::CertificateFault;
+use crate::distrust::CertificateFault;
 
 /// Subjects that may pass: one pattern that fits is enough. An empty list lets nobody pass.
 #[derive(Clone, Debug, Default)]

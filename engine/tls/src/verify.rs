@@ -18,7 +18,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::error::CertificateFault;
+use crate::distrust::CertificateFault;
 use crate::subject::{Allowed, sole_common_name};
 
 /// What a server's certificate is held against.
@@ -35,18 +35,12 @@ pub enum Verify {
 }
 
 /// Our fault, carried through rustls' error and back.
-impl fmt::Debug for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// See above.
+#[derive(Debug)]
 pub(crate) struct Carried(pub(crate) CertificateFault);
 
 impl fmt::Display for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{self:?}")
     }
 }
 

@@ -112,7 +112,7 @@ impl Session {
 /// How an error of TLS is told in logs and metrics.
 pub(super) fn cause_of(error: &Error) -> Cause {
     match error {
-        Error::Certificate(_) => Cause::CertificateRefused,
+        Error::Certificate { .. } => Cause::CertificateRefused,
         _ => Cause::TlsFailed,
     }
 }
