@@ -21,6 +21,7 @@ pub mod process;
 pub mod procfs;
 pub mod setup;
 pub mod stream;
+pub mod subjects;
 pub mod wait;
 
 pub use penstock::Penstock;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -42,11 +42,19 @@ pub struct Process {
 /// # Panics
 /// When there is no room under the system's temporary directory.
 pub fn directory() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("penstock-").tempdir().expect("a directory");
+    open_to_all(dir.path());
+    dir
+}
+
+/// Lets everybody read and write in a directory of ours.
+///
+/// # Panics
+/// When it isn't ours.
+pub fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
-    let dir = tempfile::Builder::new().prefix("penstock-").tempdir().expect("a directory");
-    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("our directory");
-    dir
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("our directory");
 }
 
 impl Process {

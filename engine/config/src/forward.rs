@@ -10,8 +10,9 @@ use std::sync::Arc;
 use nix::unistd::geteuid;
 use penstock_core::config::{Destination, Door, Reach, UpstreamTls};
 use penstock_core::libvirt::certificates::Places;
-use penstock_core::libvirt::{Surroundings, TlsVersions, Transport, Uri, Way};
+use penstock_core::libvirt::{Surroundings, Transport, Uri, Way};
 use penstock_core::target::Target;
+use penstock_core::tls::MinVersion;
 use toml::Spanned;
 
 use crate::error::Fault;
@@ -105,7 +106,7 @@ fn libvirt(
     let network = |host, port| Reach::Network(penstock_core::http::Target { host, port });
     let other = |name: &str| refused_tls(listen, name, "qemu+tls://");
     Ok(match way.map_err(|error| Fault::at(span.clone(), error.to_string()))? {
-        Way::Tls { host, port, files, verify, versions } => {
+        Way::Tls { host, port, files, verify, priority } => {
             let configured = listen.upstream_tls.as_ref();
             let whole = configured.map_or(span.clone(), Spanned::span);
             let mut table = configured.map(|table| table.get_ref().clone()).unwrap_or_default();
@@ -113,8 +114,8 @@ fn libvirt(
             if !verify {
                 table.verify.get_or_insert(VerifyWord::Off);
             }
-            if versions == TlsVersions::From13 {
-                table.min_version.get_or_insert(VersionWord::Tls13);
+            if let Some(text) = priority {
+                table.min_version.get_or_insert(oldest(&text, &span)?);
             }
             let upstream = tls::upstream(&table, whole, provider)?;
             (network(host, port), Some(UpstreamTls { libvirt: true, ..upstream }))
@@ -129,6 +130,15 @@ fn libvirt(
             (door(Door::Command(command)), other(name)?)
         }
     })
+}
+
+/// What GnuTLS' priority string says of versions.
+fn oldest(priority: &str, span: &Range<usize>) -> Result<VersionWord, Fault> {
+    match MinVersion::from_priority(priority) {
+        Ok(MinVersion::Tls12) => Ok(VersionWord::Tls12),
+        Ok(MinVersion::Tls13) => Ok(VersionWord::Tls13),
+        Err(error) => Err(Fault::at(span.clone(), error.to_string())),
+    }
 }
 
 /// Takes what the table leaves out from where libvirt's client has its files.

@@ -55,8 +55,6 @@ pub enum WayError {
     SessionSocket,
     /// `mode=direct` through ssh.
     DirectOverSsh,
-    /// A priority string whose meaning can't be kept; the part that is to blame.
-    Priority(String),
     /// Read-only access is wanted where only the client could see to it.
     ReadOnly(ReadOnlyFault),
 }
@@ -143,10 +141,6 @@ impl fmt::Display for WayError {
             ),
             Self::DirectOverSsh => f.write_str(
                 "`mode=direct` has no say over ssh, where virt-ssh-helper finds the daemon's socket; leave it out, or give the socket with `socket=`",
-            ),
-            Self::Priority(part) => write!(
-                f,
-                "`tls_priority`: expected what says no more than TLS versions (`NORMAL:-VERS-ALL:+VERS-TLS1.3`), got `{part}`; write `min_version` in `upstream_tls` instead"
             ),
             Self::ReadOnly(fault) => fault.fmt(f),
         }

@@ -13,7 +13,7 @@ use super::parameters::{Parameter, Proxy, Purpose};
 use super::sockets::Sockets;
 use super::surroundings::Surroundings;
 use super::uri::{Transport, Uri};
-use super::way::{Command, TlsVersions, Way};
+use super::way::{Command, Way};
 use super::{parameters, ssh};
 
 /// How clients reach Penstock.
@@ -55,12 +55,10 @@ pub fn explain(
 ) -> Result<Vec<String>, WayError> {
     let mut lines = Vec::new();
     match uri.way(surroundings, readonly)? {
-        Way::Tls { host, port, files, verify, versions } => {
+        Way::Tls { host, port, files, verify, priority } => {
             lines.push(format!("TLS to {host}, port {port}"));
             lines.extend(server_identity(&host, verify));
-            if versions == TlsVersions::From13 {
-                lines.push("TLS 1.3 alone (`tls_priority`)".to_owned());
-            }
+            lines.extend(priority.map(|text| format!("versions as GnuTLS understands `{text}`")));
             lines.extend(certificates(&files, exists));
         }
         Way::Tcp { host, port } => {

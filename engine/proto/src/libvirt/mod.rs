@@ -12,7 +12,6 @@ mod error;
 mod explain;
 mod parameters;
 mod percent;
-mod priority;
 mod readonly;
 mod sockets;
 mod ssh;
@@ -26,7 +25,7 @@ pub use parameters::{Mode, Parameter, Proxy, Purpose};
 pub use sockets::Sockets;
 pub use surroundings::{Surroundings, User};
 pub use uri::{Transport, Uri};
-pub use way::{Command, TlsVersions, Way};
+pub use way::{Command, Way};
 
 #[cfg(test)]
 mod properties;

@@ -10,7 +10,7 @@ use super::parameters::Parameter;
 use super::sockets::Sockets;
 use super::surroundings::Surroundings;
 use super::uri::{Transport, Uri};
-use super::{priority, readonly, ssh};
+use super::{readonly, ssh};
 use crate::http::Host;
 
 /// Port of libvirtd's TLS.
@@ -31,8 +31,8 @@ pub enum Way {
         files: Places,
         /// Whether the server's certificate matters.
         verify: bool,
-        /// What is spoken.
-        versions: TlsVersions,
+        /// What is spoken, as GnuTLS has it; none: the default.
+        priority: Option<String>,
     },
     /// TCP to a host, in the clear.
     Tcp {
@@ -58,15 +58,6 @@ pub struct Command {
     pub environment: &'static [&'static str],
 }
 
-/// Versions of TLS.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TlsVersions {
-    /// 1.2 and 1.3.
-    From12,
-    /// 1.3 alone.
-    From13,
-}
-
 /// What a program of the transport ext is given.
 const ENVIRONMENT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH"];
 
@@ -85,9 +76,7 @@ impl Uri {
                 port: self.port.unwrap_or(TLS_PORT),
                 files: Places::of(self.parameter(Parameter::Pkipath), surroundings),
                 verify: !self.is_set(Parameter::NoVerify),
-                versions: priority::versions(
-                    self.parameter(Parameter::TlsPriority).unwrap_or_default(),
-                )?,
+                priority: self.parameter(Parameter::TlsPriority).map(ToOwned::to_owned),
             }),
             Transport::Tcp => {
                 Ok(Way::Tcp { host: self.connectable()?, port: self.port.unwrap_or(TCP_PORT) })

@@ -8,6 +8,7 @@
 //! Nothing is opened or resolved here. Paths stand for themselves: percent signs are no escapes in them.
 
 mod error;
+mod explain;
 mod serial;
 
 pub use error::TargetError;
