@@ -67,7 +67,7 @@ fn write_engine(to: &mut String, engine: &Engine) -> fmt::Result {
     let PoolSizes { reserve, small, record, bulk } = PoolSizes::of_memory(engine.memory);
     writeln!(
         to,
-        "  buffers of a worker: {small} of 4KiB, {record} of 18KiB and {bulk} of 64KiB, {reserve} for requests"
+        "  buffers of a worker: {small} of 4KiB, {record} of 18KiB and {bulk} of 256KiB, {reserve} for requests"
     )?;
     writeln!(to, "  tunnels at most: {tunnels}")?;
     let whether = |span_given: Duration| match span_given.is_zero() {

@@ -22,14 +22,15 @@ const HEADROOM: usize = 16;
 const TAILROOM: usize = 32;
 /// The same in front of much: room for the beginning of a TLS record that came before (RFC 5246 §6.2.3 allows 18,437 bytes).
 const BULK_HEADROOM: usize = 18_496;
-/// The same behind much: room for the tags and headers of six TLS records.
-const BULK_TAILROOM: usize = 192;
+/// The same behind much: room for headers and tags of seventeen full TLS records, or of seventy that carry
+/// 4 KiB.
+const BULK_TAILROOM: usize = 2048;
 
 /// Buffers of a group below which no leg gets more than one at a time.
 pub const SMALL_POOL: usize = 1024;
 
 /// A size and purpose of buffers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Group {
     /// 4 KiB, for preludes only, so that new connections are heard when relays have taken all the rest.
     Reserve,
@@ -37,7 +38,7 @@ pub enum Group {
     Small,
     /// 18 KiB, for streams that fill small buffers.
     Record,
-    /// 64 KiB, for streams through TLS that fill small buffers: several records at once.
+    /// 256 KiB, for streams through TLS that fill small buffers: several records at once.
     Bulk,
 }
 
@@ -53,7 +54,7 @@ impl Group {
         match self {
             Group::Reserve | Group::Small => 4096,
             Group::Record => 18 * 1024,
-            Group::Bulk => 64 * 1024,
+            Group::Bulk => 256 * 1024,
         }
     }
 

@@ -8,6 +8,7 @@ use penstock_ring::queue::chunk_len;
 use penstock_ring::{Buffer, Chunk, Group, Kernel, Sent, Stop};
 
 use super::direction::Direction;
+use super::fit::largest;
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
@@ -31,9 +32,8 @@ impl Relay {
         }
         direction.moved_at = turn.now;
         direction.pace.received(turn.number, turn.now, length);
-        let large = if plain { Group::Record } else { Group::Bulk };
-        let fitting =
-            direction.fit.received(direction.group, length, large, turn.kernel.spare(large));
+        let largest = largest(plain, |group| turn.kernel.spare(group));
+        let fitting = direction.fit.received(direction.group, length, largest);
         self.ways[way.back()].pace.answered(turn.number);
         if plain {
             self.pass_on(way, Chunk::Pool(buffer), turn)?;

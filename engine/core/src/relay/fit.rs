@@ -3,13 +3,23 @@
 
 use penstock_ring::Group;
 
-/// Fewer large buffers than this are left to those who have them in hand.
-const fn spare_min(large: Group) -> usize {
-    match large {
-        Group::Bulk => 32,
+/// Fewer buffers of a group than this are left to those who have them in hand: stuck directions must not leave the others
+/// without.
+const fn spare_min(group: Group) -> usize {
+    match group {
+        Group::Bulk => 16,
         Group::Reserve | Group::Small | Group::Record => 512,
     }
 }
+
+/// The largest group that a direction may change to, by how many buffers of each nobody holds.
+pub(super) fn largest(plain: bool, spare: impl Fn(Group) -> usize) -> Group {
+    let enough = |group: &Group| spare(*group) >= spare_min(*group);
+    // Records that come in pieces cost a copy each: the more at once, the fewer.
+    let groups: &[Group] = if plain { &[Group::Record] } else { &[Group::Bulk, Group::Record] };
+    groups.iter().copied().find(enough).unwrap_or(Group::Small)
+}
+
 /// So many points change the group.
 const SCORE: u8 = 16;
 
@@ -20,30 +30,21 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// So many bytes came in a buffer of `group`. The group that would fit better, [`Group::Small`] or `large`, once that is
-    /// clear; large ones are for when nobody holds enough of them (`spare`): stuck directions must not leave the others without.
-    pub(super) fn received(
-        &mut self,
-        group: Group,
-        bytes: usize,
-        large: Group,
-        spare: usize,
-    ) -> Option<Group> {
-        if spare < spare_min(large) {
+    /// So many bytes came in a buffer of `group`. The group that would fit better, once that is clear; none is larger than
+    /// `largest`.
+    pub(super) fn received(&mut self, group: Group, bytes: usize, largest: Group) -> Option<Group> {
+        if group > largest {
             self.score = 0;
-            return (group == large).then_some(Group::Small);
+            return Some(largest);
         }
-        let full_small = bytes >= Group::Small.capacity();
+        let full = bytes >= group.capacity() && group < largest;
+        let small = bytes < Group::Small.capacity() && group > Group::Small;
         // Growing is the easy way: one message may end in a piece that is not full.
-        let (misfits, up, down, other) = match group {
-            Group::Small => (full_small, 2, 1, large),
-            Group::Record | Group::Bulk => (!full_small, 1, 2, Group::Small),
-            Group::Reserve => return None,
-        };
-        self.score = if misfits { self.score + up } else { self.score.saturating_sub(down) };
+        let (up, down) = if group == Group::Small { (2, 1) } else { (1, 2) };
+        self.score = if full || small { self.score + up } else { self.score.saturating_sub(down) };
         (self.score >= SCORE).then(|| {
             self.score = 0;
-            other
+            if full { largest } else { Group::Small }
         })
     }
 }
@@ -52,14 +53,18 @@ impl Fit {
 mod tests {
     use super::*;
 
-    /// The group after messages of so many bytes.
+    /// The group after messages of so many bytes, in the clear.
     fn after(first: Group, messages: &[usize]) -> Group {
+        after_within(first, messages, Group::Record)
+    }
+
+    fn after_within(first: Group, messages: &[usize], largest: Group) -> Group {
         let (mut fit, mut group) = (Fit::default(), first);
         for message in messages {
             let mut left = *message;
             while left > 0 {
                 let piece = left.min(group.capacity());
-                group = fit.received(group, piece, Group::Record, 1000).unwrap_or(group);
+                group = fit.received(group, piece, largest).unwrap_or(group);
                 left -= piece;
             }
         }
@@ -80,9 +85,24 @@ mod tests {
 
     #[test]
     fn a_short_pool_has_small_buffers_only() {
+        let spare = |left: usize| move |group| if group == Group::Bulk { left } else { left * 32 };
+        assert_eq!([true, false].map(|plain| largest(plain, spare(15))), [Group::Small; 2]);
+        assert_eq!(largest(true, spare(16)), Group::Record);
+        assert_eq!(largest(false, spare(16)), Group::Bulk);
+        let bulk_is_short = |group| if group == Group::Bulk { 15 } else { 512 };
+        assert_eq!(largest(false, bulk_is_short), Group::Record);
         let mut fit = Fit::default();
-        assert!((0..1000).all(|_| fit.received(Group::Small, 4096, Group::Record, 511).is_none()));
-        assert_eq!(fit.received(Group::Record, 16384, Group::Record, 511), Some(Group::Small));
+        assert!((0..1000).all(|_| fit.received(Group::Small, 4096, Group::Small).is_none()));
+        assert_eq!(fit.received(Group::Record, 16384, Group::Small), Some(Group::Small));
+        assert_eq!(fit.received(Group::Bulk, 65536, Group::Record), Some(Group::Record));
+    }
+
+    #[test]
+    fn bulk_through_layers_gets_the_largest() {
+        assert_eq!(after_within(Group::Small, &[65536; 16], Group::Bulk), Group::Bulk);
+        assert_eq!(after_within(Group::Record, &[65536; 16], Group::Bulk), Group::Bulk);
+        assert_eq!(after_within(Group::Bulk, &[65536; 1000], Group::Bulk), Group::Bulk);
+        assert_eq!(after_within(Group::Bulk, &[64; 16], Group::Bulk), Group::Small);
     }
 
     #[test]
