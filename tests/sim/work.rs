@@ -147,9 +147,9 @@ impl<H: Hosts> SimKernel<H> {
         match &mut tenant.receive {
             Receive::Stopping { left, .. } => {
                 count(Fault::LateBuffer);
-                *left = if group == Group::Reserve { 0 } else { *left - 1 };
+                *left = if group.is_single() { 0 } else { *left - 1 };
             }
-            receive if group == Group::Reserve => *receive = Receive::Off,
+            receive if group.is_single() => *receive = Receive::Off,
             _ => {}
         }
         self.file(leg, Lane::Arrival, span, Outcome::Received(buffer));

@@ -58,6 +58,11 @@ impl Group {
         }
     }
 
+    /// Whether a leg gets one buffer per request: it is asked for when the last one was taken care of.
+    pub const fn is_single(self) -> bool {
+        matches!(self, Group::Reserve | Group::Bulk)
+    }
+
     /// Free bytes in front of what was received.
     pub const fn headroom(self) -> usize {
         match self {

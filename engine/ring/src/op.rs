@@ -275,8 +275,8 @@ pub trait Kernel {
     /// Starts receiving into buffers of `group`, until an [`Arrival`]. Receiving that is on stays as it is. When the pool
     /// is empty the leg waits its turn and is served, in order, as buffers come back.
     ///
-    /// Of [`Group::Reserve`] a leg gets one buffer: after it, receiving is off without further word, so that a prelude
-    /// can go on in another group with nothing to cancel.
+    /// Of a single group ([`Group::is_single`]) a leg gets one buffer: after it, receiving is off without further word, so that
+    /// a prelude can go on in another group, and bulk can wait until more has come, with nothing to cancel.
     fn receive(&mut self, leg: Leg, group: Group);
 
     /// Stops receiving. After [`Stop::Later`] one end follows, and what was asked by [`receive`](Self::receive) meanwhile

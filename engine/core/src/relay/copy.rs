@@ -9,6 +9,8 @@ use penstock_ring::{Buffer, Chunk, Group, Kernel, Sent, Stop};
 
 use super::direction::Direction;
 use super::fit::largest;
+use super::pace::THIN;
+use super::splice::gathers;
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
 
@@ -26,8 +28,12 @@ impl Relay {
         let plain = self.is_plain();
         let direction = &mut self.ways[way];
         let length = buffer.len();
+        if buffer.group().is_single() && direction.receiving == Receiving::On {
+            direction.receiving = Receiving::Off;
+        }
         if direction.done || direction.silenced {
             turn.kernel.release(buffer);
+            self.listen(way, turn);
             return self.dropped(length, turn);
         }
         direction.moved_at = turn.now;
@@ -44,7 +50,25 @@ impl Relay {
             self.change_buffers(way, group, turn);
         }
         self.pause_if_full(way, turn);
+        self.receive_next(way, length, turn);
         self.promote_if_bulk(way, turn)
+    }
+
+    /// Of single buffers, the next one is asked for: at once, or when more has come, where all of a part of one was taken.
+    fn receive_next<K: Kernel>(&mut self, way: Way, length: usize, turn: &mut Turn<K>) {
+        let direction = &self.ways[way];
+        if !direction.group.is_single() || direction.receiving != Receiving::Off {
+            return;
+        }
+        let partial = (THIN..direction.group.capacity()).contains(&length);
+        let bulk = partial && turn.gathering.is_on() && direction.pace.is_bulk();
+        turn.gathering.brought(length);
+        if bulk && gathers(length, turn.kernel.intake(self.source(way))) {
+            self.ways[way].scheduled = true;
+            turn.gathering.push((self.handle, way), turn.now);
+        } else {
+            self.listen(way, turn);
+        }
     }
 
     /// Receives into other buffers from now on; what comes until receiving has stopped comes in the old ones.
@@ -137,7 +161,10 @@ impl Relay {
     pub(super) fn listen<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
         let source = self.source(way);
         let direction = &mut self.ways[way];
-        let wanted = direction.mover == Mover::Copy && !direction.ended && !direction.paused;
+        let wanted = direction.mover == Mover::Copy
+            && !direction.ended
+            && !direction.paused
+            && !direction.scheduled;
         if wanted && direction.receiving == Receiving::Off {
             direction.receiving = Receiving::On;
             turn.kernel.receive(source, direction.group);

@@ -57,6 +57,11 @@ fn after_all_of(bytes: usize, Intake { unread, window }: Intake) -> Next {
     Next::Gathered
 }
 
+/// Whether it pays to wait, after all there was came as so many bytes.
+pub(super) fn gathers(bytes: usize, intake: Intake) -> bool {
+    after_all_of(bytes, intake) == Next::Gathered
+}
+
 const IN: usize = 0;
 const OUT: usize = 1;
 
@@ -73,7 +78,11 @@ impl Relay {
     pub(crate) fn run<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         (self.ways[way].scheduled, self.ways[way].lacks_room) = (false, false);
         let promoting = self.ways[way].mover == Mover::Quiesce(Goal::Splice);
-        if !self.ways[way].is_spliced() || promoting || self.is_in_flight(way) {
+        if self.ways[way].mover == Mover::Copy {
+            self.listen(way, turn);
+            return Step::Continue(());
+        }
+        if promoting || self.is_in_flight(way) {
             return Step::Continue(());
         }
         self.drain(way, turn)?;

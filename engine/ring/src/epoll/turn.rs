@@ -239,7 +239,7 @@ impl Epoll {
                 {
                     held.bits &= !Bits::READABLE;
                 }
-                if group == Group::Reserve {
+                if group.is_single() {
                     held.receiving = None;
                 }
                 self.stats.received_bytes.add(n as u64);

@@ -143,7 +143,7 @@ impl Uring {
     pub(super) fn receives_once(&self, group: Group) -> bool {
         let (free, total) = (self.free_buffers(group), self.pool.total(group) as usize);
         let hidden = self.options.mask.hides(Feature::MultishotReceive);
-        hidden || group == Group::Reserve || total < self.small_pool || free < total / 2
+        hidden || group.is_single() || total < self.small_pool || free < total / 2
     }
 
     fn arm(&mut self, leg: Leg, shots: Shots) {
@@ -257,9 +257,8 @@ impl Uring {
                 }
             }
             _ if result == Err(Errno::ENOBUFS) => self.wait_for_buffer(leg),
-            // Of the reserve, one buffer at a time: receiving stays off until it is asked for again.
-            _ if result.is_ok()
-                && self.legs.get(leg).is_some_and(|t| t.group == Group::Reserve) => {}
+            // One buffer at a time: receiving stays off until it is asked for again.
+            _ if result.is_ok() && self.legs.get(leg).is_some_and(|t| t.group.is_single()) => {}
             _ => {
                 if self.legs.get(leg).is_some_and(|tenant| tenant.multishot) {
                     self.stats.multishot_rearmed.add(1);
