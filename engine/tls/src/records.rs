@@ -135,6 +135,11 @@ impl Records {
         }
     }
 
+    /// Bytes of a message that is not whole.
+    pub(crate) fn held(&self) -> usize {
+        self.message.len()
+    }
+
     /// How many bytes of the buffer's memory sealing `length` bytes takes in front of them, and in all.
     pub(crate) fn room(&self, length: usize, slice: usize) -> (usize, usize) {
         let form = self.sealer.form();

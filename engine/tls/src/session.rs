@@ -149,7 +149,8 @@ impl Session {
         let State::Handshaking(handshake) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(Error::internal("no handshake to end"));
         };
-        let has_rest = handshake.has_rest();
+        // Whatever came behind its last message came too early for the keys that it needs.
+        let has_rest = handshake.held() > 0;
         let (records, agreed) =
             Records::new(self.implementation, handshake.finish(self.implementation)?);
         self.state = State::Established(Box::new(records));
@@ -224,7 +225,6 @@ impl Session {
 
     /// A handshake has told its peer already.
     fn break_off(&mut self, error: &Error, output: &mut Vec<u8>) {
-        self.partial = Vec::new();
         let state = std::mem::replace(&mut self.state, State::Over);
         if let (State::Established(mut records), Some(alert)) = (state, error.due()) {
             records.give_up(alert, output);
@@ -233,13 +233,13 @@ impl Session {
 }
 
 impl std::fmt::Debug for Session {
-    /// Says nothing of keys or bytes.
+    /// Says nothing of keys or bytes, but how many of them are kept.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = match &self.state {
-            State::Handshaking(..) => "handshaking",
-            State::Established(_) => "established",
-            State::Over => "over",
+        let (state, held) = match &self.state {
+            State::Handshaking(handshake) => ("handshaking", handshake.held()),
+            State::Established(records) => ("established", records.held()),
+            State::Over => ("over", 0),
         };
-        write!(f, "Session({state})")
+        write!(f, "Session({state}, {} bytes kept)", held + self.partial.len())
     }
 }
