@@ -17,7 +17,10 @@ use crate::error::{Alert, Error, Peer};
 use crate::handshake::{Agreed, Handshake};
 use crate::identity::end_of;
 use crate::provider::Implementation;
-use crate::records::{Opened, Records, is_whole};
+use crate::records::{Opened, Records, length_of};
+
+/// Of a record.
+const GOOD_PART: usize = 1024;
 
 /// See the module.
 pub struct Session {
@@ -97,8 +100,10 @@ impl Session {
         arrived: Range<usize>,
         output: &mut Vec<u8>,
     ) -> Result<Received, Error> {
-        if !self.partial.is_empty() && !is_whole(&self.partial, &memory[arrived.clone()]) {
-            self.partial.extend_from_slice(&memory[arrived]);
+        let length = length_of(&self.partial, &memory[arrived.clone()]);
+        let is_whole = length.is_some_and(|length| self.partial.len() + arrived.len() >= length);
+        if !self.partial.is_empty() && !is_whole {
+            self.keep(&memory[arrived]);
             return Ok(Received { plain: Plain::Within(0..0), agreed: None });
         }
         let mut before = std::mem::take(&mut self.partial);
@@ -141,8 +146,16 @@ impl Session {
             State::Over => {}
         }
         opened.plain = opened.plain.start + taken..opened.plain.end + taken;
-        self.partial = data[taken + opened.taken..].to_vec();
+        self.keep(&data[taken + opened.taken..]);
         Ok((opened, agreed))
+    }
+
+    /// Keeps more of a record that is not whole. A good part of one has room made for the rest: it will not stay for long.
+    fn keep(&mut self, more: &[u8]) {
+        let bytes = self.partial.len() + more.len();
+        let whole = length_of(&self.partial, more).filter(|_| bytes >= GOOD_PART);
+        self.partial.reserve_exact(whole.unwrap_or(bytes).saturating_sub(self.partial.len()));
+        self.partial.extend_from_slice(more);
     }
 
     fn establish(&mut self) -> Result<Agreed, Error> {

@@ -235,6 +235,7 @@ fn a_handshake_of_many_whole_messages_has_a_bound_too() {
     assert!(flight.len() < 1 << 16, "no single message that is too long: {}", flight.len());
     let error = feed(&mut session, &flight, usize::MAX, 0, &mut output).unwrap_err();
     assert!(error.to_string().contains("without end"), "{error}");
+    assert_eq!(output, b"", "nobody has keys for an alert, and none goes out without");
 }
 
 proptest! {
