@@ -12,7 +12,7 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{CommonState, ContentType, HandshakeKind, ProtocolVersion, client, server};
 
-use crate::aead::Cipher;
+use crate::aead::{Cipher, HEADER};
 use crate::error::{Alert, Error, Peer, VersionFault};
 use crate::hello::{Gathering, Hello};
 use crate::identity::end_of;
@@ -191,7 +191,18 @@ impl Handshake {
         if self.taken == 0 {
             see_that_it_is_tls(data)?;
         }
-        let Some(length) = record_length(data)? else { return Ok(None) };
+        let length = match record_length(data) {
+            Ok(Some(length)) => length,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                if !self.in_clear {
+                    // Only rustls has the keys for an alert.
+                    self.pending.extend_from_slice(&data[..HEADER]);
+                    let _ = self.drive(output);
+                }
+                return Err(error);
+            }
+        };
         self.taken += length;
         if self.pending.len() + length > PENDING_MAX || self.taken > HANDSHAKE_MAX {
             return Err(Error::broken(Alert::DecodeError, "a handshake without end"));
@@ -256,6 +267,11 @@ impl Handshake {
         }
     }
 
+    /// Bytes of messages that are not whole.
+    pub(crate) fn held(&self) -> usize {
+        self.pending.len()
+    }
+
     /// What our client said first; of a server, nothing.
     pub(crate) fn hello(&self) -> Option<&Hello> {
         self.hello.hello()
@@ -266,11 +282,6 @@ impl Handshake {
             Connection::Server(connection) => connection,
             Connection::Client(connection) => connection,
         }
-    }
-
-    /// Whether bytes came behind the handshake that nobody has protected by the keys for them.
-    pub(crate) fn has_rest(&self) -> bool {
-        !self.pending.is_empty()
     }
 
     /// Takes the session over.

@@ -115,3 +115,61 @@ fn take<'b>(rest: &mut &'b [u8], length: usize) -> Option<&'b [u8]> {
     *rest = behind;
     Some(taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extension(kind: u16, content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u16).to_be_bytes();
+        [&kind.to_be_bytes()[..], &length, content].concat()
+    }
+
+    fn name(name: &[u8]) -> Vec<u8> {
+        let (list, length) = (name.len() as u16 + 3, name.len() as u16);
+        let head = [&list.to_be_bytes()[..], &[0], &length.to_be_bytes()].concat();
+        extension(SERVER_NAME, &[&head, name].concat())
+    }
+
+    /// The hello of a client of TLS 1.2 with these extensions.
+    fn hello(extensions: &[u8]) -> Vec<u8> {
+        let fixed = [&[3, 3][..], &[9; 32], &[2, 8, 8], &[0, 4, 0x13, 1, 0x13, 2], &[1, 0]];
+        let length = (extensions.len() as u16).to_be_bytes();
+        [&fixed.concat()[..], &length, extensions].concat()
+    }
+
+    fn named(bytes: &[u8]) -> Option<Box<str>> {
+        read(&hello(&name(bytes))).unwrap().name
+    }
+
+    #[test]
+    fn names_are_told_if_they_are_some() {
+        assert_eq!(named(b"Host-1.a_b.example").as_deref(), Some("host-1.a_b.example"));
+        for other in [&b""[..], b"a b", b"a\nb", b"\xff", "z\u{fc}rich".as_bytes(), &[b'x'; 256]] {
+            assert_eq!(named(other), None, "{other:?}");
+        }
+        let of_another_kind = extension(SERVER_NAME, &[0, 4, 1, 0, 1, b'a']);
+        assert_eq!(read(&hello(&of_another_kind)).unwrap().name, None);
+    }
+
+    #[test]
+    fn the_newest_version_is_one_that_there_is() {
+        let newest =
+            |content: &[u8]| read(&hello(&extension(SUPPORTED_VERSIONS, content))).unwrap().newest;
+        assert_eq!(newest(&[4, 3, 4, 3, 3]), 0x0304);
+        assert_eq!(newest(&[6, 0xfa, 0xfa, 3, 2, 3, 1]), 0x0302);
+        assert_eq!(newest(&[0]), 0x0303, "then the one of the hello itself counts");
+        assert_eq!(read(&hello(&[])).unwrap().newest, 0x0303);
+        assert_eq!(read(&hello(&[])[..45]).unwrap().newest, 0x0303, "no extensions at all");
+    }
+
+    #[test]
+    fn what_ends_too_early_says_nothing() {
+        let whole =
+            hello(&[name(b"a.example"), extension(SUPPORTED_VERSIONS, &[2, 3, 4])].concat());
+        assert_eq!(read(&whole).unwrap().newest, 0x0304);
+        for cut in (0..whole.len()).filter(|cut| *cut != 45) {
+            assert_eq!(read(&whole[..cut]), None, "{cut} bytes");
+        }
+    }
+}

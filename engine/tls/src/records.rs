@@ -135,6 +135,11 @@ impl Records {
         }
     }
 
+    /// Bytes of a message that is not whole.
+    pub(crate) fn held(&self) -> usize {
+        self.message.len()
+    }
+
     /// How many bytes of the buffer's memory sealing `length` bytes takes in front of them, and in all.
     pub(crate) fn room(&self, length: usize, slice: usize) -> (usize, usize) {
         let form = self.sealer.form();
@@ -301,16 +306,17 @@ pub(crate) fn record_length(data: &[u8]) -> Result<Option<usize>, Error> {
     Ok((data.len() >= length).then_some(length))
 }
 
-/// Whether the record that begins with `begun` and goes on with `more` has all its bytes, or never will have.
-pub(crate) fn is_whole(begun: &[u8], more: &[u8]) -> bool {
+/// How many bytes a record has that begins with `begun` and goes on with `more`. None if its header is not whole; nothing if it can't
+/// be one.
+pub(crate) fn length_of(begun: &[u8], more: &[u8]) -> Option<usize> {
     let mut header = [0; HEADER];
     if begun.len() + more.len() < HEADER {
-        return false;
+        return None;
     }
     for (place, byte) in header.iter_mut().zip(begun.iter().chain(more)) {
         *place = *byte;
     }
-    length_after(&header).map_or(true, |length| begun.len() + more.len() >= length)
+    Some(length_after(&header).unwrap_or(0))
 }
 
 /// The bytes of a record that begins like that.

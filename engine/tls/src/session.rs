@@ -17,7 +17,10 @@ use crate::error::{Alert, Error, Peer};
 use crate::handshake::{Agreed, Handshake};
 use crate::identity::end_of;
 use crate::provider::Implementation;
-use crate::records::{Opened, Records, is_whole};
+use crate::records::{Opened, Records, length_of};
+
+/// Of a record.
+const GOOD_PART: usize = 1024;
 
 /// See the module.
 pub struct Session {
@@ -97,8 +100,10 @@ impl Session {
         arrived: Range<usize>,
         output: &mut Vec<u8>,
     ) -> Result<Received, Error> {
-        if !self.partial.is_empty() && !is_whole(&self.partial, &memory[arrived.clone()]) {
-            self.partial.extend_from_slice(&memory[arrived]);
+        let length = length_of(&self.partial, &memory[arrived.clone()]);
+        let is_whole = length.is_some_and(|length| self.partial.len() + arrived.len() >= length);
+        if !self.partial.is_empty() && !is_whole {
+            self.keep(&memory[arrived]);
             return Ok(Received { plain: Plain::Within(0..0), agreed: None });
         }
         let mut before = std::mem::take(&mut self.partial);
@@ -141,15 +146,24 @@ impl Session {
             State::Over => {}
         }
         opened.plain = opened.plain.start + taken..opened.plain.end + taken;
-        self.partial = data[taken + opened.taken..].to_vec();
+        self.keep(&data[taken + opened.taken..]);
         Ok((opened, agreed))
+    }
+
+    /// Keeps more of a record that is not whole. A good part of one has room made for the rest: it will not stay for long.
+    fn keep(&mut self, more: &[u8]) {
+        let bytes = self.partial.len() + more.len();
+        let whole = length_of(&self.partial, more).filter(|_| bytes >= GOOD_PART);
+        self.partial.reserve_exact(whole.unwrap_or(bytes).saturating_sub(self.partial.len()));
+        self.partial.extend_from_slice(more);
     }
 
     fn establish(&mut self) -> Result<Agreed, Error> {
         let State::Handshaking(handshake) = std::mem::replace(&mut self.state, State::Over) else {
             return Err(Error::internal("no handshake to end"));
         };
-        let has_rest = handshake.has_rest();
+        // Whatever came behind its last message came too early for the keys that it needs.
+        let has_rest = handshake.held() > 0;
         let (records, agreed) =
             Records::new(self.implementation, handshake.finish(self.implementation)?);
         self.state = State::Established(Box::new(records));
@@ -224,7 +238,6 @@ impl Session {
 
     /// A handshake has told its peer already.
     fn break_off(&mut self, error: &Error, output: &mut Vec<u8>) {
-        self.partial = Vec::new();
         let state = std::mem::replace(&mut self.state, State::Over);
         if let (State::Established(mut records), Some(alert)) = (state, error.due()) {
             records.give_up(alert, output);
@@ -233,13 +246,13 @@ impl Session {
 }
 
 impl std::fmt::Debug for Session {
-    /// Says nothing of keys or bytes.
+    /// Says nothing of keys or bytes, but how many of them are kept.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = match &self.state {
-            State::Handshaking(..) => "handshaking",
-            State::Established(_) => "established",
-            State::Over => "over",
+        let (state, held) = match &self.state {
+            State::Handshaking(handshake) => ("handshaking", handshake.held()),
+            State::Established(records) => ("established", records.held()),
+            State::Over => ("over", 0),
         };
-        write!(f, "Session({state})")
+        write!(f, "Session({state}, {} bytes kept)", held + self.partial.len())
     }
 }

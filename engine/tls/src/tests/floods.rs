@@ -94,6 +94,7 @@ fn however_often_keys_change_it_is_answered_once() {
         let bytes = sealed(&mut session, b"yes", usize::MAX);
         assert_eq!(bytes.len(), 22 + 5 + 22 + 3, "one change of ours");
         assert_eq!(read(&mut peer, &bytes), b"yes");
+        assert_eq!(sealed(&mut session, b"yes", usize::MAX).len(), 22 + 3, "and no other");
         let bytes = sealed(&mut session, b"", usize::MAX);
         assert_eq!(bytes, b"");
         for _ in 0..100 {
@@ -194,7 +195,8 @@ fn after_an_end_nothing_is_heard() {
                 b"and no record at all".to_vec(),
             ];
             assert_eq!(made_of(&mut session, &records).unwrap(), b"before");
-            assert!(session.peer_closed() && session.is_established());
+            assert!(session.peer_closed());
+            assert_eq!(format!("{session:?}"), "Session(established, 0 bytes kept)");
             assert_eq!(made_of(&mut session, &records).unwrap(), b"");
             assert!(session.room(1, 1).is_some(), "our direction lives on");
         }

@@ -123,6 +123,21 @@ fn a_record_larger_than_allowed_is_refused_by_its_header() {
 }
 
 #[test]
+fn once_there_are_keys_alerts_are_not_told_in_the_clear() {
+    let (client_config, server_config) = configs(SUITES[0]);
+    let mut session = server(Implementation::AwsLc, &server_config);
+    let name = "localhost".try_into().unwrap();
+    let mut peer: Buffered = ClientConnection::new(client_config, name).unwrap().into();
+    let mut output = Vec::new();
+    feed(&mut session, &written(&mut peer), usize::MAX, 0, &mut output).unwrap();
+    let error = feed(&mut session, &[23, 3, 3, 0xff, 0xff], 5, 0, &mut output).unwrap_err();
+    assert!(matches!(error, Error::Broken(Alert::RecordOverflow, _)), "{error}");
+    peer.read_tls(&mut output.as_slice()).unwrap();
+    let told = peer.process_new_packets().unwrap_err();
+    assert_eq!(told, rustls::Error::AlertReceived(Alert::DecodeError), "under its keys");
+}
+
+#[test]
 fn a_handshake_that_comes_to_no_end_is_refused_and_holds_little_until_then() {
     let (_, config) = hello_of(SUITES[0]);
     let endless = message(1, &[3; 300]);
@@ -149,10 +164,10 @@ fn a_handshake_that_comes_to_no_end_is_refused_and_holds_little_until_then() {
         };
         assert!(fed <= most, "{fed} bytes of {again:?}");
         // And then nothing more is kept.
-        for _ in 0..3 {
-            assert_eq!(feed(&mut session, &filler, usize::MAX, 0, &mut output), Ok(vec![]));
+        for bytes in [&filler, &filler[..100]] {
+            assert_eq!(feed(&mut session, bytes, usize::MAX, 0, &mut output), Ok(vec![]));
+            assert_eq!(format!("{session:?}"), "Session(over, 0 bytes kept)");
         }
-        assert!(!session.is_established());
     }
 }
 
@@ -220,6 +235,7 @@ fn a_handshake_of_many_whole_messages_has_a_bound_too() {
     assert!(flight.len() < 1 << 16, "no single message that is too long: {}", flight.len());
     let error = feed(&mut session, &flight, usize::MAX, 0, &mut output).unwrap_err();
     assert!(error.to_string().contains("without end"), "{error}");
+    assert_eq!(output, b"", "nobody has keys for an alert, and none goes out without");
 }
 
 proptest! {

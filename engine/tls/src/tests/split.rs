@@ -1,6 +1,8 @@
 //! Any sequence of sizes, in any pieces, in any order of directions: against rustls' own sessions.
 
 use proptest::prelude::*;
+use rustls::crypto::CipherSuiteCommon;
+use rustls::{SupportedCipherSuite, Tls12CipherSuite, Tls13CipherSuite};
 
 use super::*;
 
@@ -74,49 +76,56 @@ proptest! {
     }
 }
 
-#[test]
-fn a_key_that_is_worn_is_changed_before_what_comes_under_the_next() {
-    use rustls::{SupportedCipherSuite, Tls13CipherSuite, crypto::CipherSuiteCommon};
-    // A key that seals three full records, for the session that is ours only.
-    let [(_, client_config, server_config)] = [SUITES[0]].map(|suite| {
-        let (client_config, server_config) = configs(suite);
-        (suite, client_config, server_config)
-    });
-    let provider = client_config.crypto_provider();
-    let Some(SupportedCipherSuite::Tls13(suite)) = provider.cipher_suites.first() else { panic!() };
-    let worn: &Tls13CipherSuite = Box::leak(Box::new(Tls13CipherSuite {
-        common: CipherSuiteCommon {
-            suite: suite.common.suite,
-            hash_provider: suite.common.hash_provider,
-            confidentiality_limit: 3,
-        },
-        hkdf_provider: suite.hkdf_provider,
-        aead_alg: suite.aead_alg,
-        quic: suite.quic,
-    }));
-    let mut provider = (**provider).clone();
-    provider.cipher_suites = vec![SupportedCipherSuite::Tls13(worn)];
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+/// A server of ours whose keys seal three full records, and a client.
+fn worn_pair(suite: CipherSuite) -> (Session, Buffered) {
+    let (client_config, server_config) = configs(suite);
+    let mut provider = (**server_config.crypto_provider()).clone();
+    provider.cipher_suites = vec![worn(provider.cipher_suites[0])];
+    let versions = [provider.cipher_suites[0].version()];
     let mut ours = ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&versions)
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
+        .with_cert_resolver(Arc::clone(&server_config.cert_resolver));
     ours.enable_secret_extraction = true;
-    drop(server_config);
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    let theirs = ClientConfig::builder_with_provider(Arc::clone(client_config.crypto_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     let mut session = server(Implementation::AwsLc, &Arc::new(ours));
     let name = "localhost".try_into().unwrap();
-    let mut peer = ClientConnection::new(Arc::new(theirs), name).unwrap().into();
+    let mut peer = ClientConnection::new(client_config, name).unwrap().into();
     shake(&mut session, &mut peer, usize::MAX);
+    (session, peer)
+}
+
+/// The same, but that a key seals no more than three records.
+fn worn(suite: SupportedCipherSuite) -> SupportedCipherSuite {
+    let common = |common: &CipherSuiteCommon| CipherSuiteCommon {
+        suite: common.suite,
+        hash_provider: common.hash_provider,
+        confidentiality_limit: 3,
+    };
+    match suite {
+        SupportedCipherSuite::Tls13(suite) => {
+            SupportedCipherSuite::Tls13(Box::leak(Box::new(Tls13CipherSuite {
+                common: common(&suite.common),
+                hkdf_provider: suite.hkdf_provider,
+                aead_alg: suite.aead_alg,
+                quic: suite.quic,
+            })))
+        }
+        SupportedCipherSuite::Tls12(suite) => {
+            SupportedCipherSuite::Tls12(Box::leak(Box::new(Tls12CipherSuite {
+                common: common(&suite.common),
+                prf_provider: suite.prf_provider,
+                kx: suite.kx,
+                sign: suite.sign,
+                aead_alg: suite.aead_alg,
+            })))
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_worn_is_changed_before_what_comes_under_the_next() {
+    let (mut session, mut peer) = worn_pair(SUITES[0]);
     for round in 0..5 {
         let plain = pattern(40_000);
         let bytes = sealed(&mut session, &plain, 16_000);
@@ -124,4 +133,15 @@ fn a_key_that_is_worn_is_changed_before_what_comes_under_the_next() {
         assert_eq!(bytes.len(), plain.len() + 3 * 22 + changes, "round {round}");
         assert_eq!(read(&mut peer, &bytes), plain, "round {round}");
     }
+}
+
+#[test]
+fn a_key_of_tls_1_2_that_is_worn_seals_no_more() {
+    let (mut session, mut peer) = worn_pair(SUITES[3]);
+    let plain = pattern(40_000);
+    let bytes = sealed(&mut session, &plain, 16_000);
+    assert_eq!(read(&mut peer, &bytes), plain);
+    let mut memory = vec![0; 20_000];
+    let error = session.seal(&mut memory, 100..16_100, 16_000, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("sealed all that it may"), "{error}");
 }
