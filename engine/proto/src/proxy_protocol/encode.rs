@@ -6,6 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 
+/// Two of IPv6, with their ports.
+const ADDRESSES_MAX: usize = 2 * (16 + 2);
+
 /// The header doesn't fit what receivers must accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
@@ -45,14 +48,15 @@ impl HeaderV2<'_> {
     /// # Errors
     /// [`TooLong`] if the unique id is over 128 bytes or the whole over 4 KiB; `output` is as before.
     pub fn encode(&self, output: &mut Vec<u8>) -> Result<(), TooLong> {
-        let mut block = Vec::new();
+        let id = self.unique_id.unwrap_or_default();
+        let authority = self.authority.unwrap_or_default().as_bytes();
+        let extras = 3 * 3 + 4 + authority.len() + id.len();
+        let mut block = Vec::with_capacity(ADDRESSES_MAX + extras);
         let (command, family) = match self.endpoints.map(of_one_family) {
             None => (v2::LOCAL, v2::UNSPEC),
             Some(ends) => (v2::PROXY, push_addresses(ends, &mut block)),
         };
-        let id = self.unique_id.unwrap_or_default();
-        let authority = self.authority.unwrap_or_default().as_bytes();
-        let longest = v2::FIXED + block.len() + 3 * 3 + 4 + authority.len() + id.len();
+        let longest = v2::FIXED + block.len() + extras;
         if id.len() > UNIQUE_ID_LIMIT || longest > V2_LIMIT {
             return Err(TooLong);
         }
@@ -66,6 +70,7 @@ impl HeaderV2<'_> {
             push_tlv(CRC32C, &[0; 4], &mut block);
         }
         let start = output.len();
+        output.reserve(v2::FIXED + block.len());
         output.extend_from_slice(&v2::SIGNATURE);
         output.extend_from_slice(&[command, family]);
         output.extend_from_slice(&(block.len() as u16).to_be_bytes());
