@@ -105,7 +105,7 @@ pub struct PoolSizes {
 
 impl PoolSizes {
     /// Splits a worker's memory: a 32nd for preludes, a quarter for bulk, half of the rest for each other group. At least 4
-    /// of each.
+    /// of each, but for bulk, which others can do without.
     pub const fn of_memory(bytes: usize) -> PoolSizes {
         let (reserve, bulk) = (bytes / 32, bytes / 4);
         let half = (bytes - reserve - bulk) / 2;
@@ -113,7 +113,7 @@ impl PoolSizes {
             reserve: at_least_4(reserve / Group::Reserve.stride()),
             small: at_least_4(half / Group::Small.stride()),
             record: at_least_4(half / Group::Record.stride()),
-            bulk: at_least_4(bulk / Group::Bulk.stride()),
+            bulk: at_most_all(bulk / Group::Bulk.stride()),
         }
     }
 
@@ -132,13 +132,11 @@ impl PoolSizes {
 const GROUP_MAX: u32 = 32_768;
 
 const fn at_least_4(n: usize) -> u32 {
-    if n < 4 {
-        4
-    } else if n > GROUP_MAX as usize {
-        GROUP_MAX
-    } else {
-        n as u32
-    }
+    if n < 4 { 4 } else { at_most_all(n) }
+}
+
+const fn at_most_all(n: usize) -> u32 {
+    if n > GROUP_MAX as usize { GROUP_MAX } else { n as u32 }
 }
 
 /// Runs of buffers whose memory goes back at once, in each group.
