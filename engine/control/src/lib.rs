@@ -1,4 +1,4 @@
-//! What may wait, on threads of its own: names, the admin server, the clock's time zone, logs.
+//! What may wait, on threads of its own: names, doors, certificates, the admin server, the clock's time zone, logs.
 //!
 //! In: questions, records and counters of the workers. Out: answers and commands in their mailboxes, log lines, pages.
 //! No worker ever waits for this crate: every queue towards it is bounded, and what does not fit is counted.
@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod admin;
+mod certificates;
 mod clock;
 mod mailman;
 pub mod messages;
@@ -14,8 +15,10 @@ mod metrics;
 mod opener;
 mod outside;
 mod resolver;
+pub mod spawner;
 mod state;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::TcpListener;
@@ -23,13 +26,15 @@ use std::sync::Arc;
 
 use penstock_core::control::{Mailbox, Outside};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::opener::{Notice, Opener};
 use crate::outside::{Asked, WorkerOutside};
 use crate::resolver::Resolver;
+use crate::spawner::Spawner;
 pub use crate::state::{DriverFacts, Handle, Parts, Worker};
-use crate::state::{ResolverCounts, State};
+use crate::state::{OpenerCounts, ResolverCounts, State};
 
 /// Questions that may wait for the resolver to take them.
 const QUESTIONS: usize = 4096;
@@ -41,21 +46,30 @@ pub struct Control {
     access_log: access_log::Sender,
     ask: mpsc::Sender<Asked>,
     questions: mpsc::Receiver<Asked>,
+    open: mpsc::Sender<Notice>,
+    notices: mpsc::Receiver<Notice>,
+    spawner: Option<Spawner>,
 }
 
+/// Threads that may wait at the same time: for names, for doors, and one for certificates.
+const THREADS: usize = resolver::LOOKUPS_AT_ONCE + opener::OPENINGS_AT_ONCE + 1;
+
 impl Control {
-    /// Makes what the workers will talk to. Nothing runs yet; what is asked waits in the queue.
+    /// Makes what the workers will talk to. Nothing runs yet; what is asked waits in the queue. Programs are started by
+    /// `spawner`, and without one not at all.
     ///
     /// # Errors
     /// When the system gives no descriptors for an event loop.
-    pub fn new(access_log: access_log::Sender) -> io::Result<Control> {
+    pub fn new(access_log: access_log::Sender, spawner: Option<Spawner>) -> io::Result<Control> {
         let runtime = Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(resolver::LOOKUPS_AT_ONCE)
-            .thread_name("penstock-lookup")
+            .max_blocking_threads(THREADS)
+            .thread_name("penstock-waits")
             .build()?;
         let (ask, questions) = mpsc::channel(QUESTIONS);
-        Ok(Control { runtime, clock: Clock::new(), access_log, ask, questions })
+        let (open, notices) = mpsc::channel(opener::DOORS_MAX);
+        let clock = Clock::new();
+        Ok(Control { runtime, clock, access_log, ask, questions, open, notices, spawner })
     }
 
     /// What a worker with this mailbox speaks to.
@@ -63,6 +77,8 @@ impl Control {
         Box::new(WorkerOutside {
             mailbox,
             ask: self.ask.clone(),
+            opener: self.open.clone(),
+            awaited: HashMap::new(),
             access_log: self.access_log.clone(),
             clock: self.clock.clone(),
         })
@@ -79,16 +95,26 @@ impl Control {
         task: impl FnOnce(Handle) -> F,
     ) -> io::Result<F::Output> {
         let counts = Arc::new(ResolverCounts::default());
-        let state = Arc::new(State::new(parts, counts.clone(), self.access_log));
+        let doors = Arc::new(OpenerCounts::default());
+        let state = State::new(parts, counts.clone(), doors.clone(), self.access_log.clone());
+        let state = Arc::new(state);
+        // Whoever could still ask from here is none that has ended.
+        drop(self.open);
         let result = self.runtime.block_on(async {
             if let Some(listener) = admin {
                 tokio::spawn(admin::serve(admin::listener(listener)?, state.clone()));
             }
+            let opener = Opener::new(self.spawner, self.access_log, doors)?;
+            let (finish, finished) = oneshot::channel();
+            let opener = tokio::spawn(opener.run(self.notices, finished));
             tokio::spawn(Resolver::system(counts).run(self.questions));
             tokio::spawn(clock::keep(self.clock));
-            Ok(task(Handle::new(state)).await)
+            tokio::spawn(certificates::keep(state.certificates.clone()));
+            let result = task(Handle::new(state)).await;
+            opener::finish(finish, opener).await;
+            Ok(result)
         });
-        // A look-up that hangs must not keep the process.
+        // What hangs must not keep the process.
         self.runtime.shutdown_background();
         result
     }

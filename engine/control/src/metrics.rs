@@ -3,6 +3,8 @@
 //! Workers own their counters; a scrape only reads them. Numbers of one worker carry its index; what would have too many
 //! series by worker is summed.
 
+mod tls;
+
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -44,6 +46,8 @@ impl Collector for Page {
         sheet.movers()?;
         sheet.setup()?;
         sheet.rings()?;
+        sheet.tls()?;
+        sheet.doors()?;
         sheet.control()
     }
 }

@@ -12,6 +12,7 @@ use penstock_core::ring::Stats;
 use tokio::sync::Semaphore;
 
 use crate::access_log;
+use crate::certificates::{self, Watched};
 use crate::mailman::deliver;
 use crate::messages::Dropped;
 
@@ -67,11 +68,24 @@ pub(crate) struct ResolverCounts {
     pub(crate) entries: AtomicU64,
 }
 
+/// What the opener counts.
+#[derive(Debug, Default)]
+pub(crate) struct OpenerCounts {
+    /// Doors that were opened, and those that stayed shut.
+    pub(crate) opened: [AtomicU64; 2],
+    /// Programs alive.
+    pub(crate) running: AtomicU64,
+    /// Whether there is somebody who starts programs: 0 or 1.
+    pub(crate) spawner: AtomicU64,
+}
+
 /// Everything that a page may show.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) parts: Parts,
     pub(crate) resolver: Arc<ResolverCounts>,
+    pub(crate) opener: Arc<OpenerCounts>,
+    pub(crate) certificates: Arc<[Watched]>,
     pub(crate) access_log: access_log::Sender,
     pub(crate) draining: AtomicBool,
     /// For one listing of all tunnels at a time, which may take megabytes.
@@ -82,10 +96,13 @@ impl State {
     pub(crate) fn new(
         parts: Parts,
         resolver: Arc<ResolverCounts>,
+        opener: Arc<OpenerCounts>,
         access_log: access_log::Sender,
     ) -> State {
+        let certificates = certificates::of(&parts.config);
         let listing = Arc::new(Semaphore::new(1));
-        State { parts, resolver, access_log, draining: AtomicBool::new(false), listing }
+        let draining = AtomicBool::new(false);
+        State { parts, resolver, opener, certificates, access_log, draining, listing }
     }
 }
 
@@ -157,6 +174,6 @@ pub(crate) mod testing {
             max_tunnels: 10,
             messages_dropped: Dropped::none(),
         };
-        Arc::new(State::new(parts, Arc::default(), access_log::Sender::to_nobody()))
+        Arc::new(State::new(parts, Arc::default(), Arc::default(), access_log::Sender::to_nobody()))
     }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use penstock_control::spawner;
 use penstock_core::ring::{Driver, Mask};
 
 use crate::failure::Failure;
@@ -51,6 +52,9 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Start programs for the daemon at the other end of standard input.
+    #[command(name = spawner::ARGUMENT, hide = true)]
+    Spawner,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -69,6 +73,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Some(Command::Check { file }) => check(file),
+        Some(Command::Spawner) => {
+            spawner::serve().map_err(|error| Failure::System("spawner", error))
+        }
         None => serve(&arguments),
     };
     match result {
@@ -137,5 +144,7 @@ mod tests {
         let mixed = ["penstock", "--engine=epoll", "check", "a.toml"];
         assert!(Arguments::try_parse_from(mixed).is_err());
         assert!(Arguments::try_parse_from(["penstock", "--engine=kqueue"]).is_err());
+        let hidden = Arguments::parse_from(["penstock", spawner::ARGUMENT]);
+        assert!(matches!(hidden.command, Some(Command::Spawner)));
     }
 }

@@ -1,5 +1,5 @@
 //! From settings to a running engine and to its end, in an order that leaves nothing half-started:
-//! limits, driver, all addresses, logs, workers; then ready.
+//! the spawner, limits, driver, all addresses, logs, workers; then ready.
 
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use penstock_config::limits::Descriptors;
 use penstock_config::{AccessFormat, AccessLog, Level, Settings};
 use penstock_control::messages::LevelFilter;
+use penstock_control::spawner::{self, Spawner};
 use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, messages};
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
@@ -26,6 +27,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it. `greeting` is printed once everything runs.
 pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> Result<(), Failure> {
+    // While there is nothing yet that a program could inherit.
+    let spawner = spawner::is_needed(&settings.config).then(Spawner::start).transpose();
+    let spawner =
+        spawner.map_err(|e| Failure::System("can't start the process that starts programs", e))?;
     supervise::block_signals().map_err(|e| Failure::System("can't hold back signals", e))?;
     let Settings { config, log, admin } = settings;
     let config = Arc::new(config);
@@ -46,7 +51,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
     let (guard, messages_dropped) = messages::start(level(log.level));
     let access_log = start_access_log(log.access.as_ref(), &config)?;
     describe(&facts, &descriptors, max_tunnels, &bound, &config, admin_listener.as_ref());
-    let control = Control::new(access_log.clone())
+    let control = Control::new(access_log.clone(), spawner)
         .map_err(|e| Failure::System("can't make an event loop", e))?;
     let engine = bound.start(&mut |_, mailbox| control.outside(mailbox))?;
     let parts = Parts {

@@ -12,6 +12,7 @@ pub mod op;
 pub mod options;
 pub mod pipes;
 pub mod probe;
+pub mod processes;
 pub mod queue;
 mod room;
 pub mod sockets;

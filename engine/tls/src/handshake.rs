@@ -63,6 +63,8 @@ pub struct Agreed {
     pub alpn: Option<Vec<u8>>,
     /// A session of before was taken up again.
     pub resumed: bool,
+    /// The name of the server that was asked for: by our client, if it has named one, or by us.
+    pub server_name: Option<Box<str>>,
     /// The peer's own certificate, DER.
     pub certificate: Option<Vec<u8>>,
 }
@@ -327,6 +329,10 @@ impl Handshake {
             }),
             alpn: common.alpn_protocol().map(<[u8]>::to_vec),
             resumed: common.handshake_kind() == Some(HandshakeKind::Resumed),
+            server_name: match &self.target {
+                Some((_, name)) => Some(name.to_str().into()),
+                None => self.hello().and_then(|hello| hello.name.clone()),
+            },
             certificate: common
                 .peer_certificates()
                 .and_then(|chain| chain.first())

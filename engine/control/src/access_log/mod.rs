@@ -178,4 +178,28 @@ fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format:
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// What a log is told, for a test to read.
+    pub(crate) struct Records(Receiver<Message>);
+
+    impl Records {
+        /// The next record, if there is one.
+        pub(crate) fn next(&self) -> Option<Record> {
+            match self.0.try_recv() {
+                Ok(Message::Record(record, _)) => Some(record),
+                _ => None,
+            }
+        }
+    }
+
+    /// A log that only the test reads.
+    pub(crate) fn sender() -> (Sender, Records) {
+        let (sender, records) = Sender::new();
+        (sender, Records(records))
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -1,11 +1,12 @@
 //! The page, read by the rules of its format.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use penstock_core::close::Side;
 
 use super::*;
+use crate::certificates;
 use crate::state::testing;
 
 /// Samples by series, after checking that the page is well formed.
@@ -52,6 +53,10 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
     worker.counters.quiesce[1].add(2);
     worker.counters.pipes_relieved.add(6);
     worker.counters.refits.add(8);
+    worker.counters.handshakes[Side::Target as usize][1].add(9);
+    worker.counters.tls_apart[0].add(11);
+    state.opener.opened[1].store(12, Relaxed);
+    state.opener.running.store(13, Relaxed);
     worker.stats.pipes.set(4);
     worker.stats.pipe_quota.add(5);
     let samples = read(&page(&state));
@@ -66,6 +71,12 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
         (r#"penstock_quiesce_total{worker="1",state="quiet"}"#, 2.0),
         (r#"penstock_pipes_relieved_total{worker="1"}"#, 6.0),
         (r#"penstock_refits_total{worker="1"}"#, 8.0),
+        (r#"penstock_tls_handshakes_total{worker="1",side="target",kind="resumed"}"#, 9.0),
+        (r#"penstock_tls_handshakes_total{worker="0",side="client",kind="full"}"#, 0.0),
+        (r#"penstock_tls_apart_total{worker="1",direction="opened"}"#, 11.0),
+        (r#"penstock_doors_opened_total{result="failed"}"#, 12.0),
+        (r#"penstock_programs_running"#, 13.0),
+        (r#"penstock_spawners"#, 0.0),
         (r#"penstock_ring_pipes{worker="1"}"#, 4.0),
         (r#"penstock_ring_pipe_quota_total{worker="1"}"#, 5.0),
         (
@@ -79,6 +90,30 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
     for (series, value) in expect {
         assert_eq!(samples.get(series), Some(&value), "{series}");
     }
+}
+
+#[test]
+fn certificates_are_shown_by_listener_and_side() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut state = testing::state(1);
+    let mine = Arc::get_mut(&mut state).expect("nobody else has it");
+    mine.certificates = certificates::of(&certificates::tests::config(folder.path()));
+    mine.certificates[1].reloads[1].store(5, Relaxed);
+    let samples = read(&page(&state));
+    let expect = [
+        (r#"penstock_tls_reloads_total{listener="one",side="client",result="ok"}"#, 0.0),
+        (r#"penstock_tls_reloads_total{listener="one",side="target",result="failed"}"#, 5.0),
+        (r#"penstock_tls_by_common_name_total{listener="one"}"#, 3.0),
+        (r#"penstock_tls_info{listener="one",side="client",implementation="ring"}"#, 1.0),
+        (r#"penstock_tls_info{listener="one",side="target",implementation="aws-lc"}"#, 1.0),
+    ];
+    for (series, value) in expect {
+        assert_eq!(samples.get(series), Some(&value), "{series}");
+    }
+    let days = samples[r#"penstock_tls_certificate_expiry_days{listener="one",side="client"}"#];
+    let until_2040 = 25_567.0
+        - SystemTime::now().duration_since(UNIX_EPOCH).expect("later").as_secs_f64() / 86_400.0;
+    assert!((days - until_2040).abs() < 0.01, "{days} for {until_2040}");
 }
 
 #[test]

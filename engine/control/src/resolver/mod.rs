@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use penstock_core::control::{Command, Question, ResolveError};
+use penstock_core::control::{Command, ResolveError};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use crate::mailman::deliver;
-use crate::opener;
 use crate::outside::Asked;
 use crate::resolver::cache::{Cache, Step, Waiter};
 use crate::state::ResolverCounts;
@@ -75,11 +74,7 @@ impl Resolver {
         }
     }
 
-    fn asked(&mut self, Asked { question, mailbox }: Asked) {
-        let (id, name) = match question {
-            Question::Resolve { id, name } => (id, name),
-            Question::Open { id, door } => return opener::open(id, &door, mailbox),
-        };
+    fn asked(&mut self, Asked { id, name, mailbox }: Asked) {
         let may_begin = self.running.len() < PENDING_MAX;
         match self.cache.ask(&name, Waiter { id, mailbox }, may_begin, Instant::now()) {
             Step::Answer(waiter, answer) => {

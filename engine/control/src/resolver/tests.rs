@@ -29,8 +29,7 @@ fn rig(mailbox: usize, look_up: impl Fn(&str) -> Answer + Send + Sync + 'static)
 impl Rig {
     async fn ask(&self, slot: u32, name: &str) {
         let id = SessionId { worker: 0, slot, generation: 5 };
-        let question = Question::Resolve { id, name: name.into() };
-        let asked = Asked { question, mailbox: self.mailbox.clone() };
+        let asked = Asked { id, name: name.into(), mailbox: self.mailbox.clone() };
         self.ask.send(asked).await.expect("the resolver lives");
     }
 

@@ -1,0 +1,269 @@
+//! Certificates, keys and lists are followed while the daemon runs: what changes on disk is loaded, and becomes what new sessions get.
+//!
+//! In: the files that a configuration names, looked at twice a second. Out: settings for new handshakes; counts of what was loaded and what
+//! could not be, a line in the log for each; a warning a day when a certificate is about to expire. Sessions that live are never touched, and
+//! what can't be loaded changes nothing: half-written files and pairs that do not belong together are met every time somebody renews one.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime};
+
+use penstock_core::config::{Config, Listener};
+use penstock_core::tls::{FileError, Implementation};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+/// When files that could not be loaded are tried again although they look the same: a folder may have been opened to us meanwhile.
+const RETRY: Duration = Duration::from_secs(60);
+/// From how many days on a certificate's end is worth a warning, and how often.
+const DAYS_WARNED: f64 = 14.0;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The files of one side of a listener.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    config: Arc<Config>,
+    listener: usize,
+    side: Side,
+    /// How often they were loaded anew, and how often that failed.
+    pub(crate) reloads: [AtomicU64; 2],
+}
+
+/// Whom certificates are for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// Clients: `tls`.
+    Client,
+    /// The target: `upstream_tls`.
+    Target,
+}
+
+impl Side {
+    /// The word for it in metrics.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::Target => "target",
+        }
+    }
+
+    /// The key in the configuration.
+    fn key(self) -> &'static str {
+        match self {
+            Side::Client => "tls",
+            Side::Target => "upstream_tls",
+        }
+    }
+}
+
+/// Whatever may be watched.
+pub(crate) fn of(config: &Arc<Config>) -> Arc<[Watched]> {
+    let sides = config.listeners.iter().enumerate().flat_map(|(index, listener)| {
+        let client = listener.tls.as_ref().map(|_| (index, Side::Client));
+        let target = listener.upstream_tls.as_ref().map(|_| (index, Side::Target));
+        client.into_iter().chain(target)
+    });
+    let watched = sides.map(|(listener, side)| Watched {
+        config: config.clone(),
+        listener,
+        side,
+        reloads: Default::default(),
+    });
+    watched.collect()
+}
+
+impl Watched {
+    fn config(&self) -> &Listener {
+        &self.config.listeners[self.listener]
+    }
+
+    pub(crate) fn listener(&self) -> &str {
+        &self.config().name
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        let Listener { tls, upstream_tls, .. } = self.config();
+        match self.side {
+            Side::Client => tls.as_ref().map(|tls| tls.files.files()),
+            Side::Target => upstream_tls.as_ref().map(|tls| tls.files.files()),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Makes what is on disk what new sessions get.
+    fn load(&self) -> Result<(), FileError> {
+        let Listener { tls, upstream_tls, .. } = self.config();
+        match (self.side, tls, upstream_tls) {
+            (Side::Client, Some(tls), _) => tls.server.put(tls.files.load()?),
+            (Side::Target, _, Some(tls)) => tls.client.put(tls.files.load()?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Days until the certificate that we show ceases to be valid; less than none if it has. None: we show none.
+    pub(crate) fn days_left(&self, now: SystemTime) -> Option<f64> {
+        let Listener { tls, upstream_tls, .. } = self.config();
+        let expires = match self.side {
+            Side::Client => tls.as_ref().map(|tls| tls.server.get().expires()),
+            Side::Target => upstream_tls.as_ref().and_then(|tls| tls.client.get().expires()),
+        };
+        let seconds = match expires?.duration_since(now) {
+            Ok(left) => left.as_secs_f64(),
+            Err(gone) => -gone.duration().as_secs_f64(),
+        };
+        Some(seconds / DAY.as_secs_f64())
+    }
+
+    pub(crate) fn implementation(&self) -> Option<Implementation> {
+        let Listener { tls, upstream_tls, .. } = self.config();
+        match self.side {
+            Side::Client => tls.as_ref().map(|tls| tls.files.implementation),
+            Side::Target => upstream_tls.as_ref().map(|tls| tls.files.implementation),
+        }
+    }
+
+    /// Targets that were judged by their common name, since their certificates say no other.
+    pub(crate) fn by_common_name(&self) -> Option<u64> {
+        let target = self.config().upstream_tls.as_ref().filter(|_| self.side == Side::Target);
+        target.map(|tls| tls.files.by_common_name.load(Relaxed))
+    }
+}
+
+/// Follows the files, for ever.
+pub(crate) async fn keep(all: Arc<[Watched]>) {
+    if all.iter().all(|watched| watched.files().is_empty()) {
+        return;
+    }
+    let mut watch = Watch::new(all);
+    loop {
+        let look = spawn_blocking(move || {
+            watch.look(Instant::now(), SystemTime::now());
+            watch
+        });
+        match look.await {
+            Ok(back) => watch = back,
+            Err(_) => return,
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+struct Watch {
+    all: Arc<[Watched]>,
+    seen: Vec<Seen>,
+}
+
+/// What is known of the files of one side.
+#[derive(Default)]
+struct Seen {
+    /// None before the first look.
+    stamps: Option<Vec<Option<Stamp>>>,
+    /// When they could not be loaded, if the last try ended so.
+    failed: Option<Instant>,
+    /// When its end was last warned of.
+    warned: Option<Instant>,
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stamp {
+    modified: (i64, i64),
+    /// Permissions are not the content, but may be what was in the way.
+    changed: (i64, i64),
+    size: u64,
+    identity: (u64, u64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Stamp> {
+        let file = fs::metadata(path).ok()?;
+        Some(Stamp {
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+            size: file.size(),
+            identity: (file.dev(), file.ino()),
+        })
+    }
+}
+
+impl Watch {
+    fn new(all: Arc<[Watched]>) -> Watch {
+        let seen = all.iter().map(|_| Seen::default()).collect();
+        Watch { all, seen }
+    }
+
+    fn look(&mut self, now: Instant, time: SystemTime) {
+        for (watched, seen) in self.all.iter().zip(&mut self.seen) {
+            seen.look(watched, now);
+            seen.warn(watched, now, time);
+        }
+    }
+}
+
+impl Seen {
+    fn look(&mut self, watched: &Watched, now: Instant) {
+        // Before they are read: what changes while they are is seen next time.
+        let stamps: Vec<_> = watched.files().into_iter().map(Stamp::of).collect();
+        if stamps.is_empty() {
+            return;
+        }
+        // They may have changed since the configuration was read. That there is nothing new is not worth a word.
+        let is_first = self.stamps.is_none();
+        let has_changed = self.stamps.as_ref() != Some(&stamps);
+        let retries = self.failed.is_some_and(|at| now.duration_since(at) >= RETRY);
+        if !has_changed && !retries {
+            return;
+        }
+        self.stamps = Some(stamps);
+        let (listener, key) = (watched.listener(), watched.side.key());
+        match watched.load() {
+            Ok(()) => {
+                (self.failed, self.warned) = (None, None);
+                if !is_first {
+                    watched.reloads[0].fetch_add(1, Relaxed);
+                    tracing::info!("listener `{listener}`: {key}: loaded anew");
+                }
+            }
+            Err(error) => {
+                self.failed = Some(now);
+                if has_changed {
+                    watched.reloads[1].fetch_add(1, Relaxed);
+                    tracing::warn!(
+                        "listener `{listener}`: {key}: what was loaded before stays in use: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn warn(&mut self, watched: &Watched, now: Instant, time: SystemTime) {
+        let Some(days) = watched.days_left(time).filter(|days| *days < DAYS_WARNED) else { return };
+        if self.warned.is_some_and(|at| now.duration_since(at) < DAY) {
+            return;
+        }
+        self.warned = Some(now);
+        let (listener, key) = (watched.listener(), watched.side.key());
+        match days < 0.0 {
+            true => tracing::warn!(
+                "listener `{listener}`: {key}: the certificate has expired {:.1} days ago: renew it",
+                -days
+            ),
+            false => tracing::warn!(
+                "listener `{listener}`: {key}: the certificate expires in {days:.1} days: renew it"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
