@@ -37,6 +37,10 @@ impl Relay {
             return self.dropped(length, turn);
         }
         direction.moved_at = turn.now;
+        if way == Way::ToClient {
+            self.unproved_until = None;
+        }
+        let direction = &mut self.ways[way];
         direction.pace.received(turn.number, turn.now, length);
         let largest = largest(plain, |group| turn.kernel.spare(group));
         let fitting = direction.fit.received(direction.group, length, largest);

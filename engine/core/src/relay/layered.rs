@@ -68,8 +68,11 @@ impl Relay {
         self.verdict()
     }
 
-    /// How the end of a source is told: one without its last word is not the same.
+    /// How the end of a source is told: one without its last word is not the same, nor is that of a program that reached nobody.
     pub(super) fn cause_of_end(&self, way: Way) -> Cause {
+        if way == Way::ToClient && self.unproved_until.is_some() {
+            return Cause::NotLetIn;
+        }
         match self.layers[way as usize].is_truncated() {
             true => Cause::Truncated,
             false => Cause::Finished,

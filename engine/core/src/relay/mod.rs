@@ -18,7 +18,7 @@ use bytes::Bytes;
 use penstock_ring::{Chunk, Errno, Kernel, Leg, Readiness, Time};
 use penstock_tls::Error;
 
-use crate::close::{CloseReason, Side};
+use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
 use crate::layers::Layers;
 use crate::sessions::Handle;
@@ -49,6 +49,8 @@ pub(crate) struct Relay {
     lingering: bool,
     /// Bytes that came after that.
     dropped: usize,
+    /// Until when the target has to say something, if it is one that may still turn out not to be there.
+    unproved_until: Option<Time>,
 }
 
 impl Relay {
@@ -73,6 +75,7 @@ impl Relay {
             flush_until: None,
             lingering: false,
             dropped: 0,
+            unproved_until: None,
         }
     }
 
@@ -90,6 +93,11 @@ impl Relay {
             let queued = owed[way.back() as usize];
             (self.ways[way].owed, self.ways[way].overhead) = (queued, queued);
         }
+    }
+
+    /// The target is a program: that it has reached anybody is shown by what it says, until then.
+    pub(crate) fn prove_until(&mut self, until: Time) {
+        self.unproved_until = Some(until);
     }
 
     /// Lets a direction go on from how its source was left by the prelude.
@@ -165,13 +173,17 @@ impl Relay {
     /// The earliest time at which [`expired`](Self::expired) has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let [one, other] = self.ways.map(Direction::quiet_at);
-        earlier(earlier(one, other), self.flush_until)
+        earlier(earlier(one, other), earlier(self.flush_until, self.unproved_until))
     }
 
     /// Does what is due: gives up a flush, sends quiet directions back to copying.
     pub(crate) fn expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         if self.flush_until.is_some_and(|until| until <= turn.now) {
             return self.flush_expired(turn);
+        }
+        if self.unproved_until.is_some_and(|until| until <= turn.now) {
+            let reason = (Side::Target, Phase::Connect, Cause::HandshakeTimeout);
+            return Step::Break(CloseReason::new(reason.0, reason.1, reason.2));
         }
         for way in Way::BOTH {
             if self.ways[way].quiet_at().is_some_and(|at| at <= turn.now) {

@@ -10,7 +10,7 @@ use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
 use super::opening::Opening;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{IdleScope, SendProxy, Service};
+use crate::config::{Door, IdleScope, Reach, SendProxy, Service};
 use crate::layers::Layers;
 use crate::relay::{Left, Receiving, Relay, Way, way_from};
 use crate::siblings::Group;
@@ -50,6 +50,9 @@ impl Session {
             turn.now,
         );
         relay.take_over(self.owed);
+        if self.runs_program() {
+            relay.prove_until(turn.now + self.listener().timeouts.handshake);
+        }
         let client_left = Left { receiving, ended: client_ended, early };
         let start = || {
             relay.say(Way::ToClient, reply, turn)?;
@@ -59,6 +62,12 @@ impl Session {
         let step = start();
         self.state = State::Relay(relay);
         step
+    }
+
+    /// Whether the target is a program.
+    fn runs_program(&self) -> bool {
+        let Service::Forward(destination) = &self.listener().service else { return false };
+        matches!(&destination.reach, Reach::Door(door) if matches!(**door, Door::Command(_)))
     }
 
     /// What tells the client that the tunnel stands.

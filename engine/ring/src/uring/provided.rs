@@ -18,6 +18,8 @@ use crate::buffers::{Group, Pool};
 const POSTED_MIN: usize = 256 << 10;
 /// The most bytes ever posted: a burst beyond them starts its receives again.
 const POSTED_MAX: usize = 4 << 20;
+/// Buffers posted at least, however large.
+const COUNT_MIN: u32 = 1;
 /// Turns after which demand that stayed low lowers what is posted.
 const PATIENCE: u32 = 1024;
 
@@ -44,7 +46,7 @@ impl Provided {
     /// # Errors
     /// Of mmap(2).
     pub(super) fn new(group: Group, total: u32) -> Result<Provided, Errno> {
-        let within = |bytes: usize| total.min((bytes / group.capacity()) as u32);
+        let within = |bytes: usize| total.min(COUNT_MIN.max((bytes / group.capacity()) as u32));
         let entries = within(POSTED_MAX).next_power_of_two();
         let bytes = mapping_bytes(entries as u16);
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
