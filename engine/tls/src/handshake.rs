@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use std::time::SystemTime;
+
 use rustls::client::UnbufferedClientConnection;
 use rustls::kernel::KernelConnection;
 use rustls::pki_types::ServerName;
@@ -65,8 +67,8 @@ pub struct Agreed {
     pub resumed: bool,
     /// The name of the server that was asked for: by our client, if it has named one, or by us.
     pub server_name: Option<Box<str>>,
-    /// The peer's own certificate, DER.
-    pub certificate: Option<Vec<u8>>,
+    /// The subject of the peer's certificate, as lists of subjects have it.
+    pub subject: Option<Box<str>>,
 }
 
 /// Ciphers to receive and to send, and what else remains of a handshake.
@@ -76,6 +78,8 @@ pub(crate) struct Outcome {
     pub(crate) keeper: Keeper,
     pub(crate) limit: u64,
     pub(crate) agreed: Agreed,
+    /// Until when the certificate holds that the peer has shown, now or in the session that was taken up again.
+    pub(crate) shown_until: Option<SystemTime>,
 }
 
 macro_rules! drive {
@@ -129,11 +133,6 @@ impl Agreed {
     /// The version, as logs have it.
     pub fn version(&self) -> &'static str {
         if self.tls13 { "TLSv1.3" } else { "TLSv1.2" }
-    }
-
-    /// The subject of the peer's certificate, as lists of subjects have it.
-    pub fn subject(&self) -> Option<String> {
-        self.certificate.as_deref().and_then(subject_of)
     }
 }
 
@@ -289,8 +288,10 @@ impl Handshake {
     /// Takes the session over.
     pub(crate) fn finish(self, implementation: Implementation) -> Result<Outcome, Error> {
         let agreed = self.agreed();
-        let shown = agreed.certificate.as_deref().filter(|_| !agreed.resumed);
-        if let (Some((store, target)), Some(end)) = (&self.target, shown.and_then(end_of)) {
+        let shown_until = self.certificate().and_then(end_of);
+        if let (Some((store, target)), Some(end), false) =
+            (&self.target, shown_until, agreed.resumed)
+        {
             store.judged(target, end);
         }
         let suite = self.common().negotiated_cipher_suite();
@@ -315,6 +316,7 @@ impl Handshake {
             keeper,
             limit,
             agreed,
+            shown_until,
         })
     }
 
@@ -333,11 +335,13 @@ impl Handshake {
                 Some((_, name)) => Some(name.to_str().into()),
                 None => self.hello().and_then(|hello| hello.name.clone()),
             },
-            certificate: common
-                .peer_certificates()
-                .and_then(|chain| chain.first())
-                .map(|certificate| certificate.to_vec()),
+            subject: self.certificate().and_then(subject_of).map(Into::into),
         }
+    }
+
+    /// The peer's own certificate, DER.
+    fn certificate(&self) -> Option<&[u8]> {
+        self.common().peer_certificates()?.first().map(|certificate| certificate.as_ref())
     }
 }
 

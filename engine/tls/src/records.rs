@@ -53,7 +53,7 @@ pub(crate) struct Opened {
 
 impl Records {
     pub(crate) fn new(implementation: Implementation, outcome: Outcome) -> (Records, Agreed) {
-        let Outcome { opener, sealer, keeper, limit, agreed } = outcome;
+        let Outcome { opener, sealer, keeper, limit, agreed, .. } = outcome;
         let limit = limit.saturating_mul(BLOCKS);
         let left = limit.saturating_sub(sealer.sequence());
         let records = Records {

@@ -15,7 +15,6 @@ use std::time::SystemTime;
 use crate::distrust::CertificateFault;
 use crate::error::{Alert, Error, Peer};
 use crate::handshake::{Agreed, Handshake};
-use crate::identity::end_of;
 use crate::provider::Implementation;
 use crate::records::{Opened, Records, length_of};
 
@@ -164,15 +163,15 @@ impl Session {
         };
         // Whatever came behind its last message came too early for the keys that it needs.
         let has_rest = handshake.held() > 0;
-        let (records, agreed) =
-            Records::new(self.implementation, handshake.finish(self.implementation)?);
+        let outcome = handshake.finish(self.implementation)?;
+        let shown_until = outcome.shown_until;
+        let (records, agreed) = Records::new(self.implementation, outcome);
         self.state = State::Established(Box::new(records));
         if has_rest {
             return Err(Error::broken(Alert::UnexpectedMessage, "more behind its last message"));
         }
         // Who takes a session up again shows no certificate, and what was shown before was judged then.
-        let shown = agreed.certificate.as_deref().filter(|_| agreed.resumed);
-        match (self.peer, shown.and_then(end_of)) {
+        match (self.peer, shown_until.filter(|_| agreed.resumed)) {
             (Peer::Client, Some(end)) if end < SystemTime::now() => {
                 Err(Error::Certificate { of: Peer::Client, fault: CertificateFault::Expired })
             }

@@ -88,7 +88,7 @@ fn what_is_read_can_be_used() {
     server.crl = Some(list);
     let client = folder.client().load().unwrap();
     let [_, end] = meet_again(&client, &server.load().unwrap(), "a.example");
-    assert!(agreed(&end).certificate.is_some());
+    assert!(agreed(&end).subject.is_some());
     let names = |paths: Vec<&Path>| -> Vec<String> {
         paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     };
@@ -195,7 +195,7 @@ fn each_of_several_certificates_has_its_key() {
     let client = folder.client().load().unwrap();
     for name in ["a.example", "b.example"] {
         let [end, _] = meet_again(&client, &files.load().unwrap(), name);
-        assert!(agreed(&end).certificate.is_some(), "{name}");
+        assert!(agreed(&end).subject.is_some(), "{name}");
     }
     files.key.reverse();
     assert_eq!(files.load().unwrap_err().fault, FileFault::Mismatch);

@@ -30,7 +30,7 @@ fn who_comes_again_is_still_known_by_name() {
         for end in meet_again(&client, &server, "a.example") {
             let agreed = agreed(&end);
             assert_eq!(agreed.resumed, resumed);
-            assert_eq!(agreed.subject().as_deref(), Some("O=Lab,CN=leaf"));
+            assert_eq!(agreed.subject.as_deref(), Some("O=Lab,CN=leaf"));
         }
     }
 }

@@ -111,7 +111,7 @@ fn openssl_is_served_in_every_suite() {
     let folder = Folder::new();
     for (options, _, suite) in SUITES {
         let (mut program, mut line, agreed) = sound(as_server(&folder, &openssl_client(options)));
-        assert_eq!((agreed.suite.as_str(), agreed.subject().as_deref()), (suite, Some(SUBJECT)));
+        assert_eq!((agreed.suite.as_str(), agreed.subject.as_deref()), (suite, Some(SUBJECT)));
         assert_eq!(line.server_name(), Some("localhost"));
         talk(&mut program, &mut line, false);
     }
@@ -133,7 +133,7 @@ fn gnutls_is_served_in_every_suite() {
     for (_, priority, suite) in SUITES {
         let (mut program, mut line, agreed) =
             sound(as_server(&folder, &gnutls(GNUTLS_CLIENT, priority)));
-        assert_eq!((agreed.suite.as_str(), agreed.subject().as_deref()), (suite, Some(SUBJECT)));
+        assert_eq!((agreed.suite.as_str(), agreed.subject.as_deref()), (suite, Some(SUBJECT)));
         assert_eq!(line.server_name(), Some("localhost"));
         talk(&mut program, &mut line, false);
     }
@@ -240,7 +240,7 @@ fn a_session_is_taken_up_again_and_its_client_is_known() {
                 Err(end) => panic!("{end:?}: {}", program.said()),
             };
             assert_eq!((agreed.resumed, agreed.version()), (resumed, label(version)));
-            assert_eq!(agreed.subject().as_deref(), Some(SUBJECT));
+            assert_eq!(agreed.subject.as_deref(), Some(SUBJECT));
             talk(&mut program, &mut line, false);
         }
     }
