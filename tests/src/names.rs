@@ -34,6 +34,10 @@ pub const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 pub const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
 /// Multishot requests that ended by themselves and were started again.
 pub const MULTISHOT_REARMED: &str = "penstock_ring_multishot_rearmed_total";
+/// Programs alive that are targets.
+pub const PROGRAMS_RUNNING: &str = "penstock_programs_running";
+/// Processes that start programs.
+pub const SPAWNERS: &str = "penstock_spawners";
 /// Wake-ups of a worker by other threads.
 pub const WAKES: &str = "penstock_ring_wakes_total";
 /// Wake-ups sent to a worker as a message of its ring.

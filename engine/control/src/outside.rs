@@ -76,23 +76,94 @@ impl Outside for WorkerOutside {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use penstock_core::close::{Cause, CloseReason, Phase, Side};
+    use penstock_core::libvirt::Command;
+
     use super::*;
+    use crate::access_log::testing::{Records, sender};
     use crate::mailman::testing;
+
+    struct Rig {
+        outside: WorkerOutside,
+        _questions: mpsc::Receiver<Asked>,
+        notices: mpsc::Receiver<Notice>,
+        records: Records,
+    }
+
+    fn rig(room: usize) -> Rig {
+        let (ask, _questions) = mpsc::channel(1);
+        let (opener, notices) = mpsc::channel(room);
+        let (access_log, records) = sender();
+        let (awaited, clock) = (HashMap::new(), Clock::new());
+        let mailbox = testing::mailbox(1);
+        let outside = WorkerOutside { mailbox, ask, opener, awaited, access_log, clock };
+        Rig { outside, _questions, notices, records }
+    }
+
+    fn id(slot: u32) -> SessionId {
+        SessionId { worker: 0, slot, generation: 2 }
+    }
+
+    fn record(slot: u32) -> Record {
+        Record {
+            id: id(slot),
+            listener: 0,
+            client: None,
+            method: None,
+            target: None,
+            status: 0,
+            connected: None,
+            bytes_to_client: 0,
+            bytes_to_target: 0,
+            bytes_spliced: 0,
+            elapsed: Duration::ZERO,
+            reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
+            detail: None,
+            tls: Default::default(),
+        }
+    }
+
+    fn program(slot: u32) -> Question {
+        let program =
+            Command { program: "ssh".to_owned(), arguments: Vec::new(), environment: &[] };
+        Question::Open { id: id(slot), door: Arc::new(Door::Command(program)) }
+    }
 
     #[test]
     fn a_question_too_many_comes_back_at_once() {
-        let (ask, _questions) = mpsc::channel(1);
-        let mailbox = testing::mailbox(1);
-        let access_log = access_log::Sender::to_nobody();
-        let (opener, _notices) = mpsc::channel(1);
-        let (awaited, clock) = (HashMap::new(), Clock::new());
-        let mut outside = WorkerOutside { mailbox, ask, opener, awaited, access_log, clock };
-        let id = SessionId { worker: 0, slot: 1, generation: 2 };
-        let question = |name: &str| Question::Resolve { id, name: name.into() };
-        assert!(outside.ask(question("a")).is_ok());
-        let Err(Question::Resolve { name, .. }) = outside.ask(question("b")) else {
+        let mut rig = rig(1);
+        let question = |name: &str| Question::Resolve { id: id(1), name: name.into() };
+        assert!(rig.outside.ask(question("a")).is_ok());
+        let Err(Question::Resolve { name, .. }) = rig.outside.ask(question("b")) else {
             panic!("the queue holds one");
         };
         assert_eq!(&*name, "b");
+    }
+
+    #[test]
+    fn who_needs_a_program_has_a_place_for_its_end_or_none_at_all() {
+        let mut rig = rig(3);
+        assert!(rig.outside.ask(program(1)).is_ok());
+        assert!(matches!(rig.outside.ask(program(2)), Err(Question::Open { .. })), "one place");
+        assert!(matches!(rig.notices.try_recv(), Ok(Notice::Asked { .. })));
+        let socket = Question::Open { id: id(3), door: Arc::new(Door::Unix(Vec::new())) };
+        assert!(rig.outside.ask(socket).is_ok());
+        rig.outside.finished(record(2));
+        rig.outside.finished(record(3));
+        assert!(rig.records.next().is_some() && rig.records.next().is_some());
+        // However full the queue is by now.
+        let another = Question::Open { id: id(4), door: Arc::new(Door::Unix(Vec::new())) };
+        assert!(rig.outside.ask(another).is_ok());
+        rig.outside.finished(record(1));
+        assert!(rig.records.next().is_none(), "the opener has it");
+        for _ in 0..2 {
+            assert!(matches!(rig.notices.try_recv(), Ok(Notice::Asked { .. })));
+        }
+        assert!(
+            matches!(rig.notices.try_recv(), Ok(Notice::Ended(record, _)) if record.id == id(1))
+        );
     }
 }

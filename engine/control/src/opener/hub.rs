@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::Child;
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,6 +35,12 @@ struct Waiting {
     /// None once it runs.
     started: Option<oneshot::Sender<Result<(), Errno>>>,
     ended: oneshot::Sender<End>,
+}
+
+/// What is to be heard of a program.
+struct News {
+    started: oneshot::Receiver<Result<(), Errno>>,
+    ended: oneshot::Receiver<End>,
 }
 
 /// A program that runs.
@@ -79,37 +85,45 @@ impl Hub {
         leg.set_nonblocking(true).map_err(errno)?;
         let (errors, their_errors) = io::pipe().map_err(errno)?;
         let errors = Errors::new(Receiver::from_owned_fd(errors.into()).map_err(errno)?);
-        let (started, ended) = self.expect(id)?;
-        self.send(&request, &[theirs.as_fd(), their_errors.as_fd()]).await?;
-        // With them, an end of the program's would never be one here.
+        let News { started, ended } = self.expect(id)?;
+        let sent = self.send(&request, &[theirs.as_fd(), their_errors.as_fd()]).await;
+        // With them here, their end would never be one.
         drop((theirs, their_errors));
+        if sent.is_err() {
+            self.forget(id);
+        }
+        sent?;
         started.await.map_err(|_| GONE)??;
         Ok(Program { leg: leg.into(), errors, ended })
     }
 
-    /// Nobody needs it any more.
+    /// Nobody needs it any more, or not yet.
     pub(super) async fn end(&self, id: SessionId) {
+        self.forget(id);
         // Without a spawner, its programs end with their input.
         let _ = self.send(&Request::End { id }.encode(), &[]).await;
     }
 
-    fn expect(
-        &self,
-        id: SessionId,
-    ) -> Result<(oneshot::Receiver<Result<(), Errno>>, oneshot::Receiver<End>), Errno> {
-        let (started, hears_of_start) = oneshot::channel();
-        let (ended, hears_of_end) = oneshot::channel();
+    fn expect(&self, id: SessionId) -> Result<News, Errno> {
+        let (starts, started) = oneshot::channel();
+        let (ends, ended) = oneshot::channel();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let all = waiting.as_mut().ok_or(GONE)?;
-        all.insert(id, Waiting { started: Some(started), ended });
-        Ok((hears_of_start, hears_of_end))
+        all.insert(id, Waiting { started: Some(starts), ended: ends });
+        Ok(News { started, ended })
     }
 
-    async fn send(
-        &self,
-        message: &[u8],
-        descriptors: &[std::os::fd::BorrowedFd<'_>],
-    ) -> Result<(), Errno> {
+    /// Whoever has not heard of a start does not wait for it any more.
+    fn forget(&self, id: SessionId) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(all) = waiting.as_mut()
+            && all.get(&id).is_some_and(|waiting| waiting.started.is_some())
+        {
+            all.remove(&id);
+        }
+    }
+
+    async fn send(&self, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
         let sent = self.socket.async_io(Interest::WRITABLE, || {
             Ok(processes::send(self.socket.as_fd(), message, descriptors)?)
         });

@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 use super::{Ended, Tools};
 
 /// How long the one before may take to leave.
-const BUSY_PATIENCE: Duration = Duration::from_secs(2);
+const BUSY_PATIENCE: Duration = Duration::from_secs(1);
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// Within that, a worker closes what it has told the end of.
 const AFTERWARDS: Duration = Duration::from_millis(100);

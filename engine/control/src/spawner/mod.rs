@@ -17,6 +17,7 @@ pub(crate) mod tests;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use penstock_core::config::{Config, Door, Reach, Service};
@@ -53,7 +54,7 @@ impl Spawner {
     pub fn start() -> io::Result<Spawner> {
         // Also after the file was replaced by a newer one.
         let mut command = Command::new("/proc/self/exe");
-        command.arg(ARGUMENT);
+        command.arg0("penstock").arg(ARGUMENT);
         Spawner::start_as(command)
     }
 

@@ -17,7 +17,9 @@ use nix::sys::signal::SigSet;
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::setsid;
 use penstock_core::ring::processes;
-use signal_hook::consts::signal::*;
+use signal_hook::consts::signal::{
+    SIGABRT, SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGKILL, SIGPIPE, SIGSEGV, SIGSTOP, SIGSYS, SIGTRAP,
+};
 
 use super::children::Children;
 use super::message::{Answer, MESSAGE_MAX, Request};
