@@ -17,6 +17,8 @@ pub mod origin;
 pub mod peers;
 pub mod penstock;
 pub mod picture;
+pub mod pki;
+pub mod private;
 pub mod process;
 pub mod procfs;
 pub mod setup;
