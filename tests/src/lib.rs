@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod connect;
+pub mod echo;
 pub mod http;
 pub mod lock;
 pub mod loopback;
@@ -24,6 +25,7 @@ pub mod procfs;
 pub mod setup;
 pub mod stream;
 pub mod subjects;
+pub mod tls;
 pub mod wait;
 
 pub use penstock::Penstock;

@@ -1,8 +1,18 @@
 //! The peers of TLS, libvirt and serial lines among themselves, without Penstock: when these fail, no other failure means anything.
 
-use penstock_tests::peers::{Libvirtd, LibvirtdSetup, VOLUME, Virsh, run_errands};
+use std::fs;
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use penstock_tests::connect::be_patient;
+use penstock_tests::echo::{echo, echo_in_turns};
+use penstock_tests::peers::{
+    Guest, Libvirtd, LibvirtdSetup, Line, SerialGuest, Spicy, Squid, VOLUME, Virsh, run_errands,
+};
 use penstock_tests::pki::{Authority, Wanted};
-use penstock_tests::process;
+use penstock_tests::tls::TlsClient;
+use penstock_tests::{loopback, process};
 
 /// A libvirtd with a guest and a volume.
 fn with_guest(setup: LibvirtdSetup) -> Libvirtd {
@@ -36,4 +46,74 @@ fn errands_can_be_run_by_tls() {
     let client = authority.issue(&Wanted::client(&[("O", "Penstock"), ("CN", "somebody")]));
     authority.libvirt_client(dir.path(), Some(&client), None);
     run_errands(&Virsh::new(libvirtd.by_tls(dir.path())), &libvirtd);
+}
+
+#[test]
+fn sasl_lets_in_who_knows_the_password() {
+    let (authority, dir) = (Authority::new("CA"), process::directory());
+    let setup = LibvirtdSetup::new();
+    let server = authority.issue(&Wanted::server(setup.address()));
+    let libvirtd = setup.tls(&authority, &server).sasl().start();
+    let client = authority.issue(&Wanted::client(&[("CN", "somebody")]));
+    authority.libvirt_client(dir.path(), Some(&client), None);
+    for uri in [libvirtd.by_tcp(), libvirtd.by_tls(dir.path())] {
+        let virsh = Virsh::new(uri);
+        let refused = virsh.list().expect_err("a password is wanted");
+        assert!(refused.contains("authentication failed"), "{refused}");
+        assert_eq!(virsh.with_password(&libvirtd.password()).list(), Ok(Vec::new()));
+    }
+}
+
+#[test]
+fn guests_give_back_what_their_lines_get() {
+    let guest = SerialGuest::start(Line::Tcp);
+    let stream = TcpStream::connect(guest.address()).expect("QEMU listens");
+    be_patient(&stream).expect("a socket");
+    echo(&stream, &stream, 1, 100_000);
+
+    let guest = SerialGuest::start(Line::Unix);
+    let stream = UnixStream::connect(guest.socket()).expect("QEMU listens");
+    echo(&stream, &stream, 2, 100_000);
+
+    let guest = SerialGuest::start(Line::Terminal);
+    let open = || File::options().read(true).write(true).open(guest.terminal());
+    echo(open().expect("a terminal"), open().expect("a terminal"), 3, 100_000);
+}
+
+#[test]
+fn a_line_with_tls_gives_back_records_of_one_byte() {
+    let (authority, dir) = (Authority::new("CA"), process::directory());
+    let address = SocketAddr::from((loopback::address(), 4555));
+    let identity = authority.issue(&Wanted::server(address.ip()));
+    authority.qemu_server(dir.path(), &identity);
+    let guest = SerialGuest::start(Line::Tls(address, dir.path()));
+    let client = authority.issue(&Wanted::client(&[("CN", "somebody")]));
+    let client = TlsClient::new(&authority, Some(&client));
+    let mut stream = client.connect(guest.address()).expect("a handshake");
+    echo_in_turns(&mut stream, 4, 4096, 64);
+}
+
+#[test]
+fn spicy_draws_through_an_https_proxy() {
+    let (authority, dir) = (Authority::new("CA"), process::directory());
+    let address = loopback::address().into();
+    let identity = authority.issue(&Wanted::server(address));
+    let file = dir.path().join("ca.pem");
+    fs::write(&file, authority.pem()).expect("our directory");
+    let squid = Squid::start_https(address, &identity);
+    let guest = Guest::start();
+    let spicy = Spicy::through(squid.address(), guest.spice()).https(file);
+    assert_eq!(spicy.screenshot().line(0), Guest::TEXT.replace(|c| c != ' ', "#"));
+}
+
+#[test]
+fn spicy_draws_over_tls() {
+    let (authority, dir) = (Authority::new("CA"), process::directory());
+    let address = loopback::address().into();
+    let identity = authority.issue(&Wanted::server(address));
+    authority.qemu_server(dir.path(), &identity);
+    let (squid, guest) = (Squid::start(), Guest::start_with_tls(address, dir.path()));
+    let authority = dir.path().join("ca-cert.pem");
+    let spicy = Spicy::with_tls_through(squid.address(), guest.spice_tls(), authority);
+    assert_eq!(spicy.screenshot().line(0), Guest::TEXT.replace(|c| c != ' ', "#"));
 }
