@@ -4,7 +4,7 @@
 //! mounted goes with the last process that sees it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -51,9 +51,11 @@ pub fn end(process: &mut Process) {
     let pid = process.pid();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     process.signal(nix::sys::signal::Signal::SIGKILL);
-    // The kernel ends all others before it lets go of the first of them.
     for first in children.unwrap_or_default().split_whitespace() {
-        let first = Path::new("/proc").join(first);
-        wait::until_true("the processes end", Duration::from_secs(10), || !first.exists());
+        // The kernel ends all others before it lets go of the first of them, whom nobody may be in a hurry to bury.
+        wait::until_true("the processes end", Duration::from_secs(10), || {
+            let status = fs::read_to_string(format!("/proc/{first}/status")).unwrap_or_default();
+            !status.contains("State:") || status.contains("State:\tZ")
+        });
     }
 }

@@ -41,6 +41,7 @@ pub struct Setup {
     arguments: Vec<String>,
     expected: Option<Driver>,
     values: BTreeMap<(&'static str, String), String>,
+    listeners: Vec<String>,
     text: Option<String>,
     environment: BTreeMap<&'static str, String>,
     user: Option<u32>,
@@ -59,26 +60,44 @@ const TABLES: [(&str, &str); 5] = [
 impl Setup {
     /// A SPICE proxy on an address of its own, with the rules of the documentation and defaults for the rest.
     pub fn new(driver: Driver) -> Setup {
-        let address = loopback::address();
-        let setup = Setup {
-            address: address.into(),
-            arguments: vec![format!("--engine={}", driver.name())],
-            expected: Some(driver),
-            values: BTreeMap::new(),
-            text: None,
-            environment: BTreeMap::new(),
-            user: None,
-            seccomp: false,
-        };
+        let setup = Setup::without_listeners(driver);
+        let address = setup.address;
         setup
             .set("log", "access", "{ path = \"access.log\", format = \"squid\" }")
-            .set("admin", "listen", &format!("\"{address}:9128\""))
             .set("acl", "safe_ports", "{ port = [\"80\", \"443\", \"1025-65535\"] }")
             .set("acl", "lab", "{ dst = [\"127.0.0.0/8\", \"::1\"] }")
             .set("listen", "name", "\"spice-proxy\"")
             .set("listen", "address", &format!("[\"{address}:3128\"]"))
             .set("listen", "service", "\"connect\"")
             .set("listen", "access", "[\"deny !safe_ports\", \"allow lab\", \"deny all\"]")
+    }
+
+    /// Nothing but an admin page and an access log of JSON, on an address of its own: see [`Setup::listener`].
+    pub fn without_listeners(driver: Driver) -> Setup {
+        let address = loopback::address();
+        let setup = Setup {
+            address: address.into(),
+            arguments: vec![format!("--engine={}", driver.name())],
+            expected: Some(driver),
+            values: BTreeMap::new(),
+            listeners: Vec::new(),
+            text: None,
+            environment: BTreeMap::new(),
+            user: None,
+            seccomp: false,
+        };
+        setup.set("log", "access", "{ path = \"access.log\", format = \"json\" }").set(
+            "admin",
+            "listen",
+            &format!("\"{address}:9128\""),
+        )
+    }
+
+    /// Adds a listener, of lines in TOML.
+    #[must_use]
+    pub fn listener(mut self, lines: &str) -> Setup {
+        self.listeners.push(lines.to_owned());
+        self
     }
 
     /// Sets one key of one table to a value in TOML.
@@ -161,10 +180,17 @@ impl Setup {
         }
         let mut text = String::new();
         for (table, title) in TABLES {
-            text += &format!("{title}\n");
-            for ((_, key), value) in self.values.iter().filter(|((t, _), _)| *t == table) {
+            let mut values = self.values.iter().filter(|((t, _), _)| *t == table).peekable();
+            // A listener without keys would be a mistake; any other table may be empty.
+            if table != "listen" || values.peek().is_some() {
+                text += &format!("{title}\n");
+            }
+            for ((_, key), value) in values {
                 text += &format!("{key} = {value}\n");
             }
+        }
+        for lines in &self.listeners {
+            text += &format!("[[listen]]\n{lines}\n");
         }
         text
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use penstock_tests::connect::be_patient;
@@ -10,7 +10,7 @@ use penstock_tests::echo::{echo, echo_in_turns};
 use penstock_tests::peers::{
     Guest, Libvirtd, LibvirtdSetup, Line, SerialGuest, Spicy, Squid, VOLUME, Virsh, run_errands,
 };
-use penstock_tests::pki::{Authority, Wanted};
+use penstock_tests::pki::{Authority, Folder, Wanted};
 use penstock_tests::tls::TlsClient;
 use penstock_tests::{loopback, process};
 
@@ -116,4 +116,83 @@ fn spicy_draws_over_tls() {
     let authority = dir.path().join("ca-cert.pem");
     let spicy = Spicy::with_tls_through(squid.address(), guest.spice_tls(), authority);
     assert_eq!(spicy.screenshot().line(0), Guest::TEXT.replace(|c| c != ' ', "#"));
+}
+
+/// What virsh says of a libvirtd whose certificate is signed by its own authority or another one, as wanted, and revoked or not.
+fn verdict_on_server(is_ours: bool, wanted: impl Fn(IpAddr) -> Wanted, is_revoked: bool) -> String {
+    let (pki, others, setup) = (Folder::new(), Authority::new("Others"), LibvirtdSetup::new());
+    let signer = if is_ours { &pki.authority } else { &others };
+    let server = signer.issue(&wanted(setup.address()));
+    let client = pki.authority.issue(&Wanted::client(&[("CN", "somebody")]));
+    let list = pki.authority.revoke(&[&server]);
+    let files = pki.path("client");
+    pki.authority.libvirt_client(&files, Some(&client), is_revoked.then_some(&list));
+    let libvirtd = setup.tls(&pki.authority, &server).start();
+    let list = Virsh::new(libvirtd.by_tls(&files)).list();
+    list.map_or_else(|said| said, |_| "welcome".to_owned())
+}
+
+#[test]
+fn virsh_judges_servers() {
+    let other = |_| Wanted::named_server("other.invalid");
+    let cases = [
+        (verdict_on_server(true, Wanted::server, false), "welcome"),
+        (verdict_on_server(false, Wanted::server, false), "hasn't got a known issuer"),
+        (verdict_on_server(true, other, false), "owner does not match the hostname"),
+        // Which is all that it says about time.
+        (verdict_on_server(true, |ip| Wanted::server(ip).expired(), false), "is not trusted"),
+        (verdict_on_server(true, Wanted::server, true), "has been revoked"),
+    ];
+    for (said, expected) in cases {
+        assert!(said.contains(expected), "{expected:?} is not in: {said}");
+    }
+}
+
+#[test]
+fn virsh_takes_a_common_name_for_a_name() {
+    let (pki, setup) = (Folder::new(), LibvirtdSetup::on_localhost());
+    let server = pki.authority.issue(&Wanted::server_by_common_name("localhost"));
+    let libvirtd = setup.tls(&pki.authority, &server).start();
+    let files = pki.pkipath("client", &Wanted::client(&[("CN", "somebody")]));
+    let by_name = libvirtd.by_tls(&files).replace("127.0.0.1", "localhost");
+    assert_eq!(Virsh::new(by_name).list(), Ok(Vec::new()));
+}
+
+/// What virsh hears from a libvirtd that wants certificates of its authority and subjects `O=Penstock,CN=some*`, and what
+/// libvirtd itself says of it; signed by another authority, if one is given.
+fn verdict_on_client(other: Option<Authority>, wanted: &Wanted, is_revoked: bool) -> String {
+    let (pki, setup) = (Folder::new(), LibvirtdSetup::new());
+    let server = pki.authority.issue(&Wanted::server(setup.address()));
+    let client = other.as_ref().unwrap_or(&pki.authority).issue(wanted);
+    let files = pki.path("client");
+    pki.authority.libvirt_client(&files, Some(&client), None);
+    let mut setup = setup.tls(&pki.authority, &server).allow(&["O=Penstock,CN=some*"]);
+    if is_revoked {
+        setup = setup.revocation_list(&pki.authority.revoke(&[&client]));
+    }
+    let libvirtd = setup.start();
+    // Without its own checks, or virsh would not even try.
+    let list = Virsh::new(libvirtd.by_tls(&files) + "&no_sanity=1").list();
+    list.map_or_else(|said| said + "\n" + &libvirtd.said(), |_| "welcome".to_owned())
+}
+
+#[test]
+fn libvirtd_judges_clients() {
+    let wanted = |name| Wanted::client(&[("O", "Penstock"), ("CN", name)]);
+    let (stranger, namesake) = (Authority::new("Others"), Authority::new(Folder::AUTHORITY));
+    let cases = [
+        (verdict_on_client(None, &wanted("somebody"), false), "welcome"),
+        // virsh keeps a certificate to itself that is of none of the authorities whose names it hears.
+        (verdict_on_client(Some(stranger), &wanted("somebody"), false), "No certificate was found"),
+        (verdict_on_client(Some(namesake), &wanted("somebody"), false), "is not trusted"),
+        (verdict_on_client(None, &wanted("other"), false), "not on the list of allowed clients"),
+        (verdict_on_client(None, &wanted("somebody").expired(), false), "is not trusted"),
+        (verdict_on_client(None, &wanted("somebody"), true), "has been revoked"),
+    ];
+    for (said, expected) in cases {
+        assert!(said.contains(expected), "{expected:?} is not in: {said}");
+        // The client is not told why.
+        let heard = "Unable to read TLS confirmation";
+        assert_eq!(said.contains(heard), expected != "welcome", "{said}");
+    }
 }

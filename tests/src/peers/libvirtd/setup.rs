@@ -1,29 +1,18 @@
-//! libvirtd with everything that a client can want of it: every transport, every way to prove who one is, a guest, a folder
-//! of volumes. It has its own `/run`, `/etc/libvirt` and `/var/*/libvirt`, so that many of them run beside the machine's own.
+//! What a libvirtd is started with, and its start.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::qemu;
+use super::{Libvirtd, ssh};
 use crate::pki::{Authority, Issued};
 use crate::private::{self, Processes};
 use crate::process::{self, Process};
-use crate::{loopback, wait};
-
-/// A running libvirtd. All of it, with guests and servers beside it, ends when this value is dropped.
-#[derive(Debug)]
-pub struct Libvirtd {
-    process: Process,
-    tcp: SocketAddr,
-    tls: SocketAddr,
-    ssh: SocketAddr,
-}
+use crate::{loopback, procfs, wait};
 
 /// What a libvirtd is started with.
 #[derive(Debug)]
@@ -116,7 +105,8 @@ log_outputs = "3:stderr"
         self.tcp.ip()
     }
 
-    /// Listens for TLS, too, and wants a certificate of that authority from its clients.
+    /// Listens for TLS, too, and wants a certificate of that authority from its clients. It shows what it is given, even a
+    /// certificate that it would not start with by default.
     ///
     /// # Panics
     /// When its files can't be written.
@@ -127,7 +117,7 @@ log_outputs = "3:stderr"
         identity.write(&path("server.pem"), &path("server.key"));
         let dir = self.dir.path().display();
         self.config += &format!(
-            "ca_file = \"{dir}/ca.pem\"\ncert_file = \"{dir}/server.pem\"\nkey_file = \"{dir}/server.key\"\n"
+            "ca_file = \"{dir}/ca.pem\"\ncert_file = \"{dir}/server.pem\"\nkey_file = \"{dir}/server.key\"\ntls_no_sanity_certificate = 1\n"
         );
         self
     }
@@ -135,8 +125,25 @@ log_outputs = "3:stderr"
     /// Only lets clients in by TLS whose subject matches one of these.
     #[must_use]
     pub fn allow(mut self, patterns: &[&str]) -> LibvirtdSetup {
-        let quoted: Vec<String> = patterns.iter().map(|pattern| format!("\"{pattern}\"")).collect();
+        // Its configuration knows both quotes and no escapes.
+        let quoted = patterns.iter().map(|pattern| match pattern.contains('"') {
+            true => format!("'{pattern}'"),
+            false => format!("\"{pattern}\""),
+        });
+        let quoted: Vec<String> = quoted.collect();
         self.config += &format!("tls_allowed_dn_list = [ {} ]\n", quoted.join(", "));
+        self
+    }
+
+    /// Has a revocation list for its clients.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn revocation_list(mut self, list: &str) -> LibvirtdSetup {
+        let path = self.dir.path().join("crl.pem");
+        fs::write(&path, list).expect("our directory");
+        self.config += &format!("crl_file = \"{}\"\n", path.display());
         self
     }
 
@@ -170,7 +177,7 @@ log_outputs = "3:stderr"
     #[must_use]
     pub fn ssh(mut self) -> LibvirtdSetup {
         let address = SocketAddr::new(self.tcp.ip(), 2222);
-        make_ssh(self.dir.path(), address);
+        ssh::make(self.dir.path(), address);
         self.ssh = Some(address);
         self
     }
@@ -194,7 +201,6 @@ log_outputs = "3:stderr"
         let mut command = private::command(&mounts, Processes::Own);
         command.args(["sh", "-c", START]).arg(dir.path());
         command.env("SASL_CONF_PATH", dir.path().join("sasl"));
-        let listens = |address| TcpStream::connect(address).is_ok();
         let mut libvirtd = Libvirtd {
             process: Process::start(&mut command, dir),
             tcp,
@@ -205,9 +211,9 @@ log_outputs = "3:stderr"
             let ended = libvirtd.process.ended();
             assert!(ended.is_none(), "ended with {ended:?}");
             UnixStream::connect(libvirtd.socket()).is_ok()
-                && listens(tcp)
-                && (!has_tls || listens(tls))
-                && ssh.is_none_or(listens)
+                && procfs::listens(tcp)
+                && (!has_tls || procfs::listens(tls))
+                && ssh.is_none_or(procfs::listens)
         });
         libvirtd
     }
@@ -216,144 +222,5 @@ log_outputs = "3:stderr"
 impl Default for LibvirtdSetup {
     fn default() -> LibvirtdSetup {
         LibvirtdSetup::new()
-    }
-}
-
-/// Keys, the server's configuration, and a client that trusts it.
-fn make_ssh(dir: &Path, address: SocketAddr) {
-    use std::os::unix::fs::PermissionsExt;
-
-    for name in ["ssh-host", "ssh-user"] {
-        let mut keygen = Command::new("ssh-keygen");
-        process::run(keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(dir.join(name)));
-    }
-    let read = |name: &str| fs::read_to_string(dir.join(name)).expect("a key");
-    let write = |name: &str, text: String| fs::write(dir.join(name), text).expect("our directory");
-    let (host, port) = (address.ip(), address.port());
-    write("ssh-known", format!("[{host}]:{port} {}", read("ssh-host.pub")));
-    let dir_text = dir.display();
-    write(
-        "sshd_config",
-        format!(
-            "ListenAddress {address}\nHostKey {dir_text}/ssh-host\nAuthorizedKeysFile {dir_text}/ssh-user.pub
-StrictModes no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\nUsePAM no\nPidFile none\n"
-        ),
-    );
-    // Nothing of the user's own has a say, neither configuration nor known hosts nor other keys.
-    write(
-        "ssh",
-        format!(
-            "#!/bin/sh\nexec ssh -F none -o UserKnownHostsFile={dir_text}/ssh-known -o GlobalKnownHostsFile=none -o IdentityAgent=none \"$@\"\n"
-        ),
-    );
-    fs::set_permissions(dir.join("ssh"), fs::Permissions::from_mode(0o755)).expect("our file");
-}
-
-impl Libvirtd {
-    /// Its UNIX socket, seen from outside.
-    pub fn socket(&self) -> PathBuf {
-        self.process.path("run/libvirt/libvirt-sock")
-    }
-
-    /// The one for those who may only look.
-    pub fn readonly_socket(&self) -> PathBuf {
-        self.process.path("run/libvirt/libvirt-sock-ro")
-    }
-
-    /// By its UNIX socket.
-    pub fn by_unix(&self) -> String {
-        format!("qemu+unix:///system?socket={}", self.socket().display())
-    }
-
-    /// By TCP.
-    pub fn by_tcp(&self) -> String {
-        format!("qemu+tcp://{}/system", self.tcp)
-    }
-
-    /// By TLS, with the certificates in a folder: see [`Authority::libvirt_client`].
-    pub fn by_tls(&self, pkipath: &Path) -> String {
-        format!("qemu+tls://{}/system?pkipath={}", self.tls, pkipath.display())
-    }
-
-    /// By ssh, with the key that it was given.
-    pub fn by_ssh(&self) -> String {
-        let path = |name| self.process.path(name).display().to_string();
-        let (key, command) = (path("ssh-user"), path("ssh"));
-        format!("qemu+ssh://root@{}/system?keyfile={key}&command={command}", self.ssh)
-    }
-
-    /// Where it listens for TLS.
-    pub fn tls(&self) -> SocketAddr {
-        self.tls
-    }
-
-    /// The file that tells virsh name and password, for the parameter `authfile`.
-    pub fn password(&self) -> PathBuf {
-        self.process.path("password")
-    }
-
-    /// What it and those beside it said so far.
-    pub fn said(&self) -> String {
-        self.process.text("errors")
-    }
-
-    /// Starts the guest `guest`, whose serial console gives back what it gets, and waits until it is up.
-    ///
-    /// # Panics
-    /// When it isn't within 30 s.
-    pub fn start_guest(&self) {
-        let dir = self.process.path("");
-        let disk = qemu::make_disk(&dir);
-        let serial = dir.join("serial");
-        let domain = format!(
-            "<domain type='qemu'><name>guest</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-<disk type='file' device='floppy'><driver name='qemu' type='raw'/><source file='{}'/><target dev='fda'/><readonly/></disk>
-<serial type='pty'><log file='{}' append='off'/></serial><memballoon model='none'/></devices></domain>",
-            disk.display(),
-            serial.display()
-        );
-        fs::write(dir.join("guest.xml"), domain).expect("our directory");
-        self.manage(&["create", &dir.join("guest.xml").display().to_string()]);
-        wait::until_true("the guest is up", Duration::from_secs(30), || {
-            self.process.text("serial").contains(qemu::Guest::TEXT)
-        });
-    }
-
-    /// Makes the storage pool `files`, with an empty volume `volume` of that size.
-    ///
-    /// # Panics
-    /// When libvirtd refuses.
-    pub fn make_volume(&self, bytes: u64) {
-        let volumes = self.process.path("volumes").display().to_string();
-        self.manage(&["pool-create-as", "files", "dir", "--target", &volumes]);
-        self.manage(&["vol-create-as", "files", "volume", &format!("{bytes}b")]);
-    }
-
-    /// Stops the guest for a while, which is an event.
-    ///
-    /// # Panics
-    /// When it doesn't run.
-    pub fn pause_guest(&self) {
-        self.manage(&["suspend", "guest"]);
-    }
-
-    /// Lets the guest run on.
-    ///
-    /// # Panics
-    /// When it does already.
-    pub fn resume_guest(&self) {
-        self.manage(&["resume", "guest"]);
-    }
-
-    /// Tells it something by its own socket.
-    fn manage(&self, arguments: &[&str]) {
-        process::run(Command::new("virsh").args(["-c", &self.by_unix()]).args(arguments));
-    }
-}
-
-impl Drop for Libvirtd {
-    fn drop(&mut self) {
-        private::end(&mut self.process);
     }
 }

@@ -14,6 +14,10 @@ use rcgen::{
     RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
+mod folder;
+
+pub use folder::Folder;
+
 /// An authority.
 #[derive(Debug)]
 pub struct Authority {
@@ -120,6 +124,7 @@ impl Authority {
     }
 }
 
+/// Writes one file of a folder.
 fn write(dir: &Path, name: &str, text: &str) {
     fs::write(dir.join(name), text).expect("a file in our directory");
 }
