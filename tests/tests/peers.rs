@@ -184,7 +184,7 @@ fn libvirtd_judges_clients() {
         (verdict_on_client(None, &wanted("somebody"), false), "welcome"),
         // virsh keeps a certificate to itself that is of none of the authorities whose names it hears.
         (verdict_on_client(Some(stranger), &wanted("somebody"), false), "No certificate was found"),
-        (verdict_on_client(Some(namesake), &wanted("somebody"), false), "is not trusted"),
+        (verdict_on_client(Some(namesake), &wanted("somebody"), false), "known issuer"),
         (verdict_on_client(None, &wanted("other"), false), "not on the list of allowed clients"),
         (verdict_on_client(None, &wanted("somebody").expired(), false), "is not trusted"),
         (verdict_on_client(None, &wanted("somebody"), true), "has been revoked"),

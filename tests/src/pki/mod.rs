@@ -195,7 +195,8 @@ fn subject(pairs: &[(&str, &str)]) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     for (attribute, value) in pairs {
         let value = match *attribute {
-            // The one that is not UTF-8 in practice.
+            // Of UTF-8, GnuTLS would tell a country or an address in hexadecimal.
+            "C" => DnValue::PrintableString((*value).try_into().expect("ASCII")),
             "EMAIL" => DnValue::Ia5String((*value).try_into().expect("ASCII")),
             _ => DnValue::from(*value),
         };
