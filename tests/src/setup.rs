@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::peers::helper_program;
 use crate::penstock::Penstock;
+use crate::private::{self, Processes};
 use crate::process::{self, Process};
 use crate::{http, loopback, names, wait};
 
@@ -46,6 +47,7 @@ pub struct Setup {
     environment: BTreeMap<&'static str, String>,
     user: Option<u32>,
     seccomp: bool,
+    mounts: Vec<(PathBuf, &'static str)>,
 }
 
 /// The tables of a configuration, in the order in which they are written.
@@ -85,6 +87,7 @@ impl Setup {
             environment: BTreeMap::new(),
             user: None,
             seccomp: false,
+            mounts: Vec::new(),
         };
         setup.set("log", "access", "{ path = \"access.log\", format = \"json\" }").set(
             "admin",
@@ -161,6 +164,13 @@ impl Setup {
         self
     }
 
+    /// Lets the daemon see a file or a folder where another one is.
+    #[must_use]
+    pub fn seeing(mut self, path: &Path, place: &'static str) -> Setup {
+        self.mounts.push((path.to_owned(), place));
+        self
+    }
+
     /// Takes this text for the whole configuration.
     #[must_use]
     pub fn replace_text(mut self, text: &str) -> Setup {
@@ -230,6 +240,11 @@ impl Setup {
             None if self.seccomp => {
                 let mut command = process::command(helper_program());
                 command.arg("without-uring").arg(program);
+                command
+            }
+            None if !self.mounts.is_empty() => {
+                let mut command = private::command(&self.mounts, Processes::Shared);
+                command.arg(program);
                 command
             }
             None => process::command(program),

@@ -11,8 +11,12 @@ use crate::{process, wait};
 /// Bytes of the volume that goes up and comes down again.
 pub const VOLUME: u64 = 20 << 20;
 
-/// Connections to the hypervisor that [`run_errands`] takes: a list, a console, two volumes, and a follower.
-pub const CONNECTIONS: usize = 5;
+/// Connections to the hypervisor that [`run_errands`] takes: a list, a console, two volumes, a follower, and two by who promised
+/// only to look.
+pub const CONNECTIONS: usize = 7;
+
+/// What libvirt says to who may only look and wants more.
+pub const READONLY_REFUSAL: &str = "read only access prevents virDomainDestroy";
 
 /// Runs all errands by a client of a hypervisor that has a guest and a volume of [`VOLUME`] bytes.
 ///
@@ -28,6 +32,7 @@ pub fn run_errands(virsh: &Virsh, libvirtd: &Libvirtd) {
     assert_eq!(virsh.list().as_deref(), Ok(&["guest".to_owned()][..]));
     type_on_console(virsh);
     move_volume(virsh);
+    look_only(&virsh.clone().readonly());
 
     // After all that has passed by, the connection that did nothing is as good as new.
     let before = follower.count("Suspended");
@@ -52,6 +57,13 @@ fn type_on_console(virsh: &Virsh) {
     let typed: String = ('a'..='z').cycle().take(2000).collect();
     console.type_in(&format!("{typed}]"));
     assert_eq!(console.expect("]"), typed);
+}
+
+/// Sees the guest, and can't destroy it.
+fn look_only(virsh: &Virsh) {
+    assert_eq!(virsh.list().as_deref(), Ok(&["guest".to_owned()][..]));
+    let said = virsh.try_run(&["destroy", "guest"]).expect_err("it promised only to look");
+    assert!(said.contains(READONLY_REFUSAL), "{said}");
 }
 
 /// Uploads a volume, downloads it again, and compares.

@@ -11,7 +11,7 @@ mod squid;
 mod ssh_recorder;
 mod virsh;
 
-pub use errands::{CONNECTIONS, VOLUME, run_errands};
+pub use errands::{CONNECTIONS, READONLY_REFUSAL, VOLUME, run_errands};
 pub use gatekeeper::{Gatekeeper, subject_by_libvirt};
 pub use helper::{Helper, helper_program};
 pub use libvirtd::{Libvirtd, LibvirtdSetup};

@@ -31,9 +31,9 @@ impl Libvirtd {
         self.process.path("run/libvirt/libvirt-sock")
     }
 
-    /// The one for those who may only look.
-    pub fn readonly_socket(&self) -> PathBuf {
-        self.process.path("run/libvirt/libvirt-sock-ro")
+    /// What is `/run` to it.
+    pub fn run(&self) -> PathBuf {
+        self.process.path("run")
     }
 
     /// By its UNIX socket.
