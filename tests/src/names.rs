@@ -9,12 +9,12 @@ pub const SESSIONS_OPEN: &str = "penstock_sessions_open";
 pub const TUNNELS_OPEN: &str = "penstock_tunnels_open";
 /// Connections that ever carried bytes.
 pub const TUNNELS: &str = "penstock_tunnels_total";
-/// TLS handshakes, by `side` (client, target) and `result` (full, resumed, failed).
+/// TLS handshakes, by `side` (client, target) and `kind` (full, resumed, failed).
 pub const HANDSHAKES: &str = "penstock_tls_handshakes_total";
 /// Targets whose certificate was judged by its common name, for want of any other name.
-pub const BY_COMMON_NAME: &str = "penstock_tls_common_name_total";
-/// Changes of certificate files that were noticed, by `result` (renewed, refused).
-pub const CERTIFICATES: &str = "penstock_tls_certificates_total";
+pub const BY_COMMON_NAME: &str = "penstock_tls_by_common_name_total";
+/// Files of certificates that had changed and were loaded anew, by `result` (ok, failed).
+pub const RELOADS: &str = "penstock_tls_reloads_total";
 /// Payload that a sink accepted, in bytes, by `direction` and `mover`.
 pub const BYTES: &str = "penstock_bytes_total";
 /// Connections ended, by `side`, `phase` and `cause`; a reason that never occurred has no sample.

@@ -128,7 +128,7 @@ impl Penstock {
     /// Handshakes that succeeded with that side, `client` or `target`.
     pub fn handshakes(&self, side: &str) -> f64 {
         let metrics = self.metrics();
-        let of = |result| metrics.sum(names::HANDSHAKES, &[("side", side), ("result", result)]);
+        let of = |kind| metrics.sum(names::HANDSHAKES, &[("side", side), ("kind", kind)]);
         of("full") + of("resumed")
     }
 

@@ -82,8 +82,10 @@ fn assert_errands(penstock: &Penstock, virsh: &Virsh, libvirtd: &Libvirtd, tls: 
     }
     for record in penstock.records(CONNECTIONS) {
         assert_eq!((&record["listener"], &record["phase"]), (&"gateway".into(), &"relay".into()));
-        let came = record.to_string().contains("O=Consoles,CN=somebody");
-        assert_eq!(came, tls[0], "{record}");
+        let subjects = [&record["client_tls"]["subject"], &record["target_tls"]["subject"]];
+        let expected =
+            [tls[0].then_some("O=Consoles,CN=somebody"), tls[1].then_some("O=Penstock,CN=server")];
+        assert_eq!(subjects.map(serde_json::Value::as_str), expected, "{record}");
     }
 }
 
