@@ -148,7 +148,8 @@ fn the_port_may_be_left_out(driver: Driver) {
     for uri in
         [libvirtd.by_tls(&files).replace(":16514", ""), libvirtd.by_tcp().replace(":16509", "")]
     {
-        let (lines, virsh) = on_unix(&pki, &uri);
+        let place = Folder::new();
+        let (lines, virsh) = on_unix(&place, &uri);
         let _penstock = Setup::without_listeners(driver).listener(&lines).start();
         assert_eq!(virsh.list(), Ok(Vec::new()), "{uri}");
     }
@@ -172,10 +173,10 @@ fn who_may_only_look_comes_by_the_other_socket(driver: Driver) {
 }
 
 fn who_may_only_look_by_ssh_is_told_so_by_the_helper(driver: Driver) {
-    let pki = Folder::new();
     let libvirtd = with_guest(LibvirtdSetup::new().ssh());
     for proxy in ["native", "netcat"] {
-        let (lines, virsh) = on_unix(&pki, &format!("{}&proxy={proxy}", libvirtd.by_ssh()));
+        let place = Folder::new();
+        let (lines, virsh) = on_unix(&place, &format!("{}&proxy={proxy}", libvirtd.by_ssh()));
         let setup = Setup::without_listeners(driver).listener(&(lines + "\nreadonly = true"));
         let _penstock = setup.start();
         assert_only_looks(&virsh);
