@@ -2,7 +2,7 @@
 //! life followed all the while.
 
 use std::fs::File;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Libvirtd, Virsh};
 use crate::stream::{Pattern, sha256};
@@ -72,9 +72,12 @@ fn move_volume(virsh: &Virsh) {
     let (up, down) = (dir.path().join("up"), dir.path().join("down"));
     let mut source = Pattern::new(VOLUME);
     source.send(&mut File::create(&up).expect("our directory"), VOLUME).expect("room for it");
-    let name = |path: &std::path::Path| path.display().to_string();
-    virsh.run(&["vol-upload", "volume", &name(&up), "--pool", "files"]);
-    virsh.run(&["vol-download", "volume", &name(&down), "--pool", "files"]);
+    for (way, file) in [("vol-upload", &up), ("vol-download", &down)] {
+        let start = Instant::now();
+        virsh.run(&[way, "volume", &file.display().to_string(), "--pool", "files"]);
+        // What is stuck somewhere is set free by a keepalive, which comes every five seconds.
+        assert!(start.elapsed() < Duration::from_secs(4), "{way} takes {:?}", start.elapsed());
+    }
     let arrived = sha256(File::open(&down).expect("what was downloaded")).expect("our directory");
     assert_eq!(arrived, (source.sha256(), VOLUME));
 }
