@@ -1,12 +1,15 @@
 //! Starting and not starting: bad input gets a clear error and an exit code, and nothing is half-started.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use penstock_tests::connect::tunnel;
 use penstock_tests::process::{self, Process};
+use penstock_tests::stream::Pattern;
 use penstock_tests::{Driver, Penstock, Setup, both_drivers, http, lock, origin, setup, wait};
 
 both_drivers! {
@@ -14,6 +17,7 @@ both_drivers! {
     it_runs_as_anybody,
     a_missing_permission_is_named,
     the_documented_file_works_as_it_stands,
+    a_socket_that_a_killed_daemon_left_is_taken_over,
 }
 
 /// A user who is nobody else.
@@ -145,6 +149,26 @@ fn without_io_uring_it_says_so_or_takes_epoll() {
 fn an_unknown_mask_is_an_error() {
     let said = refusal(&Setup::new(Driver::Epoll).mask("sendfile"));
     assert_says(&said, &["PENSTOCK_MASK", "sendfile"]);
+}
+
+fn a_socket_that_a_killed_daemon_left_is_taken_over(driver: Driver) {
+    let dir = process::directory();
+    let socket = dir.path().join("gateway");
+    let lines = format!(
+        "name = \"gateway\"\naddress = \"unix:{}\"\nservice = \"forward\"\ntarget = \"tcp://{}\"",
+        socket.display(),
+        origin::start()
+    );
+    // Where it listens on a ring, the kernel may let go of the socket a while after the process is gone.
+    for round in 0..10 {
+        let penstock = Setup::without_listeners(driver).listener(&lines).start();
+        let mut stream = UnixStream::connect(&socket).expect("a listener");
+        stream.write_all(b"send 1 1000\n").expect("an open stream");
+        let result = Pattern::new(1).receive(&mut stream, 1000);
+        assert!(result.is_ok(), "round {round}: {result:?}");
+        drop(penstock);
+    }
+    assert!(UnixStream::connect(&socket).is_err(), "the last one is gone, too");
 }
 
 /// Runs `penstock ARGUMENTS` to its end: exit code, output, errors.

@@ -147,6 +147,8 @@ pub(crate) fn of_listener(
         allowed: tls.allowed_dn.as_ref().map(allowed),
         min_version: tls.min_version.into(),
         alpn: protocols(&tls.alpn),
+        // libvirt's clients read once after the handshake, and take a ticket for a refusal.
+        tickets: !libvirt,
         implementation: provider.implementation(),
     };
     let spans = [

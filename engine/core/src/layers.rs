@@ -5,6 +5,7 @@
 //! needs to be done.
 
 use bytes::Bytes;
+use penstock_proto::libvirt::Messages;
 use penstock_ring::{Buffer, Chunk, Kernel};
 use penstock_tls::{Agreed, Error, Plain, Session};
 
@@ -26,6 +27,9 @@ pub(crate) struct Tls {
     session: Session,
     /// Plaintext bytes of a record at most.
     max_record: usize,
+    /// libvirt's peers don't notice what is left within their TLS library when they have read a message: no record may
+    /// reach from one message into the next.
+    messages: Option<Messages>,
 }
 
 /// What came of bytes that were received.
@@ -51,9 +55,10 @@ pub(crate) struct Broken {
 }
 
 impl Layers {
-    /// A TLS session whose records carry at most `max_record` bytes.
-    pub(crate) fn tls(session: Session, max_record: usize) -> Layers {
-        Layers::Tls(Box::new(Tls { session, max_record }))
+    /// A TLS session whose records carry at most `max_record` bytes and, with a peer of libvirt's, of one message each.
+    pub(crate) fn tls(session: Session, max_record: usize, libvirt: bool) -> Layers {
+        let messages = libvirt.then(Messages::default);
+        Layers::Tls(Box::new(Tls { session, max_record, messages }))
     }
 
     /// Whether bytes may pass without being looked at.
@@ -131,8 +136,21 @@ impl Layers {
         let Layers::Tls(tls) = self else { return Ok((Bytes::new(), chunk)) };
         let mut output = Vec::new();
         let sealed = match chunk {
-            Chunk::Pool(buffer) => tls.seal_buffer(buffer, kernel, counters, &mut output)?,
-            Chunk::Bytes(bytes) => Chunk::Bytes(tls.seal_apart(&bytes, &mut output)?),
+            Chunk::Pool(buffer) => match tls.ends_within(kernel.bytes(&buffer)) {
+                ends if ends.is_empty() => {
+                    tls.seal_buffer(buffer, kernel, counters, &mut output)?
+                }
+                ends => {
+                    counters.tls_apart[1].add(1);
+                    let sealed = tls.seal_messages(kernel.bytes(&buffer), &ends);
+                    kernel.release(buffer);
+                    Chunk::Bytes(sealed?)
+                }
+            },
+            Chunk::Bytes(bytes) => match tls.ends_within(&bytes) {
+                ends if ends.is_empty() => Chunk::Bytes(tls.seal_apart(&bytes, &mut output)?),
+                ends => Chunk::Bytes(tls.seal_messages(&bytes, &ends)?),
+            },
         };
         Ok((output.into(), sealed))
     }
@@ -176,6 +194,24 @@ impl Tls {
             }
             Err(error) => Err(Broken { error, reply }),
         }
+    }
+
+    /// Where a record has to end although bytes follow.
+    fn ends_within(&mut self, plain: &[u8]) -> Vec<usize> {
+        self.messages.as_mut().map(|messages| messages.ends_within(plain)).unwrap_or_default()
+    }
+
+    /// Seals what has messages' ends within: each stretch in records of its own.
+    fn seal_messages(&mut self, plain: &[u8], ends: &[usize]) -> Result<Bytes, Error> {
+        let (mut sealed, mut from) = (Vec::with_capacity(plain.len() + 64 * ends.len()), 0);
+        for to in ends.iter().copied().chain([plain.len()]) {
+            let mut before = Vec::new();
+            let records = self.seal_apart(&plain[from..to], &mut before)?;
+            sealed.extend_from_slice(&before);
+            sealed.extend_from_slice(&records);
+            from = to;
+        }
+        Ok(sealed.into())
     }
 
     fn seal_buffer<K: Kernel>(

@@ -38,6 +38,8 @@ pub struct ServerFiles {
     pub min_version: MinVersion,
     /// Protocols within, by preference.
     pub alpn: Vec<Vec<u8>>,
+    /// Whether clients are given tickets, by which they may take a session up again.
+    pub tickets: bool,
     /// Whose ciphers.
     pub implementation: Implementation,
 }
@@ -109,6 +111,7 @@ impl ServerFiles {
             allowed: self.allowed.clone(),
             min_version: self.min_version,
             alpn: self.alpn.clone(),
+            tickets: self.tickets,
             implementation: self.implementation,
         };
         Server::new(options).map_err(|error| unusable("cert", &error))

@@ -73,6 +73,8 @@ pub struct ServerOptions {
     pub min_version: MinVersion,
     /// Protocols within, by preference; a client that offers some must offer one of these. Empty: none is agreed on.
     pub alpn: Vec<Vec<u8>>,
+    /// Whether clients are given tickets, by which they may take a session up again.
+    pub tickets: bool,
     /// Whose ciphers.
     pub implementation: Implementation,
 }
@@ -104,7 +106,11 @@ impl Server {
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Of its own: whoever was let in under other settings has to show everything again.
-        config.ticketer = Ticketer::new()?;
+        if options.tickets {
+            config.ticketer = Ticketer::new()?;
+        } else {
+            config.send_tls13_tickets = 0;
+        }
         let least = options.min_version;
         Ok(Server { config: Arc::new(config), implementation, least, expires })
     }

@@ -62,7 +62,7 @@ fn text(name: &X509Name<'_>) -> Option<String> {
 }
 
 fn append(text: &mut String, attribute: &AttributeTypeAndValue<'_>) -> Option<()> {
-    let oid = attribute.attr_type().to_id_string();
+    let oid = dotted(attribute.attr_type())?;
     let known = KNOWN.iter().find(|(known, ..)| *known == oid);
     match known {
         Some((_, Some(name), _)) => text.push_str(name),
@@ -82,6 +82,25 @@ fn append(text: &mut String, attribute: &AttributeTypeAndValue<'_>) -> Option<()
         }
     }
     Some(())
+}
+
+/// An identifier's numbers, with dots between. x509-parser's own text takes the first two for one byte, which they need not be.
+fn dotted(oid: &Oid<'_>) -> Option<String> {
+    let (mut text, mut number) = (String::new(), 0u64);
+    for byte in oid.as_bytes() {
+        number = number.checked_mul(128)? | u64::from(byte & 0x7f);
+        if byte & 0x80 != 0 {
+            continue;
+        }
+        if text.is_empty() {
+            let first = (number / 40).min(2);
+            let _ = write!(text, "{first}.{}", number - 40 * first);
+        } else {
+            let _ = write!(text, ".{number}");
+        }
+        number = 0;
+    }
+    Some(text)
 }
 
 /// What a value says, if its type is one that is read.
@@ -281,6 +300,22 @@ mod tests {
         let long = vec![b'x'; 300];
         let text = subject(&[&[("1.2.3.4", UTF8, &long)]]).unwrap();
         assert!(text.starts_with("1.2.3.4=#0c82012c7878"), "{text}");
+    }
+
+    #[test]
+    fn the_first_two_numbers_of_an_attribute_may_take_several_bytes() {
+        let dotted = |bytes: &[u8]| dotted(&Oid::new(bytes.into()));
+        for (bytes, text) in [
+            (&[0x55, 4, 3][..], "2.5.4.3"),
+            (&[0x2a, 0x86, 0x48], "1.2.840"),
+            (&[39], "0.39"),
+            (&[40], "1.0"),
+            (&[127], "2.47"),
+            (&[0x88, 0x37, 1], "2.999.1"),
+        ] {
+            assert_eq!(dotted(bytes).as_deref(), Some(text));
+        }
+        assert_eq!(dotted(&[0xff; 11]), None, "more than anybody counts to");
     }
 
     #[test]

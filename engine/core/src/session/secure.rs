@@ -54,7 +54,7 @@ impl Session {
             self.after_tls();
             return Ok(());
         }
-        self.layers = Layers::tls(tls.server.get().session()?, RECORD_MAX);
+        self.layers = Layers::tls(tls.server.get().session()?, RECORD_MAX, tls.libvirt);
         Ok(())
     }
 

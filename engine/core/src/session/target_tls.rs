@@ -58,7 +58,8 @@ impl Session {
             },
             _ => String::new(),
         };
-        Ok(Layers::tls(upstream.client.get().session(&name)?, upstream.max_record))
+        let session = upstream.client.get().session(&name)?;
+        Ok(Layers::tls(session, upstream.max_record, upstream.libvirt))
     }
 
     fn begin_target_tls<K: Kernel>(

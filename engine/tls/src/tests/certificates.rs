@@ -96,6 +96,7 @@ pub(super) fn server_options(identity: Identity) -> ServerOptions {
         allowed: None,
         min_version: MinVersion::Tls12,
         alpn: Vec::new(),
+        tickets: true,
         implementation: Implementation::AwsLc,
     }
 }
@@ -315,6 +316,10 @@ fn a_session_is_taken_up_again_and_not_under_other_settings() {
     assert!(!resumed(&server));
     assert!(resumed(&server), "the ticket came after the handshake, and was kept");
     assert!(!resumed(&Server::new(options()).unwrap()));
+
+    let server = Server::new(ServerOptions { tickets: false, ..options() }).unwrap();
+    assert!(!resumed(&server));
+    assert!(!resumed(&server), "there was no ticket");
 }
 
 #[test]

@@ -46,6 +46,7 @@ impl Folder {
             allowed: None,
             min_version: MinVersion::Tls12,
             alpn: Vec::new(),
+            tickets: true,
             implementation: Implementation::AwsLc,
         }
     }

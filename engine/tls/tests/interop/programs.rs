@@ -70,6 +70,7 @@ impl Folder {
             allowed: Some(Allowed::new([SUBJECT])),
             min_version: MinVersion::Tls12,
             alpn: Vec::new(),
+            tickets: true,
             implementation: Implementation::AwsLc,
         };
         files.load().unwrap()
