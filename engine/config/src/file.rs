@@ -144,7 +144,7 @@ pub(crate) struct Listen {
     #[serde(default)]
     pub(crate) send_proxy: SendProxy,
     pub(crate) access: Option<Vec<Spanned<String>>>,
-    pub(crate) half_close: Option<HalfClose>,
+    pub(crate) half_close: Option<Spanned<HalfClose>>,
     #[serde(default)]
     pub(crate) idle_scope: IdleScope,
     #[serde(default)]

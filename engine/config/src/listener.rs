@@ -1,7 +1,9 @@
 //! One listener: what its keys must be beside one another, and what the engine is told.
 
 use nix::unistd::{Group, User};
-use penstock_core::config::{self, Address, Listener, ListenerTls, UnixSocket, UpstreamTls};
+use penstock_core::config::{
+    self, Address, Door, Listener, ListenerTls, Reach, UnixSocket, UpstreamTls,
+};
 use penstock_core::policy::{AccessLists, Rules};
 use toml::Spanned;
 
@@ -21,6 +23,7 @@ pub(crate) fn listener(
 ) -> Result<Listener, Fault> {
     let (service, upstream_tls) = service(listen, provider)?;
     let forwards = service != config::Service::Connect;
+    let half_close = half_close(listen, &service)?;
     let defaults = config::Timeouts::default();
     Ok(Listener {
         name: listen.name.get_ref().as_str().into(),
@@ -36,12 +39,7 @@ pub(crate) fn listener(
             file::SendProxy::V2 => config::SendProxy::V2,
         },
         rules: rules(listen, lists)?,
-        half_close: match listen.half_close {
-            Some(file::HalfClose::Close) => config::HalfClose::Close,
-            Some(file::HalfClose::Forward) => config::HalfClose::Forward,
-            None if forwards => config::HalfClose::Forward,
-            None => config::HalfClose::Close,
-        },
+        half_close,
         idle_scope: match listen.idle_scope {
             file::IdleScope::Tunnel => config::IdleScope::Tunnel,
             file::IdleScope::ClientAndTarget => config::IdleScope::ClientAndTarget,
@@ -87,6 +85,21 @@ fn service(
                 .transpose()?;
             Ok((config::Service::Connect, upstream))
         }
+    }
+}
+
+fn half_close(listen: &Listen, service: &config::Service) -> Result<config::HalfClose, Fault> {
+    let asked = listen.half_close.as_ref().map(|asked| (*asked.get_ref(), asked.span()));
+    let is_line = matches!(service, config::Service::Forward(to)
+        if matches!(&to.reach, Reach::Door(door) if matches!(**door, Door::Terminal(_))));
+    match asked {
+        Some((file::HalfClose::Forward, span)) if is_line => {
+            let message = "a serial line can't be told that its user has gone: expected `half_close = \"close\"`, which it is without a word";
+            Err(Fault::at(span, message))
+        }
+        Some((file::HalfClose::Forward, _)) => Ok(config::HalfClose::Forward),
+        None if *service != config::Service::Connect && !is_line => Ok(config::HalfClose::Forward),
+        Some((file::HalfClose::Close, _)) | None => Ok(config::HalfClose::Close),
     }
 }
 

@@ -102,6 +102,21 @@ fn every_key_has_an_effect() {
     assert_eq!(settings.log.access.map(|access| access.format), Some(AccessFormat::Json));
 }
 
+#[test]
+fn an_end_is_passed_on_where_there_is_somebody_to_hear_it() {
+    let forward = |target: &str, more: &str| {
+        let service = format!("service = \"forward\"\ntarget = \"{target}\"");
+        least("", more).replace("service = \"connect\"\naccess = []", &service)
+    };
+    let half_close =
+        |text: &str| parse("x", text).map(|found| found.config.listeners[0].half_close);
+    let (line, port) = ("serial:/dev/ttyS0", "tcp://10.0.0.7:5900");
+    assert_eq!(half_close(&forward(port, "")).ok(), Some(HalfClose::Forward));
+    assert_eq!(half_close(&forward(line, "")).ok(), Some(HalfClose::Close));
+    let refused = half_close(&forward(line, "half_close = \"forward\"")).expect_err("no end");
+    assert!(refused.to_string().contains("half_close = \"close\""), "{refused}");
+}
+
 /// Text, the place of the error, and what its message must say.
 type Wrong = (String, (usize, usize), &'static [&'static str]);
 

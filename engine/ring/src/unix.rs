@@ -8,13 +8,20 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::kill;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Gid, Uid, chown};
+use nix::unistd::{Gid, Pid, Uid, chown};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::sockets::errno;
 use nix::errno::Errno;
+
+/// How long a socket may outlive the process that listened on it.
+const LINGERING_MAX: Duration = Duration::from_secs(2);
 
 /// The file of a listening socket. Dropping it removes the file, unless it is somebody else's by now.
 #[derive(Debug)]
@@ -85,10 +92,22 @@ fn ensure_replaceable(path: &Path) -> io::Result<()> {
     if !file.file_type().is_socket() {
         return Err(Errno::EEXIST.into());
     }
-    match connect_unix(path) {
-        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(()),
-        Ok(_) | Err(_) => Err(Errno::EADDRINUSE.into()),
+    let deadline = Instant::now() + LINGERING_MAX;
+    loop {
+        match connect_unix(path) {
+            Err(Errno::ECONNREFUSED | Errno::ENOENT) => return Ok(()),
+            Ok(socket) if is_abandoned(&socket) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Ok(_) | Err(_) => return Err(Errno::EADDRINUSE.into()),
+        }
     }
+}
+
+/// Whether the process that listened is gone. A ring with an accept on it may keep a socket alive for a moment longer.
+fn is_abandoned(socket: &OwnedFd) -> bool {
+    let listener = getsockopt(socket, PeerCredentials).map(|peer| peer.pid());
+    listener.is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
 
 impl Drop for SocketFile {
