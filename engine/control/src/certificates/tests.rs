@@ -60,6 +60,7 @@ pub(crate) fn config(folder: &Path) -> Arc<Config> {
     }
     let mut listener = Listener::new("one", Vec::new(), Service::Connect, Rules::default());
     listener.tls = Some(tls(ServerFiles {
+        tickets: true,
         cert: vec![path("server.pem")],
         key: vec![path("server.key")],
         key_password_file: None,
