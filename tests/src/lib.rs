@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod connect;
+pub mod echo;
 pub mod http;
 pub mod lock;
 pub mod loopback;
@@ -17,11 +18,14 @@ pub mod origin;
 pub mod peers;
 pub mod penstock;
 pub mod picture;
+pub mod pki;
+pub mod private;
 pub mod process;
 pub mod procfs;
 pub mod setup;
 pub mod stream;
 pub mod subjects;
+pub mod tls;
 pub mod wait;
 
 pub use penstock::Penstock;

@@ -7,6 +7,14 @@ pub const DRIVER: &str = "penstock_driver_info";
 pub const SESSIONS_OPEN: &str = "penstock_sessions_open";
 /// Connections that carry bytes.
 pub const TUNNELS_OPEN: &str = "penstock_tunnels_open";
+/// Connections that ever carried bytes.
+pub const TUNNELS: &str = "penstock_tunnels_total";
+/// TLS handshakes, by `side` (client, target) and `kind` (full, resumed, failed).
+pub const HANDSHAKES: &str = "penstock_tls_handshakes_total";
+/// Targets whose certificate was judged by its common name, for want of any other name.
+pub const BY_COMMON_NAME: &str = "penstock_tls_by_common_name_total";
+/// Files of certificates that had changed and were loaded anew, by `result` (ok, failed).
+pub const RELOADS: &str = "penstock_tls_reloads_total";
 /// Payload that a sink accepted, in bytes, by `direction` and `mover`.
 pub const BYTES: &str = "penstock_bytes_total";
 /// Connections ended, by `side`, `phase` and `cause`; a reason that never occurred has no sample.

@@ -107,6 +107,31 @@ impl Penstock {
         })
     }
 
+    /// Waits until the access log, in JSON, has `count` records or more, and returns them.
+    ///
+    /// # Panics
+    /// When it hasn't after 5 s, or a line isn't JSON.
+    pub fn records(&self, count: usize) -> Vec<serde_json::Value> {
+        wait::until(&format!("{count} records in the access log"), Duration::from_secs(5), || {
+            let text = self.process.text("access.log");
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let records = whole.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+            Some(records.collect::<Vec<_>>()).filter(|records| records.len() >= count)
+        })
+    }
+
+    /// What it said on standard error so far.
+    pub fn said(&self) -> String {
+        self.process.text("errors")
+    }
+
+    /// Handshakes that succeeded with that side, `client` or `target`.
+    pub fn handshakes(&self, side: &str) -> f64 {
+        let metrics = self.metrics();
+        let of = |kind| metrics.sum(names::HANDSHAKES, &[("side", side), ("kind", kind)]);
+        of("full") + of("resumed")
+    }
+
     /// Asks it to end as a service manager does, and waits.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! What the kernel says about a process: descriptors, private memory, processor time.
 
 use std::fs;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,21 @@ pub fn descriptors(pid: u32) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("a live process");
     // One that was closed a moment ago has no name any more.
     entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect()
+}
+
+/// Whether somebody listens on that port, found out without a connection that the listener would notice.
+///
+/// # Panics
+/// When it isn't of IPv4, or there is no network.
+pub fn listens(address: SocketAddr) -> bool {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+    let table = fs::read_to_string("/proc/net/tcp").expect("a network");
+    table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Local address and state: 0A is LISTEN.
+        fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&"0A")
+    })
 }
 
 /// Bytes of memory that the process alone has written: what it costs.

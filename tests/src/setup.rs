@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::peers::helper_program;
 use crate::penstock::Penstock;
+use crate::private::{self, Processes};
 use crate::process::{self, Process};
 use crate::{http, loopback, names, wait};
 
@@ -41,10 +42,12 @@ pub struct Setup {
     arguments: Vec<String>,
     expected: Option<Driver>,
     values: BTreeMap<(&'static str, String), String>,
+    listeners: Vec<String>,
     text: Option<String>,
     environment: BTreeMap<&'static str, String>,
     user: Option<u32>,
     seccomp: bool,
+    mounts: Vec<(PathBuf, &'static str)>,
 }
 
 /// The tables of a configuration, in the order in which they are written.
@@ -59,26 +62,45 @@ const TABLES: [(&str, &str); 5] = [
 impl Setup {
     /// A SPICE proxy on an address of its own, with the rules of the documentation and defaults for the rest.
     pub fn new(driver: Driver) -> Setup {
-        let address = loopback::address();
-        let setup = Setup {
-            address: address.into(),
-            arguments: vec![format!("--engine={}", driver.name())],
-            expected: Some(driver),
-            values: BTreeMap::new(),
-            text: None,
-            environment: BTreeMap::new(),
-            user: None,
-            seccomp: false,
-        };
+        let setup = Setup::without_listeners(driver);
+        let address = setup.address;
         setup
             .set("log", "access", "{ path = \"access.log\", format = \"squid\" }")
-            .set("admin", "listen", &format!("\"{address}:9128\""))
             .set("acl", "safe_ports", "{ port = [\"80\", \"443\", \"1025-65535\"] }")
             .set("acl", "lab", "{ dst = [\"127.0.0.0/8\", \"::1\"] }")
             .set("listen", "name", "\"spice-proxy\"")
             .set("listen", "address", &format!("[\"{address}:3128\"]"))
             .set("listen", "service", "\"connect\"")
             .set("listen", "access", "[\"deny !safe_ports\", \"allow lab\", \"deny all\"]")
+    }
+
+    /// Nothing but an admin page and an access log of JSON, on an address of its own: see [`Setup::listener`].
+    pub fn without_listeners(driver: Driver) -> Setup {
+        let address = loopback::address();
+        let setup = Setup {
+            address: address.into(),
+            arguments: vec![format!("--engine={}", driver.name())],
+            expected: Some(driver),
+            values: BTreeMap::new(),
+            listeners: Vec::new(),
+            text: None,
+            environment: BTreeMap::new(),
+            user: None,
+            seccomp: false,
+            mounts: Vec::new(),
+        };
+        setup.set("log", "access", "{ path = \"access.log\", format = \"json\" }").set(
+            "admin",
+            "listen",
+            &format!("\"{address}:9128\""),
+        )
+    }
+
+    /// Adds a listener, of lines in TOML.
+    #[must_use]
+    pub fn listener(mut self, lines: &str) -> Setup {
+        self.listeners.push(lines.to_owned());
+        self
     }
 
     /// Sets one key of one table to a value in TOML.
@@ -142,6 +164,13 @@ impl Setup {
         self
     }
 
+    /// Lets the daemon see a file or a folder where another one is.
+    #[must_use]
+    pub fn seeing(mut self, path: &Path, place: &'static str) -> Setup {
+        self.mounts.push((path.to_owned(), place));
+        self
+    }
+
     /// Takes this text for the whole configuration.
     #[must_use]
     pub fn replace_text(mut self, text: &str) -> Setup {
@@ -161,10 +190,17 @@ impl Setup {
         }
         let mut text = String::new();
         for (table, title) in TABLES {
-            text += &format!("{title}\n");
-            for ((_, key), value) in self.values.iter().filter(|((t, _), _)| *t == table) {
+            let mut values = self.values.iter().filter(|((t, _), _)| *t == table).peekable();
+            // A listener without keys would be a mistake; any other table may be empty.
+            if table != "listen" || values.peek().is_some() {
+                text += &format!("{title}\n");
+            }
+            for ((_, key), value) in values {
                 text += &format!("{key} = {value}\n");
             }
+        }
+        for lines in &self.listeners {
+            text += &format!("[[listen]]\n{lines}\n");
         }
         text
     }
@@ -204,6 +240,11 @@ impl Setup {
             None if self.seccomp => {
                 let mut command = process::command(helper_program());
                 command.arg("without-uring").arg(program);
+                command
+            }
+            None if !self.mounts.is_empty() => {
+                let mut command = private::command(&self.mounts, Processes::Shared);
+                command.arg(program);
                 command
             }
             None => process::command(program),

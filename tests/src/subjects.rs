@@ -28,7 +28,7 @@ pub struct Signed {
 /// A subject: attributes in order, `+` before the name of one that shares the set of the one before.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'s> {
-    /// Names as openssl knows them, or `custom` for one that nobody does (1.2.3.4.5), with their values.
+    /// Names as openssl knows them, or `custom` for one that nobody does (2.999.1), with their values.
     pub attributes: &'s [(&'s str, &'s str)],
     /// What kinds of text may be chosen from, as openssl's `string_mask` has it.
     pub mask: &'s str,
@@ -118,7 +118,7 @@ fn openssl(what: &str) -> Command {
 /// What openssl needs to know for a request and its certificate.
 fn config(subject: Subject<'_>) -> String {
     let mut text = format!(
-        "oid_section = oids\n[oids]\ncustom = 1.2.3.4.5\n\
+        "oid_section = oids\n[oids]\ncustom = 2.999.1\n\
          [req]\nprompt = no\nutf8 = yes\nstring_mask = {}\ndistinguished_name = subject\n\
          [extensions]\nkeyUsage = digitalSignature,keyEncipherment\nextendedKeyUsage = serverAuth,clientAuth\n\
          [subject]\n",

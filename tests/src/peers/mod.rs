@@ -1,15 +1,23 @@
 //! The real programs that our users have at either end of a tunnel.
 
+mod errands;
 mod gatekeeper;
 mod helper;
+mod libvirtd;
 mod nginx;
 mod qemu;
+mod spicy;
 mod squid;
 mod ssh_recorder;
+mod virsh;
 
+pub use errands::{CONNECTIONS, READONLY_REFUSAL, VOLUME, run_errands};
 pub use gatekeeper::{Gatekeeper, subject_by_libvirt};
 pub use helper::{Helper, helper_program};
+pub use libvirtd::{Libvirtd, LibvirtdSetup};
 pub use nginx::Nginx;
-pub use qemu::{Guest, screenshot};
+pub use qemu::{Guest, Line, SerialGuest};
+pub use spicy::{Spicy, screenshot};
 pub use squid::Squid;
 pub use ssh_recorder::{remote_arguments, ssh_arguments};
+pub use virsh::{Console, Follower, Virsh};

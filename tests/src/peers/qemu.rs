@@ -1,20 +1,22 @@
-//! QEMU with a guest of one boot sector, and the SPICE client that looks at it.
+//! QEMU with a guest of one boot sector: a screen by SPICE, or a serial port that gives back what it gets.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::picture::Picture;
+use tempfile::TempDir;
+
 use crate::process::{self, Process};
 use crate::{loopback, wait};
 
-/// A running guest that has drawn its line of text.
+/// A running guest that has drawn its line of text, and whose screen is shown by SPICE.
 #[derive(Debug)]
 pub struct Guest {
-    process: Process,
+    _process: Process,
     spice: SocketAddr,
+    spice_tls: SocketAddr,
 }
 
 impl Guest {
@@ -26,57 +28,130 @@ impl Guest {
     /// # Panics
     /// When qemu or binutils is missing, or the guest isn't up within 30 s.
     pub fn start() -> Guest {
-        let dir = process::directory();
-        let spice = SocketAddr::from((loopback::address(), 5900));
-        let disk = make_disk(dir.path());
-        let serial = dir.path().join("serial");
-        let mut command = process::command("qemu-system-x86_64");
-        command.args([
-            "-machine",
-            "pc,accel=tcg",
-            "-m",
-            "16",
-            "-nodefaults",
-            "-vga",
-            "qxl",
-            "-boot",
-            "a",
-        ]);
-        command
-            .arg("-drive")
-            .arg(format!("file={},format=raw,if=floppy,readonly=on", disk.display()));
-        command.arg("-serial").arg(format!("file:{}", serial.display()));
-        let options = format!("addr={},port={},disable-ticketing=on", spice.ip(), spice.port());
-        command.arg("-spice").arg(options);
-        let guest = Guest { process: Process::start(&mut command, dir), spice };
-        wait::until_true("the guest is up", Duration::from_secs(30), || {
-            guest.process.text("serial").contains(Guest::TEXT)
-        });
-        guest
+        Guest::start_at(loopback::address().into(), None)
+    }
+
+    /// The same, with SPICE over TLS on a second port: certificates as [`crate::pki::Authority::qemu_server`] writes them.
+    ///
+    /// # Panics
+    /// As [`Guest::start`].
+    pub fn start_with_tls(address: std::net::IpAddr, certificates: &Path) -> Guest {
+        Guest::start_at(address, Some(certificates))
+    }
+
+    fn start_at(address: std::net::IpAddr, certificates: Option<&Path>) -> Guest {
+        let [spice, spice_tls] = [5900, 5901].map(|port| SocketAddr::new(address, port));
+        let mut options = format!("addr={address},port={},disable-ticketing=on", spice.port());
+        if let Some(certificates) = certificates {
+            options +=
+                &format!(",tls-port={},x509-dir={}", spice_tls.port(), certificates.display());
+        }
+        let serial = ["-vga", "qxl", "-serial", "file:serial", "-spice", &options];
+        Guest { _process: start(process::directory(), &serial), spice, spice_tls }
     }
 
     /// Where its SPICE server listens.
     pub fn spice(&self) -> SocketAddr {
         self.spice
     }
+
+    /// Where its SPICE server listens for TLS, if it does.
+    pub fn spice_tls(&self) -> SocketAddr {
+        self.spice_tls
+    }
 }
 
-/// What `spicy-screenshot` sees of a SPICE server through an HTTP proxy.
-///
-/// # Panics
-/// When it takes longer than 30 s, fails, or writes no picture.
-pub fn screenshot(server: SocketAddr, proxy: SocketAddr) -> Picture {
-    let dir = process::directory();
-    let file = dir.path().join("screen.ppm");
-    let mut command = Command::new("timeout");
-    command.args(["30", "spicy-screenshot", "-h", &server.ip().to_string()]);
-    command.args(["-p", &server.port().to_string(), "-o"]).arg(&file);
-    command.env("SPICE_PROXY", format!("http://{proxy}"));
-    process::run(&mut command);
-    Picture::parse(&fs::read(&file).expect("a file")).expect("a picture")
+/// What a guest's serial port is connected with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Line<'d> {
+    /// A TCP port.
+    Tcp,
+    /// A UNIX socket.
+    Unix,
+    /// A TCP port with TLS that wants certificates: its own as [`crate::pki::Authority::qemu_server`] writes them.
+    Tls(SocketAddr, &'d Path),
+    /// A pseudo terminal.
+    Terminal,
 }
 
-fn make_disk(dir: &Path) -> std::path::PathBuf {
+/// A running guest that gives back what its serial port gets.
+#[derive(Debug)]
+pub struct SerialGuest {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl SerialGuest {
+    /// Builds the guest and starts it.
+    ///
+    /// # Panics
+    /// As [`Guest::start`].
+    pub fn start(line: Line<'_>) -> SerialGuest {
+        let address = match line {
+            Line::Tls(address, _) => address,
+            _ => SocketAddr::from((loopback::address(), 4555)),
+        };
+        let (ip, port) = (address.ip(), address.port());
+        let (mut credentials, server) = (None, "server=on,wait=off");
+        let device = match line {
+            Line::Tcp => format!("socket,host={ip},port={port},{server}"),
+            Line::Unix => format!("socket,path=line,{server}"),
+            Line::Tls(_, dir) => {
+                let dir = dir.display();
+                credentials =
+                    Some(format!("tls-creds-x509,id=tls,dir={dir},endpoint=server,verify-peer=on"));
+                format!("socket,host={ip},port={port},{server},tls-creds=tls")
+            }
+            Line::Terminal => "pty".to_owned(),
+        };
+        let device = format!("{device},id=line,logfile=serial");
+        let mut arguments =
+            vec!["-display", "none", "-chardev", &device, "-serial", "chardev:line"];
+        if let Some(credentials) = &credentials {
+            arguments.extend(["-object", credentials]);
+        }
+        SerialGuest { process: start(process::directory(), &arguments), address }
+    }
+
+    /// Where its line listens, if that is a port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The UNIX socket of its line, if that is one.
+    pub fn socket(&self) -> PathBuf {
+        self.process.path("line")
+    }
+
+    /// The pseudo terminal of its line, if that is one.
+    ///
+    /// # Panics
+    /// When QEMU didn't say which.
+    pub fn terminal(&self) -> PathBuf {
+        let said = self.process.text("output") + &self.process.text("errors");
+        let path = said.split_once("redirected to ").and_then(|(_, rest)| rest.split(' ').next());
+        path.unwrap_or_else(|| panic!("no terminal: {said}")).into()
+    }
+}
+
+/// Starts QEMU in its directory, and waits until the guest wrote its line into the file `serial` there.
+fn start(dir: TempDir, arguments: &[&str]) -> Process {
+    let disk = make_disk(dir.path());
+    let mut command = process::command("qemu-system-x86_64");
+    command.args(["-machine", "pc,accel=tcg", "-m", "16", "-nodefaults", "-boot", "a"]);
+    command.arg("-drive").arg(format!("file={},format=raw,if=floppy,readonly=on", disk.display()));
+    command.args(arguments).current_dir(dir.path());
+    let mut process = Process::start(&mut command, dir);
+    wait::until_true("the guest is up", Duration::from_secs(30), || {
+        let ended = process.ended();
+        assert!(ended.is_none(), "ended with {ended:?}");
+        process.text("serial").contains(Guest::TEXT)
+    });
+    process
+}
+
+/// Builds the guest's floppy disk in a folder.
+pub(super) fn make_disk(dir: &Path) -> PathBuf {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guest.S");
     let (object, disk) = (dir.join("guest.o"), dir.join("guest.img"));
     process::run(Command::new("as").arg("--32").arg(source).arg("-o").arg(&object));

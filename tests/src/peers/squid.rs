@@ -1,10 +1,13 @@
 //! Squid as the proxy that ours must be mistaken for.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 use crate::access_log::Line;
+use crate::pki::Issued;
 use crate::process::{self, Process};
 use crate::{loopback, wait};
 
@@ -21,11 +24,27 @@ impl Squid {
     /// # Panics
     /// When Squid is missing or nothing listens within 20 s.
     pub fn start() -> Squid {
-        let dir = process::directory();
         let address = SocketAddr::from((loopback::address(), 3128));
+        Squid::start_with(process::directory(), address, &format!("http_port {address}"))
+    }
+
+    /// The same for clients that speak TLS with it.
+    ///
+    /// # Panics
+    /// As [`Squid::start`].
+    pub fn start_https(address: IpAddr, identity: &Issued) -> Squid {
+        let (dir, address) = (process::directory(), SocketAddr::new(address, 3128));
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+        identity.write(&cert, &key);
+        let (cert, key) = (cert.display(), key.display());
+        let port = format!("https_port {address} tls-cert={cert} tls-key={key}");
+        Squid::start_with(dir, address, &port)
+    }
+
+    fn start_with(dir: TempDir, address: SocketAddr, port: &str) -> Squid {
         let path = dir.path().display();
         let config = format!(
-            "http_port {address}
+            "{port}
 acl safe_ports port 80 443 1025-65535
 acl lab dst 127.0.0.0/8 ::1
 http_access deny !safe_ports
