@@ -41,10 +41,8 @@ impl Session {
         if let Some(agreed) = opened.agreed {
             self.agreed_with_client(agreed, turn)?;
         }
-        if opened.ended {
-            return self.client_left(Cause::HungUp);
-        }
-        self.take_plain(&opened.plain, turn)
+        self.take_plain(&opened.plain, turn)?;
+        if opened.ended { self.client_finished() } else { Step::Continue(()) }
     }
 
     /// A client whose first byte is not that of a handshake may be served in the clear, if the listener says so.
