@@ -1,7 +1,7 @@
 //! A daemon that joins one kind of leg to another, and the two ends of tunnels through it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -224,9 +224,4 @@ pub fn certificate_of(pem: &str) -> CertificateDer<'static> {
 
 pub fn key_of(identity: &Issued) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM")
-}
-
-/// A name that certificates may be for.
-pub fn localhost() -> IpAddr {
-    Ipv4Addr::LOCALHOST.into()
 }

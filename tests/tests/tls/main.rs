@@ -4,3 +4,4 @@
 mod end;
 mod endings;
 mod gateway;
+mod proxy;

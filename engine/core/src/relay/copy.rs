@@ -121,6 +121,9 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         let length = bytes.len() as u32;
+        if length == 0 {
+            return Step::Continue(());
+        }
         match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
             Sent::Done => {}
             Sent::Queued => {
