@@ -32,7 +32,7 @@ impl Relay {
             direction.receiving = Receiving::Off;
         }
         if direction.done || direction.silenced {
-            turn.kernel.release(buffer);
+            self.drop_received(way, buffer, turn)?;
             self.listen(way, turn);
             return self.dropped(length, turn);
         }
@@ -125,6 +125,9 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         let length = bytes.len() as u32;
+        if length == 0 {
+            return Step::Continue(());
+        }
         match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
             Sent::Done => {}
             Sent::Queued => {
@@ -220,7 +223,7 @@ impl Relay {
     }
 }
 
-fn discard_chunk<K: Kernel>(chunk: Chunk, turn: &mut Turn<K>) {
+pub(super) fn discard_chunk<K: Kernel>(chunk: Chunk, turn: &mut Turn<K>) {
     if let Chunk::Pool(buffer) = chunk {
         turn.kernel.release(buffer);
     }

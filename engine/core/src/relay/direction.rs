@@ -126,6 +126,8 @@ pub(super) struct Direction {
     pub(super) silenced: bool,
     /// All was delivered, or given up.
     pub(super) done: bool,
+    /// Nothing is missing of what the source sent, as far as that can be told: its end may be passed on as one in order.
+    pub(super) whole: bool,
     /// Ring splices in flight: into the pipe, out of it.
     pub(super) in_flight: [bool; 2],
     /// Stands in the line for a run.
@@ -165,6 +167,7 @@ impl Direction {
             ended: false,
             silenced: false,
             done: false,
+            whole: true,
             in_flight: [false; 2],
             scheduled: false,
             owed: 0,

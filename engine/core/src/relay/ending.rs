@@ -43,8 +43,10 @@ impl Relay {
 
     /// The source has finished sending.
     pub(super) fn source_ended<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        self.ways[way].ended = true;
-        self.note_ending(source_side(way), self.cause_of_end(way), turn);
+        let cause = self.cause_of_end(way);
+        let direction = &mut self.ways[way];
+        (direction.ended, direction.whole) = (true, direction.whole && cause == Cause::Finished);
+        self.note_ending(source_side(way), cause, turn);
         if self.half_close == HalfClose::Close {
             self.silence(way.back(), turn)?;
         }
@@ -69,7 +71,7 @@ impl Relay {
         cause: Cause,
         turn: &mut Turn<K>,
     ) -> Step {
-        self.ways[way].ended = true;
+        (self.ways[way].ended, self.ways[way].whole) = (true, false);
         self.note_ending(source_side(way), cause, turn);
         self.give_up(way.back(), turn);
         self.settle(way, turn)?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use penstock_ring::{Buffer, Kernel};
 use penstock_tls::Error;
 
+use super::copy::discard_chunk;
 use super::{Failure, Relay, Way, source_side};
 use crate::close::Cause;
 use crate::layers::{Broken, Layers, Opened};
@@ -37,17 +38,13 @@ impl Relay {
         if !reply.is_empty() {
             self.send_overhead(way.back(), reply, turn)?;
         }
-        if ended && !self.ways[way].ended {
-            self.stop_listening(way, turn);
-            return self.source_ended(way, turn);
-        }
-        Step::Continue(())
+        self.end_if(ended, way, turn)
     }
 
     /// The source sends what can't be understood: it is told, and that was all.
     fn source_garbled<K: Kernel>(&mut self, way: Way, broken: Broken, turn: &mut Turn<K>) -> Step {
         let Broken { error, reply } = broken;
-        if !reply.is_empty() {
+        if !reply.is_empty() && !self.ways[way.back()].done {
             self.send_overhead(way.back(), reply, turn)?;
         }
         self.failure.get_or_insert_with(|| Box::new(Failure::Tls(error)));
@@ -79,11 +76,44 @@ impl Relay {
         }
     }
 
-    /// The last word for the sink, unless the source had none.
+    /// The last word for the sink, unless something may be missing.
     pub(super) fn farewell(&mut self, way: Way) -> Bytes {
-        match self.cause_of_end(way) {
-            Cause::Finished => self.layers[way.back() as usize].close(),
-            _ => Bytes::new(),
+        match self.ways[way].whole {
+            true => self.layers[way.back() as usize].close(),
+            false => Bytes::new(),
         }
+    }
+
+    /// Of what nobody wants any more, the last word alone counts.
+    pub(super) fn drop_received<K: Kernel>(
+        &mut self,
+        way: Way,
+        buffer: Buffer,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        if self.ways[way].done {
+            turn.kernel.release(buffer);
+            return Step::Continue(());
+        }
+        let source = &mut self.layers[way as usize];
+        let opened = source.open(buffer, &mut turn.kernel, &turn.counters);
+        let Ok(Opened { plain, ended, .. }) = opened else {
+            self.ways[way].whole = false;
+            return Step::Continue(());
+        };
+        if let Some(chunk) = plain {
+            self.ways[way].whole = false;
+            discard_chunk(chunk, turn);
+        }
+        self.end_if(ended, way, turn)
+    }
+
+    /// The source has said its last word, before its connection has ended.
+    fn end_if<K: Kernel>(&mut self, ended: bool, way: Way, turn: &mut Turn<K>) -> Step {
+        if !ended || self.ways[way].ended {
+            return Step::Continue(());
+        }
+        self.stop_listening(way, turn);
+        self.source_ended(way, turn)
     }
 }

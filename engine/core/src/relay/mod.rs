@@ -104,7 +104,9 @@ impl Relay {
     pub(crate) fn resume<K: Kernel>(&mut self, way: Way, left: Left, turn: &mut Turn<K>) -> Step {
         let Left { receiving, ended, early } = left;
         self.ways[way].receiving = receiving;
-        if !early.is_empty() && !self.ways[way].silenced {
+        if self.ways[way].silenced {
+            self.ways[way].whole &= early.is_empty();
+        } else if !early.is_empty() {
             self.pass_on(way, Chunk::Bytes(early.into()), turn)?;
         }
         if ended {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_ring::{Kernel, Time};
+use penstock_tls::Agreed;
 
-use crate::close::{CloseReason, Phase};
+use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
 use crate::siblings::Group;
 use crate::turn::Turn;
@@ -29,6 +30,8 @@ pub(super) struct Facts {
     pub(super) detail: Option<Box<str>>,
     /// What was agreed on in TLS.
     pub(super) tls: AgreedTls,
+    /// With client and target: a handshake has begun, and nothing was agreed on yet.
+    pub(super) shaking: [bool; 2],
     pub(super) group: Option<Arc<Group>>,
     /// When the group was last told of activity.
     pub(super) told_at: Time,
@@ -47,8 +50,24 @@ impl Facts {
             target: None,
             detail: None,
             tls: AgreedTls::default(),
+            shaking: [false; 2],
             group: None,
             told_at: Time(0),
+        }
+    }
+
+    /// A handshake with that side begins.
+    pub(super) fn shakes_hands(&mut self, side: Side) {
+        self.shaking[side as usize] = true;
+    }
+
+    /// A handshake with that side has come to its end.
+    pub(super) fn agreed<K: Kernel>(&mut self, side: Side, agreed: Box<Agreed>, turn: &Turn<K>) {
+        self.shaking[side as usize] = false;
+        turn.counters.handshakes[side as usize][usize::from(agreed.resumed)].add(1);
+        match side {
+            Side::Client => self.tls.client = Some(agreed),
+            _ => self.tls.target = Some(agreed),
         }
     }
 
@@ -63,6 +82,9 @@ impl Facts {
     ) -> Record {
         if let (Some(group), Some(client), Some(target)) = (self.group, self.client, &self.target) {
             turn.shared.siblings.leave(client.ip(), target, group);
+        }
+        for (counts, shaking) in turn.counters.handshakes.iter().zip(self.shaking) {
+            counts[2].add(u64::from(shaking));
         }
         Record {
             id,

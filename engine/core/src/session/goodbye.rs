@@ -45,7 +45,7 @@ impl Session {
         if receiving == Receiving::Off && !client_ended {
             turn.kernel.receive(self.client, Group::Small);
         }
-        for words in [reply, self.layers.close()] {
+        for words in [reply, self.layers.close()].into_iter().filter(|words| !words.is_empty()) {
             if let Sent::Failed(_) = turn.kernel.send(self.client, Chunk::Bytes(words)) {
                 return Step::Break(reason);
             }

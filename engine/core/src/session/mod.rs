@@ -278,6 +278,9 @@ impl Session {
     /// Sends bytes of our own before the relay begins, as they are.
     fn say<K: Kernel>(&mut self, role: Role, leg: Leg, bytes: Bytes, turn: &mut Turn<K>) -> Sent {
         let length = bytes.len() as u32;
+        if length == 0 {
+            return Sent::Done;
+        }
         let sent = turn.kernel.send(leg, Chunk::Bytes(bytes));
         if sent == Sent::Queued {
             self.owed[role as usize] += length;

@@ -143,10 +143,16 @@ impl Session {
         }
     }
 
-    /// The client sends no more. Who sent nothing ahead and waits for no answer has gone.
-    fn client_finished(&mut self) -> Step {
+    /// The client sends no more. Who sent nothing ahead and waits for no answer has gone, and so has who did not say where to.
+    pub(super) fn client_finished(&mut self) -> Step {
         let half_close = self.listener().half_close;
-        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let opening = match &mut self.state {
+            State::AwaitTarget(opening) => opening,
+            State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {
+                return self.client_left(Cause::HungUp);
+            }
+            _ => return Step::Continue(()),
+        };
         opening.client_ended = true;
         match half_close == HalfClose::Close && opening.early.is_empty() {
             true => self.client_left(Cause::HungUp),

@@ -33,8 +33,9 @@ impl Session {
         if !self.speaks_http() {
             return self.refuse_silently(reason, errno, turn);
         }
-        let mut row = row(cause);
-        if cause == Cause::ConnectTimeout {
+        let late = side == Side::Target && cause == Cause::HandshakeTimeout;
+        let mut row = if late { unsecured_in_time() } else { row(cause) };
+        if late || cause == Cause::ConnectTimeout {
             row.status = self.listener().connect_timeout_status;
         }
         if let Some(errno) = errno {
@@ -238,6 +239,14 @@ fn insecure(cause: Cause) -> Row {
         ),
     };
     Row { status: 503, error: "ERR_SECURE_CONNECT_FAIL", expected, came, advice }
+}
+
+fn unsecured_in_time() -> Row {
+    Row {
+        came: "none in time",
+        advice: "check that the target speaks TLS on this port, and routes and firewalls between the proxy and it",
+        ..insecure(Cause::TlsFailed)
+    }
 }
 
 fn no_room(cause: Cause) -> Row {

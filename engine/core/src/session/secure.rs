@@ -41,10 +41,8 @@ impl Session {
         if let Some(agreed) = opened.agreed {
             self.agreed_with_client(agreed, turn)?;
         }
-        if opened.ended {
-            return self.client_left(Cause::HungUp);
-        }
-        self.take_plain(&opened.plain, turn)
+        self.take_plain(&opened.plain, turn)?;
+        if opened.ended { self.client_finished() } else { Step::Continue(()) }
     }
 
     /// A client whose first byte is not that of a handshake may be served in the clear, if the listener says so.
@@ -55,12 +53,12 @@ impl Session {
             return Ok(());
         }
         self.layers = Layers::tls(tls.server.get().session()?, RECORD_MAX, tls.libvirt);
+        self.facts.shakes_hands(Side::Client);
         Ok(())
     }
 
     fn agreed_with_client<K: Kernel>(&mut self, agreed: Box<Agreed>, turn: &mut Turn<K>) -> Step {
-        turn.counters.handshakes[Side::Client as usize][usize::from(agreed.resumed)].add(1);
-        self.facts.tls.client = Some(agreed);
+        self.facts.agreed(Side::Client, agreed, turn);
         self.after_tls();
         if !self.listener().tls.as_ref().is_some_and(|tls| tls.libvirt) {
             return Step::Continue(());
@@ -86,9 +84,6 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let Broken { error, reply } = broken;
-        if matches!(self.state, State::AwaitTls(_)) {
-            turn.counters.handshakes[Side::Client as usize][2].add(1);
-        }
         self.facts.detail = Some(error.to_string().into());
         let reason = CloseReason::new(Side::Client, self.phase(), cause_of(&error));
         let (receiving, ended) = self.leave_opening(turn);

@@ -5,7 +5,7 @@
 
 use penstock_proto::http::Host;
 use penstock_ring::{Arrival, Errno, Group, Kernel, Leg, Outcome};
-use penstock_tls::{Agreed, Error};
+use penstock_tls::Error;
 
 use super::opening::Stage;
 use super::secure::{LET_IN, cause_of};
@@ -22,8 +22,8 @@ use crate::turn::{Step, Turn};
 pub(super) struct Handshake {
     pub(super) leg: Leg,
     layers: Layers,
-    /// What was agreed on, once it was.
-    agreed: Option<Box<Agreed>>,
+    /// TLS stands; a word that we are let in may still be to come.
+    agreed: bool,
     left: Left,
 }
 
@@ -72,7 +72,8 @@ impl Session {
         let deadline = turn.now + self.listener().timeouts.handshake;
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
         let left = Left { receiving: Receiving::On, ..Left::default() };
-        opening.stage = Stage::Tls(Handshake { leg, layers, agreed: None, left });
+        opening.stage = Stage::Tls(Handshake { leg, layers, agreed: false, left });
+        self.facts.shakes_hands(Side::Target);
         opening.deadline = deadline;
         match started {
             Ok(hello) => {
@@ -132,12 +133,12 @@ impl Session {
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
         let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
         if let Some(agreed) = opened.agreed {
-            turn.counters.handshakes[Side::Target as usize][usize::from(agreed.resumed)].add(1);
-            handshake.agreed = Some(agreed);
+            self.facts.agreed(Side::Target, agreed, turn);
+            handshake.agreed = true;
         }
         handshake.left.early.extend_from_slice(&opened.plain);
         handshake.left.ended |= opened.ended;
-        if handshake.agreed.is_none() {
+        if !handshake.agreed {
             return Step::Continue(());
         }
         match handshake.left.early.first() {
@@ -156,8 +157,7 @@ impl Session {
         let Stage::Tls(handshake) = std::mem::replace(&mut opening.stage, Stage::Connection) else {
             return Step::Continue(());
         };
-        let Handshake { leg, layers, agreed, left } = handshake;
-        self.facts.tls.target = agreed;
+        let Handshake { leg, layers, left, .. } = handshake;
         self.begin_relay(leg, layers, left, turn)
     }
 
@@ -165,11 +165,8 @@ impl Session {
     fn target_left<K: Kernel>(&mut self, errno: Option<Errno>, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         match (&opening.stage, errno) {
-            (Stage::Tls(Handshake { agreed: Some(_), .. }), _) => self.not_let_in(turn),
-            (_, Some(errno)) => {
-                turn.counters.handshakes[Side::Target as usize][2].add(1);
-                self.refuse(Side::Target, Cause::TlsFailed, Some(errno), turn)
-            }
+            (Stage::Tls(Handshake { agreed: true, .. }), _) => self.not_let_in(turn),
+            (_, Some(errno)) => self.refuse(Side::Target, Cause::TlsFailed, Some(errno), turn),
             (_, None) => self.refuse_target(&Error::Closed, turn),
         }
     }
@@ -185,7 +182,6 @@ impl Session {
 
     /// TLS with the target has failed.
     fn refuse_target<K: Kernel>(&mut self, error: &Error, turn: &mut Turn<K>) -> Step {
-        turn.counters.handshakes[Side::Target as usize][2].add(1);
         self.facts.detail = Some(error.to_string().into());
         self.refuse(Side::Target, cause_of(error), None, turn)
     }
