@@ -104,6 +104,8 @@ impl Server {
         let mut config = builder.with_cert_resolver(Arc::new(ByName(options.identities)));
         config.alpn_protocols = options.alpn;
         config.enable_secret_extraction = true;
+        // A client's own order may put its weakest suite first.
+        config.ignore_client_order = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Of its own: whoever was let in under other settings has to show everything again.
         if options.tickets {
