@@ -240,11 +240,11 @@ fn interrupt(folder: &Path, signal: Signal) -> (Option<i32>, String) {
     let mut child =
         command.stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
     wait_until("two relays run", || descendants(child.id()).len() == 3);
-    // setpriv has asked to be told once it has become the relay.
+    // setpriv has asked to be told once it has become the relay; before that, the child is called like its parent.
     wait_until("they are relays", || {
         descendants(child.id())[1..].iter().all(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|c| c.starts_with("penstock-be"))
+            fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| words.contains("penstock-bench\0relay\0"))
         })
     });
     let all = descendants(child.id());
