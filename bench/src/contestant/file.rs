@@ -212,7 +212,8 @@ fn fill_in(text: &str, site: &Site, programs: &Programs) -> String {
             .replace(&format!("{{{name}_port}}"), &address.port().to_string())
     });
     let paths = [
-        ("{config}", &site.config),
+        ("{config}", site.config.as_path()),
+        ("{keys}", site.keys.folder()),
         ("{authority}", &site.keys.authority),
         ("{certificate}", &site.keys.certificate),
         ("{key}", &site.keys.key),
@@ -298,6 +299,20 @@ mod tests {
                 format!("kind = \"{kind}\"\ncommand = [\"x\"]\nscenarios = [\"{scenario}\"]");
             recipe(&lines).unwrap();
             assert_refused(&lines.replace(scenario, "bulk"), "no leg there is TLS");
+        }
+    }
+
+    #[test]
+    fn a_guest_joins_those_who_speak_tls_where_it_does() {
+        for (kind, joined) in
+            [("tcp", "bulk-8"), ("tls", "tls-bulk-8"), ("to-tls", "to-tls-bulk-8")]
+        {
+            let guest = [recipe(&format!("kind = \"{kind}\"\ncommand = [\"x\"]")).unwrap()];
+            for name in ["bulk-8", "tls-bulk-8", "to-tls-bulk-8", "tls-idle-1000"] {
+                let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+                let takes_part = !run::field(scenario, &guest, false).is_empty();
+                assert_eq!(takes_part, name == joined, "{kind} in {name}");
+            }
         }
     }
 

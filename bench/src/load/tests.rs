@@ -413,9 +413,12 @@ fn what_clients_flood_is_counted_where_it_arrives() {
 #[test]
 fn a_herd_is_filled_by_tls_and_falls_silent() {
     for kind in [Kind::Tls, Kind::ToTls] {
-        let pattern = Pattern { streams: 20, fill: Some(1 << 20), ..Pattern::NONE };
-        let sample = Secured::start(kind).measure(pattern).unwrap();
-        assert_eq!((sample.operations, sample.bytes), (20, 0), "{kind:?}");
+        // Few and large: the last records of some wait for room.
+        for (streams, fill) in [(20, 1 << 20), (4, 24 << 20)] {
+            let pattern = Pattern { streams, fill: Some(fill), ..Pattern::NONE };
+            let sample = Secured::start(kind).measure(pattern).unwrap();
+            assert_eq!((sample.operations, sample.bytes), (streams as u64, 0), "{kind:?}");
+        }
     }
 }
 
@@ -466,4 +469,56 @@ fn who_speaks_no_tls_fails_the_measurement() {
     let route = Route { echo: via.clone(), flood: via };
     let error = measure(SETUPS, &route, &secured.origin, TIMING, &Unread).unwrap_err();
     assert!(format!("{error:#}").contains("TLS of the origin"), "{error:#}");
+}
+
+#[test]
+fn a_flood_that_nobody_sees_arrive_fails_the_measurement() {
+    // Lets the request and its answer through, and nothing more.
+    let origin = Origin::bind().unwrap();
+    let target = origin.echo.local_addr().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let dial = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut client, mut request) = (listener.accept().unwrap().0, [0; 16]);
+        let mut upstream = TcpStream::connect(target).unwrap();
+        client.read_exact(&mut request).unwrap();
+        upstream.write_all(&request).unwrap();
+        upstream.read_exact(&mut request).unwrap();
+        client.write_all(&request).unwrap();
+        thread::sleep(Duration::from_secs(5));
+    });
+    let pattern = Pattern { streams: 1, pushers: 1, ..Pattern::NONE };
+    let route = direct(dial, origin.flood.local_addr().unwrap());
+    let error = measure(pattern, &route, &origin, TIMING, &Unread).unwrap_err();
+    assert!(error.to_string().contains("1 clients got nothing through"), "{error:#}");
+}
+
+#[test]
+fn a_burst_is_over_only_when_its_last_record_has_gone() {
+    let keys = Keys::generate().unwrap();
+    let mut origin = Origin::bind().unwrap();
+    origin.tls = Some(tls::Server::new(&keys).unwrap());
+    let near = TcpStream::connect(origin.echo.local_addr().unwrap()).unwrap();
+    near.set_nonblocking(true).unwrap();
+    socket2::SockRef::from(&near).set_recv_buffer_size(4096).unwrap();
+    let far = origin::accept(&origin.echo).unwrap().unwrap();
+    socket2::SockRef::from(&far).set_send_buffer_size(4096).unwrap();
+    let mut echo = origin.greet(far, false).unwrap();
+    let terms = tls::Client::new(&keys).unwrap();
+    let mut near = Stream::client(near, &terms, false).unwrap();
+    let mut scratch = vec![0; SCRATCH];
+    near.start().unwrap();
+    while !near.is_open() {
+        echo.step(&mut scratch).unwrap();
+        let _ = near.receive(&mut scratch);
+    }
+    near.send(&origin::burst_request(origin::FLOOD_CHUNK as u64)).unwrap();
+    while !matches!(echo.step(&mut scratch).unwrap(), Fate::Loud) {}
+    let (mut received, mut is_over) = (0, false);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while received < origin::FLOOD_CHUNK {
+        assert!(Instant::now() < deadline, "{received} bytes came");
+        is_over = is_over || matches!(echo.step(&mut scratch).unwrap(), Fate::Silent);
+        received += near.discard(&mut scratch).unwrap_or(0);
+    }
 }

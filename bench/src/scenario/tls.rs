@@ -55,7 +55,6 @@ const FROM_ALL_BUT_DEFAULTS: &[&str] =
     &[FROM, "haproxy-tls-wide", "nginx-tls-wide", "hitch", "stunnel", "bare-tls"];
 const TO_ALL_BUT_DEFAULTS: &[&str] =
     &[TO, "haproxy-to-tls-wide", "nginx-to-tls-wide", "stunnel-to-tls", "bare-to-tls"];
-const ONE_WAY: (&str, &str) = ("hitch", "it does not check whom it speaks TLS with");
 const THREADS: &str = "a thread for each of 64 streams, of which some get no turn in a window";
 
 pub(super) const FROM_BULK_1: Scenario = Scenario {
@@ -140,6 +139,7 @@ pub(super) const TO_BULK_1: Scenario = Scenario {
     pattern: down(1),
     field: &[],
     also: TO_ALL_BUT_DEFAULTS,
+    without: &[],
     ..TO_BULK_8
 };
 
@@ -151,6 +151,7 @@ pub(super) const TO_BULK_8: Scenario = Scenario {
     unit: Unit::Gigabyte,
     field: &[TO, "haproxy-to-tls-wide", "nginx-to-tls-wide"],
     also: &[TO_EPOLL, "haproxy-to-tls", "nginx-to-tls", "stunnel-to-tls", "bare-to-tls"],
+    without: &[("hitch", "it does not check whom it speaks TLS with")],
     bars: &[cost(TO, TO_PEERS, BULK_GOAL)],
     ..TO_BASE
 };
@@ -162,7 +163,7 @@ pub(super) const TO_BULK_64: Scenario = Scenario {
     pattern: down(64),
     field: &[],
     also: &[TO, "haproxy-to-tls-wide", "nginx-to-tls-wide", "bare-to-tls"],
-    without: &[ONE_WAY, ("stunnel-to-tls", THREADS)],
+    without: &[("stunnel-to-tls", THREADS)],
     ..TO_BULK_8
 };
 
@@ -172,6 +173,7 @@ pub(super) const TO_UPLOAD_8: Scenario = Scenario {
     question: "What do 8 uploads cost if their origin speaks TLS?",
     pattern: UP_8,
     also: &["stunnel-to-tls", "bare-to-tls"],
+    without: &[],
     ..TO_BULK_8
 };
 
@@ -226,6 +228,5 @@ const TO_BASE: Scenario = Scenario {
     lead: TO,
     reference: "bare-to-tls",
     path: Path::TlsToOrigin,
-    without: &[ONE_WAY],
     ..BASE
 };

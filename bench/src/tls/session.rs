@@ -259,9 +259,10 @@ fn append(
     loop {
         output.resize(end + room, 0);
         match write(&mut output[end..]) {
-            Ok(written) => return Ok(output.truncate(end + written)),
+            Ok(written) => break output.truncate(end + written),
             Err(EncodeError::InsufficientSize(more)) => room = more.required_size,
             Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
