@@ -21,6 +21,7 @@ mod run;
 mod scenario;
 mod stats;
 mod table;
+mod tls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,7 +40,13 @@ enum Verb {
     /// Measure the contestants side by side and print the table
     Run(RunArgs),
     /// Be one of the bare relays: the harness starts these itself
-    Relay { kind: relay::Kind, forwards: Vec<relay::Forward> },
+    Relay {
+        kind: relay::Kind,
+        forwards: Vec<relay::Forward>,
+        /// Where certificate and key are, for those that speak TLS
+        #[arg(long, default_value = ".")]
+        keys: PathBuf,
+    },
     /// Say in Markdown and HTML what a run found out
     Report(report::Args),
     /// Use up the user's pipe quota: the harness starts this itself
@@ -91,8 +98,8 @@ struct RunArgs {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Verb::Run(args) => measure::measure(&args),
-        Verb::Relay { kind, forwards } => {
-            relay::run(kind, &forwards).map(|()| true).map_err(Into::into)
+        Verb::Relay { kind, forwards, keys } => {
+            relay::run(kind, &forwards, &keys).map(|()| true).map_err(Into::into)
         }
         Verb::Report(args) => report::run(&args).map(|()| true),
         Verb::HoldPipes => pipes::hold().map(|()| true).map_err(Into::into),

@@ -49,7 +49,7 @@ pub(crate) fn measure(args: &RunArgs) -> Result<bool> {
         programs: &programs,
         progress: &progress,
     };
-    let mut stage = stage(args, record.machine.cores, folder.path());
+    let mut stage = stage(args, record.machine.cores, folder.path())?;
     for group in scenarios.chunk_by(|a, b| a.group == b.group) {
         let measured = run::run_group(group, &recipes, &mut stage, &plan, &mut record.contestants)?;
         let first = record.scenarios.len();
@@ -154,7 +154,7 @@ fn timing(args: &RunArgs) -> Timing {
     }
 }
 
-fn stage(args: &RunArgs, cores: usize, folder: &Path) -> Stage {
+fn stage(args: &RunArgs, cores: usize, folder: &Path) -> Result<Stage> {
     let other = (0..cores)
         .find(|core| ![args.load_core, args.relay_core].contains(core))
         .unwrap_or(args.load_core);

@@ -65,7 +65,9 @@ pub(crate) fn field<'r>(
 ) -> Vec<&'r Recipe> {
     let admits = |recipe: &&Recipe| match &recipe.guest_of {
         None => scenario.admits(&recipe.name, quick),
-        Some(_) if scenario.special != Special::None => false,
+        Some(_) if scenario.special != Special::None || recipe.kind.legs() != scenario.legs => {
+            false
+        }
         Some(names) => names.is_empty() || names.iter().any(|name| is_called(scenario, name)),
     };
     recipes.iter().filter(admits).collect()
@@ -262,6 +264,7 @@ fn one_round(
     let Contestant { origin, route, process, admin, .. } = contestant;
     let scrape = || admin.map(Paths::scrape).transpose();
     process.settle()?;
+    process.return_to_its_cores();
     let before = scrape()?;
     let sample = load::measure(scenario.pattern, route, origin, plan.timing(scenario), process)?;
     row.add(&sample)?;

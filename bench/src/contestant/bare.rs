@@ -4,34 +4,43 @@ use super::{Cores, Kind, Launch, Programs, Recipe, Site, Source, Version};
 use crate::record::Family;
 
 pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
+    let (plain, from, to) = (Kind::Tcp, Kind::FromTls, Kind::ToTls);
     [
-        ("tokio", "plain relay, copy_bidirectional", "tokio"),
-        ("tokio-uring", "plain relay, 64 KiB each way", "tokio-uring"),
-        ("bare-copy", "epoll, recv and send, 64 KiB", "copy"),
-        ("bare-copy-busy", "epoll, recv and send, 64 KiB, never asleep", "copy-busy"),
-        ("bare-splice", "epoll, splice(2), pipes of 1 MiB", "splice"),
+        ("tokio", "plain relay, copy_bidirectional", "tokio", plain),
+        ("tokio-uring", "plain relay, 64 KiB each way", "tokio-uring", plain),
+        ("bare-copy", "epoll, recv and send, 64 KiB", "copy", plain),
+        ("bare-copy-busy", "epoll, recv and send, 64 KiB, never asleep", "copy-busy", plain),
+        ("bare-splice", "epoll, splice(2), pipes of 1 MiB", "splice", plain),
+        ("bare-tls", "epoll, recv and send, 128 KiB; TLS 1.3 from the client", "tls", from),
+        ("bare-to-tls", "epoll, recv and send, 128 KiB; TLS 1.3 to the origin", "to-tls", to),
     ]
-    .map(|(name, setting, kind)| recipe(name, setting, kind, programs))
+    .map(|(name, setting, relay, kind)| recipe(name, setting, relay, kind, programs))
     .into()
 }
 
-fn recipe(name: &str, setting: &str, kind: &'static str, programs: &Programs) -> Recipe {
+fn recipe(
+    name: &str,
+    setting: &str,
+    relay: &'static str,
+    kind: Kind,
+    programs: &Programs,
+) -> Recipe {
     let itself = programs.itself.display().to_string();
     let launch = move |site: &Site| {
-        let argv = [
-            itself.clone(),
-            "relay".into(),
-            kind.into(),
-            format!("{}={}", site.listen, site.echo),
-            format!("{}={}", site.listen_flood, site.flood),
-        ];
-        Ok(Launch { argv: argv.into(), config: None })
+        let Site { listen, listen_flood, echo, flood, keys, .. } = site;
+        let mut argv = vec![itself.clone(), "relay".into(), relay.into()];
+        argv.push(format!("{listen}={echo}"));
+        match kind {
+            Kind::Tcp | Kind::Connect => argv.push(format!("{listen_flood}={flood}")),
+            Kind::FromTls | Kind::ToTls => argv.push(format!("--keys={}", keys.folder().display())),
+        }
+        Ok(Launch { argv, config: None })
     };
     Recipe {
         name: name.into(),
         family: Family::Plain,
         setting: setting.into(),
-        kind: Kind::Tcp,
+        kind,
         source: Source::Start { build: Box::new(launch), user: None, cores: Cores::Own },
         expected: None,
         version: Version::Told(format!("of penstock-bench {}", env!("CARGO_PKG_VERSION"))),

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
-use super::{Cores, Expected, Kind, Launch, Programs, Recipe, Site, Source, Version};
+use super::{Cores, Expected, Kind, Launch, Legs, Programs, Recipe, Site, Source, Version};
 use crate::record::Family;
 use crate::run;
 use crate::scenario::{SCENARIOS, Scenario, Special};
@@ -46,11 +46,12 @@ struct Entry {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Protocol {
     Tcp,
     Connect,
     Tls,
+    ToTls,
     Websocket,
 }
 
@@ -80,10 +81,11 @@ impl Entry {
         let kind = match self.kind {
             Protocol::Tcp => Kind::Tcp,
             Protocol::Connect => Kind::Connect,
-            Protocol::Tls => bail!("no scenario measures kind \"tls\" yet"),
+            Protocol::Tls => Kind::FromTls,
+            Protocol::ToTls => Kind::ToTls,
             Protocol::Websocket => bail!("no scenario measures kind \"websocket\" yet"),
         };
-        self.scenarios.iter().try_for_each(|name| check_scenario(name))?;
+        self.scenarios.iter().try_for_each(|name| check_scenario(name, kind))?;
         let source = match (&self.command, self.pid) {
             (Some(command), None) => self.to_start(command, programs)?,
             (None, Some(pid)) => self.running(pid, kind)?,
@@ -138,9 +140,13 @@ impl Entry {
     fn running(&self, pid: i32, kind: Kind) -> Result<Source> {
         ensure!(self.config.is_none(), "a program that runs already takes no config");
         let address = self.address.context("pid needs an address")?;
+        ensure!(
+            kind.legs() == Legs::Plain,
+            "keys are made anew for each run, and one that runs already can't know them: give its command"
+        );
         let address_flood = match kind {
             Kind::Tcp => self.address_flood.context("kind \"tcp\" needs address_flood")?,
-            Kind::Connect => address,
+            Kind::Connect | Kind::FromTls | Kind::ToTls => address,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let fixed = kind == Kind::Connect || self.echo.is_some() && self.flood.is_some();
@@ -161,9 +167,10 @@ impl Entry {
 /// In a command: the daemon that this run measures.
 const OUR_DAEMON: &str = "{penstock}";
 
-/// That a guest may join one of the scenarios so called.
-fn check_scenario(name: &str) -> Result<()> {
+/// That a guest of this kind may join one of the scenarios so called.
+fn check_scenario(name: &str, kind: Kind) -> Result<()> {
     let called = run::choose(&[name.to_owned()]).unwrap_or_default();
+    let why_closed = |scenario: &Scenario| why_closed(scenario, kind);
     if called.iter().any(|scenario| why_closed(scenario).is_none()) {
         return Ok(());
     }
@@ -177,9 +184,14 @@ fn check_scenario(name: &str) -> Result<()> {
     }
 }
 
-fn why_closed(scenario: &Scenario) -> Option<&'static str> {
+fn why_closed(scenario: &Scenario, kind: Kind) -> Option<&'static str> {
     match scenario.special {
-        Special::None => None,
+        Special::None if scenario.legs == kind.legs() => None,
+        Special::None => Some(match scenario.legs {
+            Legs::Plain => "no leg there is TLS",
+            Legs::TlsFromClient => "clients there speak TLS (kind \"tls\")",
+            Legs::TlsToOrigin => "the origin there speaks TLS (kind \"to-tls\")",
+        }),
         Special::Unprivileged { .. } => Some("everybody there runs as a user without privileges"),
         Special::Fresh => Some("each round there starts a fresh process"),
         Special::Closed => Some("it compares those alone whom it names"),
@@ -200,7 +212,12 @@ fn fill_in(text: &str, site: &Site, programs: &Programs) -> String {
             .replace(&format!("{{{name}_port}}"), &address.port().to_string())
     });
     let paths = [
-        ("{config}", &site.config),
+        ("{config}", site.config.as_path()),
+        ("{keys}", site.keys.folder()),
+        ("{authority}", &site.keys.authority),
+        ("{certificate}", &site.keys.certificate),
+        ("{key}", &site.keys.key),
+        ("{both}", &site.keys.both),
         (OUR_DAEMON, &programs.penstock),
         ("{bench}", &programs.itself),
     ];
@@ -210,6 +227,7 @@ fn fill_in(text: &str, site: &Site, programs: &Programs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tls::KeyFiles;
 
     fn programs() -> Programs {
         Programs { penstock: "/tmp/a/penstock".into(), itself: "/tmp/a/penstock-bench".into() }
@@ -233,7 +251,7 @@ mod tests {
         let running = "kind = \"tcp\"\npid = 1\naddress = \"127.0.0.1:1\"";
         let proxy = "kind = \"connect\"\npid = 1\naddress = \"127.0.0.1:1\"";
         for (lines, said) in [
-            ("kind = \"tls\"\ncommand = [\"x\"]", "no scenario measures kind \"tls\" yet"),
+            ("kind = \"tls\"\npid = 1\naddress = \"127.0.0.1:1\"", "keys are made anew"),
             ("kind = \"websocket\"\ncommand = [\"x\"]", "no scenario measures kind \"websocket\""),
             ("kind = \"udp\"\ncommand = [\"x\"]", "unknown variant `udp`"),
             ("kind = \"tcp\"", "either a command or a pid"),
@@ -267,12 +285,35 @@ mod tests {
             ("lone", "names; open"),
             ("workers", "names; open"),
             ("message-16k", "without privileges; open"),
+            ("tls-bulk", "clients there speak TLS"),
+            ("to-tls-bulk", "the origin there speaks TLS"),
         ] {
             assert_refused(&at(closed), said);
         }
         let refusal = format!("{:#}", recipe(&at("idle")).err().unwrap());
         let open = refusal.split_once("open to guests").unwrap().1;
         assert!(open.contains("bulk-8") && !open.contains("workers"), "{open}");
+        assert!(!open.contains("tls"), "{open}");
+        for (kind, scenario) in [("tls", "tls-bulk"), ("to-tls", "to-tls-bulk")] {
+            let lines =
+                format!("kind = \"{kind}\"\ncommand = [\"x\"]\nscenarios = [\"{scenario}\"]");
+            recipe(&lines).unwrap();
+            assert_refused(&lines.replace(scenario, "bulk"), "no leg there is TLS");
+        }
+    }
+
+    #[test]
+    fn a_guest_joins_those_who_speak_tls_where_it_does() {
+        for (kind, joined) in
+            [("tcp", "bulk-8"), ("tls", "tls-bulk-8"), ("to-tls", "to-tls-bulk-8")]
+        {
+            let guest = [recipe(&format!("kind = \"{kind}\"\ncommand = [\"x\"]")).unwrap()];
+            for name in ["bulk-8", "tls-bulk-8", "to-tls-bulk-8", "tls-idle-1000"] {
+                let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+                let takes_part = !run::field(scenario, &guest, false).is_empty();
+                assert_eq!(takes_part, name == joined, "{kind} in {name}");
+            }
+        }
     }
 
     #[test]
@@ -299,14 +340,18 @@ mod tests {
             admin: address(3),
             echo: address(4),
             flood: address(5),
+            keys: KeyFiles::within("/tmp/a".as_ref()),
         };
         let lines =
-            "kind = \"connect\"\npenstock = true\ncommand = [\"{penstock}\", \"{bench} {config}\"]
+            "kind = \"connect\"\npenstock = true\ncommand = [\"{penstock}\", \"{bench} {config}\", \"{key}\"]
             config = \"{listen} {listen_flood_port} {admin} {echo_port} {flood}\"";
         let recipe = recipe(lines).unwrap();
         let Source::Start { build, .. } = recipe.source else { panic!("it runs already") };
         let Launch { argv, config } = build(&site).unwrap();
-        assert_eq!(argv, ["/tmp/a/penstock", "/tmp/a/penstock-bench /tmp/a/config"]);
+        assert_eq!(
+            argv,
+            ["/tmp/a/penstock", "/tmp/a/penstock-bench /tmp/a/config", "/tmp/a/key.pem"]
+        );
         assert_eq!(config.unwrap(), "127.0.0.1:1 2 127.0.0.1:3 4 127.0.0.1:5");
         assert!(matches!(recipe.version, Version::Asked(path, _) if path == "/tmp/a/penstock"));
     }

@@ -8,6 +8,7 @@ mod peers;
 mod penstock;
 mod proxies;
 mod running;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 
 use crate::record::{self, Absent, Family};
+use crate::tls::KeyFiles;
 pub(crate) use paths::{Driver, Expected, Paths, Splicing, Waiting};
 pub(crate) use running::{Contestant, Stage, start_all};
 
@@ -72,7 +74,7 @@ pub(crate) enum Cores {
 
 /// Where the version comes from.
 pub(crate) enum Version {
-    /// Program and argument whose first line of output tells it.
+    /// Program and argument whose first line of output with a number in it tells it.
     Asked(String, &'static str),
     Told(String),
 }
@@ -84,6 +86,28 @@ pub(crate) enum Kind {
     Tcp,
     /// One port that takes CONNECT.
     Connect,
+    /// One port that takes TLS, and forwards what is in it to the echo origin.
+    FromTls,
+    /// One port that forwards to the echo origin, and speaks TLS with it.
+    ToTls,
+}
+
+impl Kind {
+    pub(crate) fn legs(self) -> Legs {
+        match self {
+            Kind::Tcp | Kind::Connect => Legs::Plain,
+            Kind::FromTls => Legs::TlsFromClient,
+            Kind::ToTls => Legs::TlsToOrigin,
+        }
+    }
+}
+
+/// Where a contestant speaks TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Legs {
+    Plain,
+    TlsFromClient,
+    TlsToOrigin,
 }
 
 /// Addresses and files of one contestant.
@@ -91,13 +115,15 @@ pub(crate) struct Site {
     pub(crate) folder: PathBuf,
     /// Where its configuration will be written.
     pub(crate) config: PathBuf,
-    /// TCP: in front of the echo origin. CONNECT: the proxy.
+    /// In front of the echo origin. CONNECT: the proxy.
     pub(crate) listen: SocketAddr,
     /// TCP: in front of the flood origin.
     pub(crate) listen_flood: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) echo: SocketAddr,
     pub(crate) flood: SocketAddr,
+    /// What to show and whom to trust, where TLS is spoken.
+    pub(crate) keys: KeyFiles,
 }
 
 /// Programs of our own, copied at the start, so that a build meanwhile changes nothing and every user may read them.
@@ -112,6 +138,7 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
     let mut all = penstock::recipes(programs);
     all.extend(proxies::recipes());
     all.extend(peers::recipes());
+    all.extend(tls::recipes());
     all.extend(bare::recipes(programs));
     if let Some(path) = guests {
         all.extend(file::read(path, programs)?);
@@ -167,7 +194,9 @@ impl Version {
                 };
                 let text = [output.stdout, output.stderr].concat();
                 let text = String::from_utf8_lossy(&text);
-                text.lines().next().unwrap_or_default().trim().to_owned()
+                let tells = |line: &&str| line.contains(|c: char| c.is_ascii_digit());
+                let line = text.lines().find(tells).or(text.lines().next());
+                line.unwrap_or_default().trim().to_owned()
             }
         }
     }

@@ -15,6 +15,7 @@ struct Variant {
     waiting: Waiting,
     workers: u32,
     cores: Cores,
+    kind: Kind,
     /// Further lines of `[engine]`.
     engine: &'static str,
 }
@@ -68,6 +69,20 @@ const VARIANTS: &[Variant] = &[
         cores: Cores::Other,
         ..DEFAULT
     },
+    FROM_TLS,
+    Variant {
+        name: "penstock-tls-epoll",
+        setting: "TLS from the client, epoll, default configuration, no log",
+        driver: Driver::Epoll,
+        ..FROM_TLS
+    },
+    TO_TLS,
+    Variant {
+        name: "penstock-to-tls-epoll",
+        setting: "TLS to the origin, its certificate checked; epoll, default configuration, no log",
+        driver: Driver::Epoll,
+        ..TO_TLS
+    },
 ];
 
 const DEFAULT: Variant = Variant {
@@ -78,7 +93,22 @@ const DEFAULT: Variant = Variant {
     waiting: Waiting::Sleeping,
     workers: 1,
     cores: Cores::Own,
+    kind: Kind::Connect,
     engine: "",
+};
+
+const FROM_TLS: Variant = Variant {
+    name: "penstock-tls",
+    setting: "TLS from the client, io_uring, default configuration, no log",
+    kind: Kind::FromTls,
+    ..DEFAULT
+};
+
+const TO_TLS: Variant = Variant {
+    name: "penstock-to-tls",
+    setting: "TLS to the origin, its certificate checked; io_uring, default configuration, no log",
+    kind: Kind::ToTls,
+    ..DEFAULT
 };
 
 pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
@@ -92,7 +122,7 @@ fn recipe(variant: &'static Variant, programs: &Programs) -> Recipe {
         name: variant.name.into(),
         family: Family::Penstock,
         setting: variant.setting.into(),
-        kind: Kind::Connect,
+        kind: variant.kind,
         source: Source::Start {
             build: Box::new(move |site| Ok(launch(site, variant, &program))),
             user: None,
@@ -110,7 +140,9 @@ fn recipe(variant: &'static Variant, programs: &Programs) -> Recipe {
 }
 
 fn launch(site: &Site, variant: &Variant, program: &str) -> Launch {
-    let Variant { driver, workers, engine, .. } = variant;
+    let Variant { driver, workers, engine, kind, .. } = variant;
+    let Site { admin, listen, .. } = site;
+    let service = service(site, *kind);
     let config = format!(
         r#"[engine]
 workers = {workers}
@@ -120,18 +152,16 @@ workers = {workers}
 level = "warn"
 
 [admin]
-listen = "{}"
+listen = "{admin}"
 
 [acl]
 origin = {{ dst = ["127.0.0.0/8"] }}
 
 [[listen]]
 name = "bench"
-address = ["{}"]
-service = "connect"
-access = ["allow origin", "deny all"]
-"#,
-        site.admin, site.listen
+address = ["{listen}"]
+{service}access = ["allow origin", "deny all"]
+"#
     );
     let argv = [
         program.to_owned(),
@@ -140,4 +170,22 @@ access = ["allow origin", "deny all"]
         format!("--engine={}", driver.name()),
     ];
     Launch { argv: argv.into(), config: Some(config) }
+}
+
+/// What the listener does, line by line.
+fn service(site: &Site, kind: Kind) -> String {
+    let Site { echo, keys, .. } = site;
+    let forward = "service = \"forward\"\nunauthenticated = true\n";
+    match kind {
+        Kind::Tcp | Kind::Connect => "service = \"connect\"\n".into(),
+        Kind::FromTls => format!(
+            "{forward}target = \"tcp://{echo}\"\ntls = {{ cert = \"{}\", key = \"{}\" }}\n",
+            keys.certificate.display(),
+            keys.key.display()
+        ),
+        Kind::ToTls => format!(
+            "{forward}target = \"tls://{echo}\"\nupstream_tls = {{ ca = \"{}\", server_name = \"localhost\" }}\n",
+            keys.authority.display()
+        ),
+    }
 }

@@ -12,6 +12,7 @@ use super::{Cores, Kind, Launch, Recipe, SYSTEM_FOLDERS, Site, Source, find};
 use crate::interrupt;
 use crate::load::{Origin, Route, Via};
 use crate::process::Process;
+use crate::tls::{self, KeyFiles, Keys};
 
 pub(crate) struct Contestant {
     pub(crate) process: Process,
@@ -29,16 +30,21 @@ pub(crate) struct Stage {
     pub(crate) own_core: String,
     other_core: String,
     folder: PathBuf,
+    keys: Keys,
+    key_files: KeyFiles,
     /// Folders made so far.
     count: usize,
     next_port: u16,
 }
 
 impl Stage {
-    pub(crate) fn new(own_core: usize, other_core: usize, folder: PathBuf) -> Self {
+    /// Makes the keys of this run.
+    pub(crate) fn new(own_core: usize, other_core: usize, folder: PathBuf) -> Result<Self> {
         let next_port = PORT_MIN + (std::process::id() % 400) as u16 * 20;
         let (own_core, other_core) = (own_core.to_string(), other_core.to_string());
-        Stage { own_core, other_core, folder, count: 0, next_port }
+        let (keys, key_files) = (Keys::generate()?, KeyFiles::within(&folder));
+        keys.write(&key_files).context("the keys of this run")?;
+        Ok(Stage { own_core, other_core, folder, keys, key_files, count: 0, next_port })
     }
 
     fn cores(&self, cores: Cores) -> String {
@@ -95,7 +101,7 @@ impl Recipe {
             Source::Running { pid, addresses: [echo, flood], admin, origins } => {
                 let origin = Origin::bind_to(origins[0], origins[1])?;
                 let targets = [origin.echo.local_addr()?, origin.flood.local_addr()?];
-                let route = self.route([*echo, *flood], targets);
+                let route = self.route([*echo, *flood], targets, &stage.keys)?;
                 let process = Process::attach(*pid)?;
                 let command = vec![format!("process {pid}, which ran already")];
                 Ok(Contestant {
@@ -108,7 +114,10 @@ impl Recipe {
                 })
             }
             Source::Start { build, user: own_user, cores } => {
-                let origin = Origin::bind()?;
+                let mut origin = Origin::bind()?;
+                if self.kind == Kind::ToTls {
+                    origin.tls = Some(tls::Server::new(&stage.keys)?);
+                }
                 let site = Site::new(&self.name, stage, &origin)?;
                 let Launch { mut argv, config } = build(&site)?;
                 argv[0] = path_of(&argv[0])?;
@@ -121,7 +130,8 @@ impl Recipe {
                 }
                 let process =
                     Process::start(&argv, &stage.cores(*cores), user, site.folder.join("output"))?;
-                let route = self.route([site.listen, site.listen_flood], [site.echo, site.flood]);
+                let (dial, targets) = ([site.listen, site.listen_flood], [site.echo, site.flood]);
+                let route = self.route(dial, targets, &stage.keys)?;
                 let admin = self.expected.map(|_| site.admin);
                 Ok(Contestant {
                     process,
@@ -135,17 +145,24 @@ impl Recipe {
         }
     }
 
-    fn route(&self, dial: [SocketAddr; 2], targets: [SocketAddr; 2]) -> Route {
-        match self.kind {
-            Kind::Tcp => Route {
-                echo: Via { dial: dial[0], request: None },
-                flood: Via { dial: dial[1], request: None },
-            },
+    fn route(&self, dial: [SocketAddr; 2], targets: [SocketAddr; 2], keys: &Keys) -> Result<Route> {
+        let one = Via::plain(dial[0]);
+        Ok(match self.kind {
+            Kind::Tcp => Route { echo: one, flood: Via::plain(dial[1]) },
             Kind::Connect => {
-                let via = |target| Via { dial: dial[0], request: Some(connect_request(target)) };
+                let via = |target| Via { request: Some(connect_request(target)), ..one.clone() };
                 Route { echo: via(targets[0]), flood: via(targets[1]) }
             }
-        }
+            Kind::FromTls => {
+                let tls = Some(tls::Client::new(keys)?);
+                let via = Via { tls, asks: true, ..one };
+                Route { echo: via.clone(), flood: via }
+            }
+            Kind::ToTls => {
+                let via = Via { asks: true, ..one };
+                Route { echo: via.clone(), flood: via }
+            }
+        })
     }
 }
 
@@ -159,6 +176,7 @@ impl Site {
             admin: stage.free_port()?,
             echo: origin.echo.local_addr()?,
             flood: origin.flood.local_addr()?,
+            keys: stage.key_files.clone(),
             folder,
         })
     }

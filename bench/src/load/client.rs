@@ -1,26 +1,26 @@
 //! One client of the load: dials the contestant, asks for the tunnel if that takes asking, then does its task.
 //!
 //! ```text
-//! Connecting ──writable──▶ [TunnelReply ──200──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
-//!                                                 └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
-//!                                                     └─▶ closed, dialed anew (SetUp)
+//! Connecting ─▶ [Shaking ──session──▶] [TunnelReply ──200──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
+//!                                                             ├─▶ Asked ──echo──▶ Push   (Push)
+//!                                                             └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
+//!                                                                 └─▶ closed, dialed anew (SetUp)
 //! ```
 //!
 //! Every echo is compared with what was sent; a client whose tunnel ends or lies fails the measurement.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::os::fd::AsRawFd;
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
-use nix::sys::socket::{MsgFlags, recv};
 use socket2::{Domain, Type};
 
-use super::{Burst, Load, Pace, Pattern, Route, Socket, Via, origin};
+use super::origin::{self, DRAIN_REQUEST, FLOOD_CHUNK};
+use super::{Burst, Load, Pace, Pattern, Route, Socket, Via};
+use crate::tls::Stream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -28,6 +28,8 @@ pub(crate) enum Task {
     Sink,
     /// Reads the beginning of the flood, and then nothing more.
     Stall,
+    /// Floods the origin.
+    Push,
     /// Round trips on one tunnel.
     PingPong,
     /// Connect, one round trip, close.
@@ -35,7 +37,7 @@ pub(crate) enum Task {
 }
 
 pub(super) struct Client {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     task: Task,
     pub(super) state: State,
     /// When the round trip (or, for a set-up, the connection) began, or should have begun.
@@ -52,8 +54,11 @@ pub(super) struct Client {
 
 pub(super) enum State {
     Connecting,
+    Shaking,
     TunnelReply { head: Vec<u8> },
     Flood { received: u64 },
+    Asked { echoed: usize },
+    Push,
     Echo { received: usize },
     Rest,
 }
@@ -63,6 +68,8 @@ enum Outcome {
     Nothing,
     /// The socket is connected: from now on it is read.
     Connected,
+    /// From now on it is written to.
+    Pushing,
     Payload(usize),
     /// The echo is complete.
     Round,
@@ -79,37 +86,67 @@ impl Client {
         self.task == Task::PingPong
     }
 
-    fn step(&mut self, request: Option<&[u8]>, scratch: &mut [u8]) -> Result<Outcome> {
+    fn step(&mut self, via: &Via, pattern: &Pattern, scratch: &mut [u8]) -> Result<Outcome> {
         match &mut self.state {
-            State::Connecting => self.connected(request),
-            State::TunnelReply { .. } => self.receive_reply(scratch),
-            State::Flood { received } => {
-                let len = discard(&self.stream, scratch)?;
-                *received += len as u64;
-                Ok(if len == 0 { Outcome::Nothing } else { Outcome::Payload(len) })
+            State::Connecting => self.connected(via, pattern),
+            State::Shaking => {
+                let brought = some(self.stream.receive(scratch))?;
+                ensure!(brought.is_none(), "the tunnel spoke before the client");
+                if self.stream.is_open() {
+                    self.speak(via, pattern)?;
+                }
+                Ok(Outcome::Nothing)
             }
+            State::TunnelReply { .. } => self.receive_reply(via, pattern, scratch),
+            State::Flood { received } => {
+                let Some(len) = some(self.stream.discard(scratch))? else {
+                    return Ok(Outcome::Nothing);
+                };
+                *received += len as u64;
+                Ok(Outcome::Payload(len))
+            }
+            State::Asked { .. } => self.receive_consent(scratch),
+            State::Push => match self.stream.send_anything(FLOOD_CHUNK, scratch) {
+                Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(Outcome::Nothing),
+                other => other.map(|_| Outcome::Nothing).context("send"),
+            },
             State::Echo { .. } => self.receive_echo(scratch),
-            State::Rest => bail!("the tunnel ended or spoke while the client rested"),
+            State::Rest => {
+                let brought = some(self.stream.receive(scratch))?;
+                ensure!(brought.is_none(), "the tunnel spoke while the client rested");
+                Ok(Outcome::Nothing)
+            }
         }
     }
 
-    fn connected(&mut self, request: Option<&[u8]>) -> Result<Outcome> {
-        if let Some(error) = self.stream.take_error()? {
+    fn connected(&mut self, via: &Via, pattern: &Pattern) -> Result<Outcome> {
+        if let Some(error) = self.stream.socket().take_error()? {
             return Err(error).context("connect");
         }
-        match request {
-            None => self.start_task()?,
-            Some(request) => {
-                self.state = State::TunnelReply { head: Vec::new() };
-                self.send(request)?;
-            }
+        if via.tls.is_some() {
+            self.state = State::Shaking;
+            self.stream.start().context("send")?;
+        } else {
+            self.speak(via, pattern)?;
         }
         Ok(Outcome::Connected)
     }
 
-    fn receive_reply(&mut self, scratch: &mut [u8]) -> Result<Outcome> {
+    /// The first words that are not of TLS.
+    fn speak(&mut self, via: &Via, pattern: &Pattern) -> Result<()> {
+        let Some(request) = &via.request else { return self.start_task(via, pattern) };
+        self.state = State::TunnelReply { head: Vec::new() };
+        self.send(request)
+    }
+
+    fn receive_reply(
+        &mut self,
+        via: &Via,
+        pattern: &Pattern,
+        scratch: &mut [u8],
+    ) -> Result<Outcome> {
         let State::TunnelReply { head } = &mut self.state else { return Ok(Outcome::Nothing) };
-        let Some(len) = receive(&mut self.stream, &mut scratch[..4096])? else {
+        let Some(len) = some(self.stream.receive(scratch))? else {
             return Ok(Outcome::Nothing);
         };
         head.extend(&scratch[..len]);
@@ -120,7 +157,7 @@ impl Client {
         let is_ok = status.starts_with(b"HTTP/1.") && status.get(8..12) == Some(b" 200");
         ensure!(is_ok, "CONNECT was answered with {}", String::from_utf8_lossy(status));
         let payload = head.len() - end - 4;
-        self.start_task()?;
+        self.start_task(via, pattern)?;
         if let State::Flood { received } = &mut self.state {
             *received = payload as u64;
         }
@@ -129,7 +166,7 @@ impl Client {
 
     fn receive_echo(&mut self, scratch: &mut [u8]) -> Result<Outcome> {
         let State::Echo { received } = &mut self.state else { return Ok(Outcome::Nothing) };
-        let Some(len) = receive(&mut self.stream, scratch)? else { return Ok(Outcome::Nothing) };
+        let Some(len) = some(self.stream.receive(scratch))? else { return Ok(Outcome::Nothing) };
         let expected = self.message.get(*received..*received + len);
         ensure!(expected == Some(&scratch[..len]), "the echo differs from what was sent");
         *received += len;
@@ -140,9 +177,32 @@ impl Client {
         Ok(Outcome::Round)
     }
 
-    fn start_task(&mut self) -> Result<()> {
+    /// The origin has agreed to be flooded.
+    fn receive_consent(&mut self, scratch: &mut [u8]) -> Result<Outcome> {
+        let State::Asked { echoed } = &mut self.state else { return Ok(Outcome::Nothing) };
+        let Some(len) = some(self.stream.receive(scratch))? else { return Ok(Outcome::Nothing) };
+        let expected = DRAIN_REQUEST.get(*echoed..*echoed + len);
+        ensure!(expected == Some(&scratch[..len]), "the echo differs from what was sent");
+        *echoed += len;
+        if *echoed < DRAIN_REQUEST.len() {
+            return Ok(Outcome::Nothing);
+        }
+        self.state = State::Push;
+        Ok(Outcome::Pushing)
+    }
+
+    fn start_task(&mut self, via: &Via, pattern: &Pattern) -> Result<()> {
         match self.task {
-            Task::Sink | Task::Stall => self.state = State::Flood { received: 0 },
+            Task::Sink | Task::Stall => {
+                self.state = State::Flood { received: 0 };
+                if via.asks {
+                    self.send(&origin::burst_request(pattern.flood_at_once()))?;
+                }
+            }
+            Task::Push => {
+                self.state = State::Asked { echoed: 0 };
+                self.send(&DRAIN_REQUEST)?;
+            }
             Task::PingPong => {
                 self.began = Instant::now();
                 self.send_message()?;
@@ -169,8 +229,8 @@ impl Client {
             *byte = digit;
         }
         self.state = State::Echo { received: 0 };
-        let sent = (&self.stream).write(&self.message).context("send")?;
-        ensure!(sent == self.message.len(), "a message did not fit the socket buffer");
+        self.stream.send(&self.message).context("send")?;
+        ensure!(!self.stream.has_queued(), "a message did not fit the socket buffer");
         Ok(())
     }
 
@@ -181,8 +241,8 @@ impl Client {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        let sent = self.stream.write(bytes).context("send")?;
-        ensure!(sent == bytes.len(), "a request did not fit the socket buffer");
+        self.stream.send(bytes).context("send")?;
+        ensure!(!self.stream.has_queued(), "a request did not fit the socket buffer");
         Ok(())
     }
 }
@@ -202,8 +262,12 @@ impl Load<'_> {
         }
         let slot = self.sockets.vacant_entry();
         self.poll.add(&socket, EpollEvent::new(EpollFlags::EPOLLOUT, slot.key() as u64))?;
+        let stream = match &via.tls {
+            None => Stream::plain(socket.into()),
+            Some(terms) => Stream::client(socket.into(), terms, self.pattern.resumes)?,
+        };
         slot.insert(Socket::Client(Client {
-            stream: socket.into(),
+            stream,
             task,
             state: State::Connecting,
             began,
@@ -220,9 +284,17 @@ impl Load<'_> {
     pub(super) fn handle_client(&mut self, key: usize) -> Result<()> {
         let Socket::Client(client) = &mut self.sockets[key] else { return Ok(()) };
         let via = via(self.route, client.task);
-        match client.step(via.request.as_deref(), &mut self.scratch)? {
+        let before = client.stream.resumed();
+        let outcome = client.step(via, &self.pattern, &mut self.scratch)?;
+        self.handshakes.count(before, client.stream.resumed());
+        match outcome {
             Outcome::Nothing => Ok(()),
             Outcome::Connected => self.interest(key, EpollFlags::EPOLLIN),
+            Outcome::Pushing => {
+                client.opened = true;
+                self.opening -= 1;
+                self.interest(key, EpollFlags::EPOLLOUT)
+            }
             Outcome::Payload(len) => self.count_payload(key, len),
             Outcome::Round => self.count_round(key),
         }
@@ -242,7 +314,7 @@ impl Load<'_> {
             match client.task {
                 Task::Stall => return self.interest(key, EpollFlags::empty()),
                 Task::PingPong => return self.next_round(key, Instant::now()),
-                Task::Sink | Task::SetUp => {}
+                Task::Sink | Task::Push | Task::SetUp => {}
             }
         }
         Ok(())
@@ -276,7 +348,7 @@ impl Load<'_> {
                 self.close(key)?;
                 self.dial(Task::SetUp, Instant::now(), true)
             }
-            (Task::Sink | Task::Stall, _) => Ok(()),
+            (Task::Sink | Task::Push | Task::Stall, _) => Ok(()),
         }
     }
 
@@ -295,26 +367,16 @@ impl Load<'_> {
 fn via(route: &Route, task: Task) -> &Via {
     match task {
         Task::Sink | Task::Stall => &route.flood,
-        Task::PingPong | Task::SetUp => &route.echo,
+        Task::Push | Task::PingPong | Task::SetUp => &route.echo,
     }
 }
 
 /// None: nothing there yet. The end of the stream is an error, since only clients end tunnels here.
-fn receive(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<usize>> {
-    match stream.read(buffer) {
+fn some(received: io::Result<usize>) -> Result<Option<usize>> {
+    match received {
         Ok(0) => bail!("the tunnel ended"),
         Ok(len) => Ok(Some(len)),
         Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(e) => Err(e).context("receive"),
-    }
-}
-
-/// Drops what is there without copying it (tcp(7), MSG_TRUNC): of `scratch` only the length is used.
-fn discard(stream: &TcpStream, scratch: &mut [u8]) -> Result<usize> {
-    match recv(stream.as_raw_fd(), scratch, MsgFlags::MSG_TRUNC) {
-        Ok(0) => bail!("the tunnel ended"),
-        Ok(len) => Ok(len),
-        Err(Errno::EAGAIN) => Ok(0),
         Err(e) => Err(e).context("receive"),
     }
 }

@@ -8,6 +8,7 @@
 //! while its own event is handled.
 
 mod client;
+mod handshakes;
 mod open_loop;
 mod origin;
 mod pacer;
@@ -37,6 +38,9 @@ use pacer::Pacer;
 pub(crate) use pattern::{Burst, Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
 use usage::Usage;
 pub(crate) use usage::Used;
+
+use handshakes::Handshakes;
+use origin::Echo;
 
 /// Opens the clients, warms up, and measures one window. `meter` reads what the contestant has used.
 pub(crate) fn measure(
@@ -74,6 +78,7 @@ pub(crate) fn measure(
         ensure!(load.bytes + load.operations > 0, "nothing came through in {:?}", used.elapsed);
         ensure!(load.starved() == 0, "{} clients got nothing through", load.starved());
     }
+    load.handshakes.check(&pattern)?;
     let grown = memory.private_dirty.saturating_sub(empty.private_dirty);
     let Load { bytes, operations, latency, .. } = load;
     Ok(Sample { used, bytes, operations, latency, memory, grown })
@@ -112,13 +117,13 @@ struct Load<'a> {
     flooded: u64,
     bytes: u64,
     operations: u64,
+    handshakes: Handshakes,
     latency: Histogram<u64>,
 }
 
 enum Socket {
     Client(Client),
-    /// And how many bytes of a burst it still has to send.
-    Echo(TcpStream, u64),
+    Echo(Echo),
     /// And how many bytes it still has to send.
     Flood(TcpStream, u64),
 }
@@ -159,6 +164,7 @@ impl<'a> Load<'a> {
             flooded: 0,
             bytes: 0,
             operations: 0,
+            handshakes: Handshakes::default(),
             latency: Histogram::new_with_bounds(1, 60_000_000_000, 3)?,
         })
     }
@@ -166,7 +172,7 @@ impl<'a> Load<'a> {
     fn open_all(&mut self) -> Result<()> {
         let each = OPEN_LIMIT_EACH * self.pattern.tunnels() as u32;
         let deadline = Instant::now() + OPEN_LIMIT + each;
-        let Pattern { streams, pingpongs, stalled, .. } = self.pattern;
+        let Pattern { streams, pushers, pingpongs, stalled, .. } = self.pattern;
         let setups = match self.pattern.pace {
             Pace::Rate(_) => 0,
             _ => self.pattern.setups,
@@ -174,6 +180,7 @@ impl<'a> Load<'a> {
         let tasks = [
             (Task::Stall, stalled),
             (Task::Sink, streams),
+            (Task::Push, pushers),
             (Task::PingPong, pingpongs),
             (Task::SetUp, setups),
         ];
@@ -231,20 +238,27 @@ impl<'a> Load<'a> {
     /// From `now` on everything counts; of a schedule, what is due before `end`.
     fn start_counting(&mut self, now: Instant, end: Instant) {
         (self.bytes, self.operations) = (0, 0);
+        self.handshakes = Handshakes::default();
         self.latency.reset();
         if let Some(open_loop) = &mut self.open_loop {
             open_loop.start_counting(now, end);
         }
         for (_, socket) in &mut self.sockets {
-            if let Socket::Client(client) = socket {
-                client.progressed = false;
+            match socket {
+                Socket::Client(client) => client.progressed = false,
+                Socket::Echo(echo) => echo.drained = 0,
+                Socket::Flood(..) => {}
             }
         }
     }
 
-    /// Clients of a lasting tunnel that saw no progress in the window.
+    /// Clients of a lasting tunnel that saw no progress in the window, or whose flood nobody saw at the other end.
     fn starved(&self) -> usize {
-        let is_starved = |s: &Socket| matches!(s, Socket::Client(c) if c.lasts() && !c.progressed);
+        let is_starved = |socket: &Socket| match socket {
+            Socket::Client(client) => client.lasts() && !client.progressed,
+            Socket::Echo(echo) => echo.drains() && echo.drained == 0,
+            Socket::Flood(..) => false,
+        };
         self.sockets.iter().filter(|(_, socket)| is_starved(socket)).count()
     }
 
@@ -263,12 +277,13 @@ impl<'a> Load<'a> {
         for event in &events[..ready] {
             match event.data() {
                 ECHO_LISTENER => {
-                    let wrap = |stream| Socket::Echo(stream, 0);
+                    let resumes = self.pattern.resumes;
+                    let wrap = |socket| Ok(Socket::Echo(self.origin.greet(socket, resumes)?));
                     self.accept(&self.origin.echo, wrap, EpollFlags::EPOLLIN)?
                 }
                 FLOOD_LISTENER => {
                     let bytes = self.pattern.flood_at_once();
-                    let wrap = |stream| Socket::Flood(stream, bytes);
+                    let wrap = |stream| Ok(Socket::Flood(stream, bytes));
                     self.accept(&self.origin.flood, wrap, EpollFlags::EPOLLOUT)?
                 }
                 ALARM => self.silence_alarm()?,
@@ -306,7 +321,13 @@ impl<'a> Load<'a> {
 
     fn handle(&mut self, key: usize) -> Result<()> {
         let fate = match &mut self.sockets[key] {
-            Socket::Echo(stream, left) => origin::echo(stream, left, &mut self.scratch)?,
+            Socket::Echo(echo) => {
+                let (resumed, drained) = (echo.stream.resumed(), echo.drained);
+                let fate = echo.step(&mut self.scratch)?;
+                self.handshakes.count(resumed, echo.stream.resumed());
+                self.bytes += echo.drained - drained;
+                fate
+            }
             Socket::Flood(stream, left) => {
                 let before = *left;
                 let fate = origin::flood(stream, left, &mut self.scratch);
@@ -329,7 +350,10 @@ impl<'a> Load<'a> {
     }
 
     fn close(&mut self, key: usize) -> Result<()> {
-        let socket = self.sockets.remove(key);
+        let mut socket = self.sockets.remove(key);
+        if let Socket::Client(client) = &mut socket {
+            client.stream.finish();
+        }
         // Closing alone would not do while a forked child still has the descriptor open.
         Ok(self.poll.delete(socket.stream())?)
     }
@@ -337,13 +361,13 @@ impl<'a> Load<'a> {
     fn accept(
         &mut self,
         listener: &TcpListener,
-        wrap: impl Fn(TcpStream) -> Socket,
+        wrap: impl Fn(TcpStream) -> Result<Socket>,
         interest: EpollFlags,
     ) -> Result<()> {
         while let Some(stream) = origin::accept(listener)? {
             let slot = self.sockets.vacant_entry();
             self.poll.add(&stream, EpollEvent::new(interest, slot.key() as u64))?;
-            slot.insert(wrap(stream));
+            slot.insert(wrap(stream)?);
         }
         Ok(())
     }
@@ -352,8 +376,9 @@ impl<'a> Load<'a> {
 impl Socket {
     fn stream(&self) -> &TcpStream {
         match self {
-            Socket::Echo(stream, _) | Socket::Flood(stream, _) => stream,
-            Socket::Client(client) => &client.stream,
+            Socket::Flood(stream, _) => stream,
+            Socket::Echo(echo) => echo.stream.socket(),
+            Socket::Client(client) => client.stream.socket(),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The two origins behind every contestant: one echoes, and floods so many bytes when asked to; one floods. Nonblocking
-//! sockets, stepped by the loop.
+//! The two origins behind every contestant: one echoes, and floods or discards when asked to; one floods. Nonblocking
+//! sockets, stepped by the loop. The one that echoes may speak TLS.
 //!
 //! The flood goes through send(2) from one buffer, not through sendfile: the page layout of the socket buffers that a
 //! relay splices is then that of a real server.
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Socket, Type};
 
 use super::Fate;
+use crate::tls::{Server, Stream};
 
 /// The listeners of both origins. Each contestant has its own pair, so that none suffers from ports which another
 /// left in TIME_WAIT.
@@ -18,6 +19,8 @@ use super::Fate;
 pub(crate) struct Origin {
     pub(crate) echo: TcpListener,
     pub(crate) flood: TcpListener,
+    /// What the echo origin speaks.
+    pub(crate) tls: Option<Server>,
 }
 
 impl Origin {
@@ -28,8 +31,32 @@ impl Origin {
     }
 
     pub(crate) fn bind_to(echo: SocketAddr, flood: SocketAddr) -> Result<Origin> {
-        Ok(Origin { echo: listen(echo)?, flood: listen(flood)? })
+        Ok(Origin { echo: listen(echo)?, flood: listen(flood)?, tls: None })
     }
+
+    /// A connection that the echo origin has accepted.
+    pub(super) fn greet(&self, socket: TcpStream, resumes: bool) -> Result<Echo> {
+        let stream = match &self.tls {
+            None => Stream::plain(socket),
+            Some(terms) => Stream::server(socket, terms, resumes)?,
+        };
+        Ok(Echo { stream, service: Service::Echo, drained: 0 })
+    }
+}
+
+/// A connection of the echo origin.
+pub(super) struct Echo {
+    pub(super) stream: Stream,
+    service: Service,
+    /// Bytes of a flood that were discarded.
+    pub(super) drained: u64,
+}
+
+enum Service {
+    Echo,
+    /// So many bytes of a burst are still to be sent.
+    Flood(u64),
+    Drain,
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -53,28 +80,55 @@ pub(super) fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
     Ok(Some(stream))
 }
 
-/// `left` is what is still to be sent of a burst that was asked for.
-pub(super) fn echo(stream: &mut TcpStream, left: &mut u64, scratch: &mut [u8]) -> Result<Fate> {
-    if *left > 0 {
-        return Ok(flood(stream, left, scratch));
+impl Echo {
+    pub(super) fn drains(&self) -> bool {
+        matches!(self.service, Service::Drain)
     }
-    let len = match stream.read(scratch) {
-        Ok(0) => return Ok(Fate::Drop),
-        Ok(len) => len,
-        Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Fate::Keep),
-        Err(_) => return Ok(Fate::Drop),
-    };
-    if let Some(bytes) = asked_burst(&scratch[..len]) {
-        *left = bytes;
-        return Ok(Fate::Loud);
-    }
-    match stream.write(&scratch[..len]) {
-        Ok(sent) => {
-            // One message per client is in flight, far less than a socket buffer.
-            ensure!(sent == len, "the echo origin sent {sent} of {len} bytes");
-            Ok(Fate::Keep)
+
+    /// One event's work.
+    pub(super) fn step(&mut self, scratch: &mut [u8]) -> Result<Fate> {
+        let received = match &mut self.service {
+            Service::Flood(left) => {
+                let fate = burst(&mut self.stream, left, scratch);
+                if matches!(fate, Fate::Silent) {
+                    self.service = Service::Echo;
+                }
+                return Ok(fate);
+            }
+            Service::Echo => self.stream.receive(scratch),
+            Service::Drain => self.stream.discard(scratch),
+        };
+        let len = match received {
+            Ok(0) => {
+                self.stream.finish();
+                return Ok(Fate::Drop);
+            }
+            Ok(len) => len,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Fate::Keep),
+            // A session that goes wrong is the contestant's doing; a connection that breaks off may be the end of its client's.
+            Err(e) if e.kind() == ErrorKind::Other => return Err(e).context("TLS of the origin"),
+            Err(_) => return Ok(Fate::Drop),
+        };
+        if self.drains() {
+            self.drained += len as u64;
+            return Ok(Fate::Keep);
         }
-        Err(_) => Ok(Fate::Drop),
+        if let Some(bytes) = asked_burst(&scratch[..len]) {
+            self.service = Service::Flood(bytes);
+            return Ok(Fate::Loud);
+        }
+        if scratch[..len] == DRAIN_REQUEST {
+            self.service = Service::Drain;
+        }
+        match self.stream.send(&scratch[..len]) {
+            Ok(()) => {
+                // One message per client is in flight, far less than a socket buffer.
+                let fits = !self.stream.has_queued();
+                ensure!(fits, "the echo origin could not send {len} bytes at once");
+                Ok(Fate::Keep)
+            }
+            Err(_) => Ok(Fate::Drop),
+        }
     }
 }
 
@@ -88,6 +142,26 @@ pub(super) fn burst_request(bytes: u64) -> [u8; 16] {
 fn asked_burst(message: &[u8]) -> Option<u64> {
     let bytes = message.strip_prefix(&[BURST; 8])?;
     Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+}
+
+/// Asks the echo origin to discard whatever comes behind its echo of this.
+pub(super) const DRAIN_REQUEST: [u8; 16] = [0xfe; 16];
+
+/// The same as [`flood`], of the echo origin.
+fn burst(stream: &mut Stream, left: &mut u64, scratch: &mut [u8]) -> Fate {
+    let chunk = usize::try_from(*left).unwrap_or(usize::MAX).min(FLOOD_CHUNK);
+    let sent = match chunk {
+        0 => stream.flush().map(|()| 0),
+        _ => stream.send_anything(chunk, scratch),
+    };
+    match sent {
+        Ok(sent) => {
+            *left -= sent as u64;
+            if *left == 0 && !stream.has_queued() { Fate::Silent } else { Fate::Keep }
+        }
+        Err(e) if e.kind() == ErrorKind::WouldBlock => Fate::Keep,
+        Err(_) => Fate::Drop,
+    }
 }
 
 /// One chunk per turn, so that ping-pongs beside the flood do not wait for the generator itself. `left` is what is still

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 
 use super::Used;
 use super::origin::FLOOD_CHUNK;
+use crate::tls;
 
 /// A load: how many clients of which task.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Pattern {
     pub(crate) streams: usize,
     /// Bytes per second that the origin floods on all of these together; none: as much as goes through.
     pub(crate) stream_rate: Option<u32>,
+    /// Clients that flood the origin, which discards it.
+    pub(crate) pushers: usize,
     /// Clients that send a message and wait for its echo, again and again.
     pub(crate) pingpongs: usize,
     /// Clients that connect, do one round trip and close, again and again. At a fixed rate: how many may be under way.
@@ -33,6 +36,8 @@ pub(crate) struct Pattern {
     pub(crate) fill: Option<u64>,
     /// One stream comes and goes before anything is measured.
     pub(crate) prelude: bool,
+    /// TLS sessions are taken up again where they can be; otherwise each is made anew.
+    pub(crate) resumes: bool,
 }
 
 /// Bulk amid a conversation.
@@ -56,6 +61,7 @@ impl Pattern {
     pub(crate) const NONE: Pattern = Pattern {
         streams: 0,
         stream_rate: None,
+        pushers: 0,
         pingpongs: 0,
         setups: 0,
         stalled: 0,
@@ -65,6 +71,7 @@ impl Pattern {
         spin: false,
         fill: None,
         prelude: false,
+        resumes: false,
     };
 
     /// Bytes that the origin floods on a fresh connection, before any that come at their moment.
@@ -83,7 +90,7 @@ impl Pattern {
 
     /// Clients that stay for the whole measurement.
     pub(crate) fn tunnels(&self) -> usize {
-        self.streams + self.pingpongs + self.stalled
+        self.streams + self.pushers + self.pingpongs + self.stalled
     }
 }
 
@@ -94,11 +101,22 @@ pub(crate) struct Route {
     pub(crate) flood: Via,
 }
 
-/// One address to dial and, for a CONNECT proxy, the request to send there.
+/// One address to dial, and what it takes to be through.
 #[derive(Clone, Debug)]
 pub(crate) struct Via {
     pub(crate) dial: SocketAddr,
+    /// TLS comes first.
+    pub(crate) tls: Option<tls::Client>,
+    /// Of a CONNECT proxy: the request to send.
     pub(crate) request: Option<Vec<u8>>,
+    /// The echo origin is behind it, whatever is wanted: a flood has to be asked for.
+    pub(crate) asks: bool,
+}
+
+impl Via {
+    pub(crate) fn plain(dial: SocketAddr) -> Via {
+        Via { dial, tls: None, request: None, asks: false }
+    }
 }
 
 /// Reads what the contestant has used so far.
@@ -127,7 +145,7 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) used: Used,
-    /// Bulk payload that reached the clients.
+    /// Bulk payload that reached the clients or, of what they flood, the origin.
     pub(crate) bytes: u64,
     /// Round trips completed; for set-ups each is a whole connection. Of an idle herd, the tunnels.
     pub(crate) operations: u64,

@@ -90,6 +90,12 @@ impl Process {
         }
     }
 
+    /// Puts whoever pinned himself elsewhere when he started back on the cores that he was given.
+    pub(crate) fn return_to_its_cores(&self) {
+        let Source::Started { cores, .. } = &self.source else { return };
+        self.family().into_iter().for_each(|pid| proc::pin_threads(pid, cores));
+    }
+
     /// Who gives its threads other cores than it was given has an easier life than the others.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -72,6 +73,18 @@ pub(super) fn cores_of_threads(pid: Pid) -> Vec<usize> {
         parse_list(word(&status, "Cpus_allowed_list:"))
     };
     threads(pid).flat_map(of_thread).collect()
+}
+
+/// A thread that has ended meanwhile, or of a user that nobody may touch, stays where it is.
+pub(super) fn pin_threads(pid: Pid, cores: &[usize]) {
+    let mut set = CpuSet::new();
+    if cores.iter().any(|core| set.set(*core).is_err()) {
+        return;
+    }
+    for thread in threads(pid) {
+        let id = thread.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let _ = id.map(|id| sched_setaffinity(Pid::from_raw(id), &set));
+    }
 }
 
 /// Of a list such as 0-2,5.

@@ -195,6 +195,8 @@ fn who_takes_other_cores_is_told() {
         proc::cores(process.pid()) == Some(vec![0]) || process.stays_on_its_cores().is_err()
     });
     wait_until(|| process.stays_on_its_cores().is_err());
+    process.return_to_its_cores();
+    process.stays_on_its_cores().unwrap();
     let (process, _folder) = start("exec sleep 60");
     wait_until(|| proc::cores(process.pid()) == Some(vec![0]));
     process.stays_on_its_cores().unwrap();

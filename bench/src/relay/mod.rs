@@ -1,21 +1,25 @@
 //! Relays that do nothing but relay: the limits against which engines are judged. TCP in, TCP out, one thread, no
 //! protocol, no limits, no time-outs; they trust their clients and run only under the harness.
 //!
-//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tokio` and `tokio_uring` stand alone.
+//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tls`, `tokio` and `tokio_uring` stand alone.
 
 mod copy;
 mod splice;
+mod tls;
 mod tokio;
 mod tokio_uring;
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 use socket2::{Domain, Socket, Type};
+
+use crate::tls::{Client, KeyFiles, Keys, Server};
 
 /// Which relay to run.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -30,6 +34,10 @@ pub(crate) enum Kind {
     Tokio,
     /// tokio-uring, as a programmer would write it.
     TokioUring,
+    /// epoll, recv and send; TLS from the client.
+    Tls,
+    /// The same; TLS to the origin.
+    ToTls,
 }
 
 /// A port to listen on and where its connections go, written `LISTEN=TARGET`.
@@ -49,9 +57,18 @@ impl FromStr for Forward {
     }
 }
 
-/// Relays until it is killed.
-pub(crate) fn run(kind: Kind, forwards: &[Forward]) -> Result<()> {
+/// Relays until it is killed. `keys`: the folder they are in, for those that speak TLS.
+pub(crate) fn run(kind: Kind, forwards: &[Forward], keys: &Path) -> Result<()> {
+    let keys = || Keys::read(&KeyFiles::within(keys)).map_err(Error::other);
     match kind {
+        Kind::Tls => {
+            let terms = Server::new(&keys()?).map_err(Error::other)?;
+            tls::run(tls::Side::FromClient(terms), forwards)
+        }
+        Kind::ToTls => {
+            let terms = Client::new(&keys()?).map_err(Error::other)?;
+            tls::run(tls::Side::ToOrigin(terms), forwards)
+        }
         Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::NONE),
         Kind::CopyBusy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::ZERO),
         Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(EpollTimeout::NONE),

@@ -1,7 +1,8 @@
 //! The scenarios, in the order in which they are measured and shown.
 
 use super::fields::*;
-use super::{Bar, Path, Scenario, Special};
+use super::{Bar, Path, Scenario, Special, tls};
+use crate::contestant::Legs;
 use crate::load::{Burst, Pace, Pattern};
 use crate::record::{Measure, Unit};
 
@@ -171,8 +172,16 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         name: "idle-1000",
         title: "private memory that 1,000 tunnels add after each carried 1 MiB and fell silent",
         question: "What does a console cost that nobody looks at?",
-        field: &[URING, "squid", "haproxy-copy", "nginx-default"],
-        also: &[EPOLL, "trafficserver", "haproxy-splice", "nginx", "tokio"],
+        field: &[URING, "haproxy-copy"],
+        also: &[
+            EPOLL,
+            "squid",
+            "nginx-default",
+            "trafficserver",
+            "haproxy-splice",
+            "nginx",
+            "tokio",
+        ],
         ..idle(1000)
     },
     Scenario {
@@ -246,14 +255,29 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         unit: Unit::Connection,
         ..WORKERS
     },
+    tls::FROM_BULK_1,
+    tls::FROM_BULK_8,
+    tls::FROM_BULK_64,
+    tls::FROM_UPLOAD_8,
+    tls::FROM_HANDSHAKE,
+    tls::FROM_RESUME,
+    tls::TO_BULK_1,
+    tls::TO_BULK_8,
+    tls::TO_BULK_64,
+    tls::TO_UPLOAD_8,
+    tls::TO_HANDSHAKE,
+    tls::TO_RESUME,
+    tls::FROM_IDLE,
+    tls::TO_IDLE,
 ];
 
-const BASE: Scenario = Scenario {
+pub(super) const BASE: Scenario = Scenario {
     name: "",
     group: "",
     title: "",
     question: "",
     pattern: Pattern::NONE,
+    legs: Legs::Plain,
     unit: Unit::RoundTrip,
     lead: URING,
     reference: "bare-copy",

@@ -4,9 +4,11 @@ mod fields;
 mod list;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::time::Duration;
 
+use crate::contestant::Legs;
 use crate::load::{Pace, Pattern, Sample, Timing};
 use crate::record::{self, Measure, Unit};
 pub(crate) use list::SCENARIOS;
@@ -18,6 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) title: &'static str,
     pub(crate) question: &'static str,
     pub(crate) pattern: Pattern,
+    /// Where those who take part speak TLS.
+    pub(crate) legs: Legs,
     pub(crate) unit: Unit,
     /// The one of ours that it is about.
     pub(crate) lead: &'static str,
@@ -61,6 +65,9 @@ pub(crate) enum Path {
     Any,
     /// Copied, since the user's pipes were used up.
     NoPipe,
+    /// Opened or sealed on its way, and so copied.
+    TlsFromClient,
+    TlsToOrigin,
 }
 
 /// What one of ours must reach: at most `limit` times the lowest of the rivals.

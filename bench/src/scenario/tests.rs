@@ -1,15 +1,16 @@
 //! Names stand in several lists; here they are held against each other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{SCENARIOS, Scenario};
-use crate::contestant::{self, Programs};
+use super::{Path, SCENARIOS, Scenario};
+use crate::contestant::{self, Legs, Programs};
 
-fn recipes() -> BTreeSet<String> {
+/// Everybody, and where he speaks TLS.
+fn recipes() -> BTreeMap<String, Legs> {
     let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
     let recipes = contestant::recipes(&programs, None).unwrap();
-    recipes.into_iter().map(|recipe| recipe.name).collect()
+    recipes.into_iter().map(|recipe| (recipe.name, recipe.kind.legs())).collect()
 }
 
 fn names(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
@@ -24,8 +25,27 @@ fn every_contestant_has_a_recipe() {
     let recipes = recipes();
     for scenario in SCENARIOS {
         for name in names(scenario) {
-            assert!(recipes.contains(name), "{name} in {}", scenario.name);
+            assert!(recipes.contains_key(name), "{name} in {}", scenario.name);
         }
+    }
+}
+
+#[test]
+fn everybody_speaks_tls_where_the_scenario_says_and_nowhere_else() {
+    let recipes = recipes();
+    for scenario in SCENARIOS {
+        for name in scenario.field.iter().chain(scenario.also) {
+            assert_eq!(recipes[*name], scenario.legs, "{name} in {}", scenario.name);
+        }
+        // A flood that is asked for has no pace of its own.
+        let pattern = &scenario.pattern;
+        assert!(scenario.legs == Legs::Plain || pattern.stream_rate.is_none(), "{}", scenario.name);
+        let path = match scenario.legs {
+            Legs::Plain => continue,
+            Legs::TlsFromClient => Path::TlsFromClient,
+            Legs::TlsToOrigin => Path::TlsToOrigin,
+        };
+        assert_eq!(scenario.path, path, "{}", scenario.name);
     }
 }
 

@@ -92,7 +92,13 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("gathered", GATHERED, ""),
     ("busy polled", BUSY_POLLED, ""),
     ("backpressure", "penstock_backpressure_total", ""),
+    ("TLS with clients", HANDSHAKES, WITH_CLIENT),
+    ("TLS with origins", HANDSHAKES, WITH_ORIGIN),
 ];
+/// Handshakes that came to an end, by the leg they were on.
+const HANDSHAKES: &str = "penstock_tls_handshakes_total";
+const WITH_CLIENT: &str = "side=\"client\"";
+const WITH_ORIGIN: &str = "side=\"target\"";
 const SWITCHES: &str = "penstock_switches_total";
 const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
@@ -165,6 +171,7 @@ impl Paths {
         self.check_switches(expected.splicing, path)?;
         self.check_ring(expected.splicing)?;
         self.check_waiting(expected.waiting)?;
+        self.check_handshakes(path)?;
         if path == Path::Splice && expected.gathers() {
             self.must_have_grown(GATHERED, "")?;
         }
@@ -198,7 +205,7 @@ impl Paths {
             Path::Both => copied > 0.0 && share >= SPLICED_OF_BOTH,
             Path::Alternating => copied > 0.0 && share >= SPLICED_OF_ALTERNATING,
             Path::Any => true,
-            Path::NoPipe => spliced == 0.0,
+            Path::NoPipe | Path::TlsFromClient | Path::TlsToOrigin => spliced == 0.0,
         };
         ensure!(fits, "wrong path: {:.1} % of the bytes were spliced", share * 100.0);
         Ok(())
@@ -238,6 +245,19 @@ impl Paths {
             Waiting::Ungathered => ensure!(gathered == 0.0, "wrong path: {GATHERED} grew"),
             Waiting::Sleeping => ensure!(busy_polled == 0.0, "wrong path: {BUSY_POLLED} grew"),
             Waiting::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// On the leg that the scenario is about, and on no other.
+    fn check_handshakes(&self, path: Path) -> Result<()> {
+        for (side, meant) in [(WITH_CLIENT, Path::TlsFromClient), (WITH_ORIGIN, Path::TlsToOrigin)]
+        {
+            let count = self.sum(HANDSHAKES, side);
+            match path == meant {
+                true => self.must_have_grown(HANDSHAKES, side)?,
+                false => ensure!(count == 0.0, "wrong path: {HANDSHAKES}{{{side}}} grew"),
+            }
         }
         Ok(())
     }

@@ -171,3 +171,30 @@ fn the_driver_must_be_the_one_named() {
     assert!(grown(1, 0).check(epoll, Path::Copy).is_err());
     grown(1, 0).check(Expected { driver: None, ..INLINE }, Path::Copy).unwrap();
 }
+
+#[test]
+fn tls_must_be_on_the_leg_that_the_scenario_is_about() {
+    let (client, origin) = (
+        "penstock_tls_handshakes_total{side=\"client\",result=\"ok\",version=\"1.3\"}",
+        "penstock_tls_handshakes_total{side=\"target\",result=\"ok\",version=\"1.3\"}",
+    );
+    let grown = |copied, spliced, series: &[&str]| {
+        let before = format!("{BEFORE}{client} 5\n{origin} 7\n");
+        let after = before
+            .replace(" 100\n", &format!(" {}\n", 100 + copied))
+            .replace(" 1000\n", &format!(" {}\n", 1000 + spliced));
+        Paths::parse(&after).since(&Paths::parse(&before)).and(series)
+    };
+    for (path, own, other) in
+        [(Path::TlsFromClient, client, origin), (Path::TlsToOrigin, origin, client)]
+    {
+        grown(500, 0, &[own]).check(INLINE, path).unwrap();
+        for wrong in [&[][..], &[other], &[client, origin]] {
+            let text = refusal(grown(500, 0, wrong).check(INLINE, path));
+            assert!(text.contains("penstock_tls_handshakes_total"), "{path:?} {wrong:?}: {text}");
+        }
+        // What was spliced was neither opened nor sealed.
+        assert!(refusal(grown(500, 5, &[own]).check(INLINE, path)).contains("were spliced"));
+        assert!(refusal(grown(500, 0, &[own]).check(INLINE, Path::Copy)).contains("grew"));
+    }
+}
