@@ -1,5 +1,5 @@
 //! libvirtd with everything that a client can want of it: every transport, every way to prove who one is, a guest, a folder
-//! of volumes. It has its own `/run`, `/etc/libvirt` and `/var/*/libvirt`, so that many of them run beside the machine's own.
+//! of volumes. It has its own `/run`, `/etc/libvirt` and folders of `/var`, so that many of them run beside the machine's own.
 
 mod setup;
 mod ssh;

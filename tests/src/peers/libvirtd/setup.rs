@@ -24,13 +24,20 @@ pub struct LibvirtdSetup {
     ssh: Option<SocketAddr>,
 }
 
+/// Files that are the machine's own, with a line more. libvirtd does not start QEMU's driver without the user who is its
+/// default, although it is told another one; whoever installs libvirtd as a service has that user.
+const ACCOUNTS: [(&str, &str, &str); 2] = [
+    ("passwd", "/etc/passwd", "libvirt-qemu:x:64055:64055::/nonexistent:/usr/sbin/nologin"),
+    ("group", "/etc/group", "libvirt-qemu:x:64055:"),
+];
+
 /// Folders that are its own, below its directory, and what they stand for.
 const FOLDERS: [(&str, &str); 5] = [
     ("run", "/run"),
     ("etc", "/etc/libvirt"),
-    ("lib", "/var/lib/libvirt"),
-    ("cache", "/var/cache/libvirt"),
-    ("log", "/var/log/libvirt"),
+    ("lib", "/var/lib"),
+    ("cache", "/var/cache"),
+    ("log", "/var/log"),
 ];
 
 /// Without a manager of services, without cgroups, and without changing the owner of anything.
@@ -197,7 +204,14 @@ log_outputs = "3:stderr"
         config += &format!("listen_tls = {}\n", u8::from(has_tls));
         fs::write(dir.path().join("etc/libvirtd.conf"), config).expect("our directory");
         fs::write(dir.path().join("etc/qemu.conf"), QEMU).expect("our directory");
-        let mounts = FOLDERS.map(|(folder, place)| (dir.path().join(folder), place));
+        let mut mounts = FOLDERS.map(|(folder, place)| (dir.path().join(folder), place)).to_vec();
+        for (name, place, line) in ACCOUNTS {
+            let known = fs::read_to_string(place).expect("the users of this machine");
+            let all =
+                if known.contains("libvirt-qemu:") { known } else { format!("{known}{line}\n") };
+            fs::write(dir.path().join(name), all).expect("our directory");
+            mounts.push((dir.path().join(name), place));
+        }
         let mut command = private::command(&mounts, Processes::Own);
         command.args(["sh", "-c", START]).arg(dir.path());
         command.env("SASL_CONF_PATH", dir.path().join("sasl"));
