@@ -98,9 +98,10 @@ mod tests {
         assert_eq!(errors.text(), "Warning:  [31mred [0m; Permission denied (publickey).");
     }
 
-    #[tokio::test]
-    async fn of_much_the_last_is_kept() {
+    #[tokio::test(start_paused = true)]
+    async fn of_much_the_last_is_kept_and_nobody_reads_day_and_night() {
         let (mut theirs, mut errors) = errors();
+        let begun = tokio::time::Instant::now();
         let writer = std::thread::spawn(move || {
             for n in 0..100_000 {
                 writeln!(theirs, "line {n}").expect("a reader");
@@ -108,6 +109,8 @@ mod tests {
         });
         errors.read_to_end().await;
         writer.join().expect("it ended");
+        // A megabyte and some.
+        assert_eq!(begun.elapsed().as_millis() / PAUSE.as_millis(), 4);
         let text = errors.text();
         assert!(text.starts_with("… ") && text.ends_with("; line 99998; line 99999"), "{text}");
         assert!(text.len() < 2 * KEPT, "{}", text.len());

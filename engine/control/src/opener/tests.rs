@@ -10,8 +10,9 @@ use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{BaudRate, ControlFlags, LocalFlags, cfgetospeed, tcgetattr};
-use nix::unistd::ttyname;
+use nix::unistd::{Pid, ttyname};
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
 use penstock_core::libvirt;
 use penstock_core::target::{Flow, Parity, Serial};
@@ -409,16 +410,18 @@ async fn who_ends_before_its_program_runs_is_in_the_log_all_the_same() {
 #[tokio::test]
 async fn without_a_spawner_programs_are_refused_and_those_that_run_go_on() {
     let spawner = spawner();
-    let process = nix::unistd::Pid::from_raw(spawner.process.id().cast_signed());
+    let process = Pid::from_raw(spawner.process.id().cast_signed());
     let rig = rig(Some(spawner));
     let mut leg = stream(rig.open(1, command(&["cat"])).await);
-    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGKILL).expect("it lives");
-    let end = Instant::now() + LIMIT;
-    while rig.counts.spawner.load(Relaxed) == 1 {
-        assert!(Instant::now() < end, "nobody noticed");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let refused = rig.refused(2, command(&["cat"])).await;
+    // It dies with a request at hand.
+    kill(process, Signal::SIGSTOP).expect("it lives");
+    rig.ask(2, command(&["cat"])).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    kill(process, Signal::SIGKILL).expect("it lives");
+    let (slot, opened) = rig.opened().await;
+    assert_eq!((slot, opened.map(drop).map_err(|error| error.errno)), (2, Err(Errno::ESRCH)));
+    assert_eq!(rig.counts.spawner.load(Relaxed), 0);
+    let refused = rig.refused(3, command(&["cat"])).await;
     assert_eq!(refused.errno, Errno::ESRCH);
     assert!(refused.detail.contains("restart Penstock"), "{}", refused.detail);
     leg.write_all(b"x").expect("it reads");

@@ -162,6 +162,18 @@ pub(super) fn agreed(end: &Result<Option<Agreed>, Error>) -> &Agreed {
 }
 
 #[test]
+fn both_sides_know_which_name_was_asked_for() {
+    let authority = Authority::new("Lab CA");
+    // Addresses are not told to servers (RFC 6066 §3).
+    for (name, told) in [("console.example", Some("console.example")), ("10.0.0.1", None)] {
+        let server = server_options(authority.identity(&[name], unchanged));
+        let [client, server] = meet(client_options(&authority), server, name);
+        let [client, server] = [&client, &server].map(|end| agreed(end).server_name.as_deref());
+        assert_eq!([client, server], [Some(name), told]);
+    }
+}
+
+#[test]
 fn a_target_is_known_by_its_names() {
     let authority = Authority::new("Lab CA");
     for (name, names, is_it) in [
