@@ -202,9 +202,11 @@ fn choose_contestants(
         .collect();
     let mut needed = needed.into_iter();
     recipes.retain(|_| needed.next().unwrap_or(false));
+    let is_ours = |recipe: &&Recipe| recipe.family == record::Family::Penstock;
+    let ours: Vec<String> = recipes.iter().filter(is_ours).map(|r| r.name.clone()).collect();
     let absent = contestant::remove_absent(&mut recipes);
     ensure!(
-        !absent.iter().any(|absent| absent.name == record::DEFAULT),
+        !absent.iter().any(|absent| ours.contains(&absent.name)),
         "there is no Penstock to measure: `cargo build --release` makes one beside this program, --penstock names another, --only does without"
     );
     ensure!(!recipes.is_empty(), "nobody to measure");
