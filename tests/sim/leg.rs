@@ -162,6 +162,13 @@ impl Out {
         self.chunks.drain(..).for_each(|chunk| give_back(chunk, pool));
     }
 
+    /// Buffers of a group among what waits.
+    pub fn pinned(&self, group: Group) -> usize {
+        let is_one =
+            |chunk: &&Chunk| matches!(chunk, Chunk::Pool(buffer) if buffer.group() == group);
+        self.chunks.iter().filter(is_one).count()
+    }
+
     /// What waits.
     pub fn queued(&self) -> Queued {
         self.queued

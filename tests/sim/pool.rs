@@ -113,7 +113,17 @@ impl Pool {
 
     /// Since when somebody waits.
     pub fn waiting_since(&self) -> Option<Time> {
-        self.lines.iter().filter_map(VecDeque::front).map(|(_, since)| *since).min()
+        self.longest().map(|(since, _)| since)
+    }
+
+    /// And for what.
+    pub fn waiting_group(&self) -> Option<Group> {
+        self.longest().map(|(_, group)| group)
+    }
+
+    fn longest(&self) -> Option<(Time, Group)> {
+        let first = |group: Group| Some((self.lines[group.index()].front()?.1, group));
+        Group::ALL.into_iter().filter_map(first).min_by_key(|(since, _)| *since)
     }
 
     /// A leg doesn't wait any more.

@@ -273,6 +273,7 @@ fn described(outcome: &Outcome) -> (&'static str, usize) {
         Outcome::Received(buffer) => ("told: received", buffer.len()),
         Outcome::ReceiveEnded(Arrival::Ended) => ("told: ended", 0),
         Outcome::ReceiveEnded(Arrival::Stopped) => ("told: receiving stopped", 0),
+        Outcome::ReceiveEnded(Arrival::Short) => ("told: no buffer", 0),
         Outcome::ReceiveEnded(Arrival::Failed(_)) => ("told: receiving failed", 0),
         Outcome::Sent(n) => ("told: sent", *n),
         Outcome::SendFailed(_) => ("told: sending failed", 0),

@@ -354,6 +354,14 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         self.pool.waiting_since()
     }
 
+    fn starved_group(&self) -> Option<Group> {
+        self.pool.waiting_group()
+    }
+
+    fn pinned(&self, leg: Leg, group: Group) -> usize {
+        self.live(leg).map_or(0, |tenant| tenant.out.pinned(group))
+    }
+
     fn stats(&self) -> &Arc<Stats> {
         &self.stats
     }

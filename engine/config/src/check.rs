@@ -14,7 +14,7 @@ use crate::listener::listener;
 use crate::value::{Place, Size, SpanOrOff};
 use crate::{AccessLog, Log, Settings};
 
-/// A pool has four buffers of each kind at least, which is a little more than this.
+/// A pool has four buffers of each kind at least. Those that are touched, where there are so few, are a little more than this.
 const MEMORY_MIN: usize = 32 << 10;
 /// One small buffer.
 const PER_DIRECTION_MIN: usize = 4 << 10;

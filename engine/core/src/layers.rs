@@ -4,9 +4,11 @@
 //! lie as long as there is room around them; and now and then bytes of a layer's own. Splicing is possible only where nothing
 //! needs to be done.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use penstock_proto::libvirt::Messages;
-use penstock_ring::{Buffer, Chunk, Kernel};
+use penstock_ring::{Buffer, Chunk, Group, Kernel};
 use penstock_tls::{Agreed, Error, Plain, Session};
 
 use crate::metrics::Counters;
@@ -155,6 +157,12 @@ impl Layers {
         Ok((output.into(), sealed))
     }
 
+    /// Whether what fills a buffer of that group is sealed where it lies. Elsewhere it would take memory that nobody counted on.
+    pub(crate) fn seals_within(&self, group: Group) -> bool {
+        let Layers::Tls(tls) = self else { return true };
+        tls.fits(group.headroom()..group.headroom() + group.capacity(), group)
+    }
+
     /// The same for bytes of our own.
     pub(crate) fn seal_bytes(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
         let Layers::Tls(tls) = self else { return Ok(bytes) };
@@ -182,7 +190,7 @@ impl Tls {
     fn receive(
         &mut self,
         memory: &mut [u8],
-        arrived: std::ops::Range<usize>,
+        arrived: Range<usize>,
     ) -> Result<Opened<Plain>, Broken> {
         let mut output = Vec::new();
         let received = self.session.receive(memory, arrived, &mut output);
@@ -222,11 +230,7 @@ impl Tls {
         output: &mut Vec<u8>,
     ) -> Result<Chunk, Error> {
         let plain = buffer.start()..buffer.start() + buffer.len();
-        let fits =
-            self.session.room(buffer.len(), self.max_record).is_some_and(|(front, total)| {
-                plain.start >= front && plain.start - front + total <= buffer.group().stride()
-            });
-        if !fits {
+        if !self.fits(plain.clone(), buffer.group()) {
             counters.tls_apart[1].add(1);
             let apart = self.seal_apart(kernel.bytes(&buffer), output);
             kernel.release(buffer);
@@ -242,6 +246,13 @@ impl Tls {
                 Err(error)
             }
         }
+    }
+
+    /// Whether there is room around `plain` in a place of that group.
+    fn fits(&self, plain: Range<usize>, group: Group) -> bool {
+        self.session.room(plain.len(), self.max_record).is_some_and(|(front, total)| {
+            plain.start >= front && plain.start - front + total <= group.stride()
+        })
     }
 
     fn seal_apart(&mut self, plain: &[u8], output: &mut Vec<u8>) -> Result<Bytes, Error> {

@@ -18,13 +18,16 @@ use crate::warmth::Warmth;
 
 /// Free bytes in front of what was received: room for a WebSocket or TLS header.
 const HEADROOM: usize = 16;
-/// Free bytes behind what was received: room for a TLS tag.
-const TAILROOM: usize = 32;
+/// Free bytes behind what was received: room for header and tag of a second TLS record, which a full large buffer needs.
+const TAILROOM: usize = 48;
 /// The same in front of much: room for the beginning of a TLS record that came before (RFC 5246 §6.2.3 allows 18,437 bytes).
 const BULK_HEADROOM: usize = 18_496;
 /// The same behind much: room for headers and tags of seventeen full TLS records, or of seventy that carry
 /// 4 KiB.
 const BULK_TAILROOM: usize = 2048;
+
+/// Fewer buffers for bulk would serve nobody: most of them have to be left to those who have them in hand.
+const BULK_MIN: usize = 32;
 
 /// Buffers of a group below which no leg gets more than one at a time.
 pub const SMALL_POOL: usize = 1024;
@@ -104,10 +107,14 @@ pub struct PoolSizes {
 }
 
 impl PoolSizes {
-    /// Splits a worker's memory: a 32nd for preludes, a quarter for bulk, half of the rest for each other group. At least 4
-    /// of each, but for bulk, which others can do without.
+    /// Splits a worker's memory: a 32nd for preludes, a quarter for bulk if that makes [`BULK_MIN`] buffers, half of the rest for
+    /// each other group. At least 4 of each.
     pub const fn of_memory(bytes: usize) -> PoolSizes {
-        let (reserve, bulk) = (bytes / 32, bytes / 4);
+        let reserve = bytes / 32;
+        let bulk = match bytes / 4 / Group::Bulk.stride() < BULK_MIN {
+            true => 0,
+            false => bytes / 4,
+        };
         let half = (bytes - reserve - bulk) / 2;
         PoolSizes {
             reserve: at_least_4(reserve / Group::Reserve.stride()),
@@ -215,6 +222,8 @@ pub struct Pool {
     base: NonNull<u8>,
     bytes: usize,
     groups: [Place; Group::COUNT],
+    /// Bytes that wait in queues and are none of these.
+    apart: usize,
     /// Bytes of a page of memory.
     page: usize,
     trim_at: Option<Time>,
@@ -268,7 +277,7 @@ impl Pool {
         // SAFETY: a fresh anonymous mapping; the pool owns it until `Drop`.
         let base = unsafe { mmap_anonymous(None, length, read_write, private)? };
         let page = sysconf(SysconfVar::PAGE_SIZE)?.map_or(4096, |page| page as usize);
-        Ok(Pool { base: base.cast(), bytes: length.get(), groups, page, trim_at: None })
+        Ok(Pool { base: base.cast(), bytes: length.get(), groups, apart: 0, page, trim_at: None })
     }
 
     /// Takes a free buffer's number.
@@ -359,6 +368,21 @@ impl Pool {
         self.groups[group.index()].free.len()
     }
 
+    /// So many bytes that are not of the pool wait in a queue.
+    pub fn queue_apart(&mut self, bytes: usize) {
+        self.apart += bytes;
+    }
+
+    /// So many do no more.
+    pub fn unqueue_apart(&mut self, bytes: usize) {
+        self.apart -= bytes;
+    }
+
+    /// What is left of `free` buffers of a group, if bytes that wait apart from the pool were in such, too.
+    pub fn less_apart(&self, free: usize, group: Group) -> usize {
+        free.saturating_sub(self.apart / group.stride())
+    }
+
     /// Buffers of the group.
     pub fn total(&self, group: Group) -> u32 {
         self.groups[group.index()].total
@@ -439,6 +463,15 @@ mod tests {
     use super::*;
 
     const SIZES: PoolSizes = PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 };
+
+    #[test]
+    fn little_memory_is_not_kept_for_bulk() {
+        let [little, enough] = [16, 64].map(|mib| PoolSizes::of_memory(mib << 20));
+        assert_eq!((little.bulk, enough.bulk), (4, 59), "four, which nobody uses");
+        assert!(little.small as usize * Group::Small.stride() > (7 << 20), "{little:?}");
+        assert!(PoolSizes::of_memory(35 << 20).bulk as usize >= BULK_MIN);
+        assert_eq!(PoolSizes::of_memory(1024), SIZES);
+    }
 
     #[test]
     #[should_panic(expected = "a forged handle")]

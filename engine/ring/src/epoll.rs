@@ -404,11 +404,19 @@ impl Kernel for Epoll {
     }
 
     fn spare(&self, group: Group) -> usize {
-        self.pool.free(group)
+        self.pool.less_apart(self.pool.free(group), group)
     }
 
     fn starved_since(&self) -> Option<Time> {
-        self.waiting.since()
+        self.waiting.longest().map(|(since, _)| since)
+    }
+
+    fn starved_group(&self) -> Option<Group> {
+        self.waiting.longest().map(|(_, group)| group)
+    }
+
+    fn pinned(&self, leg: Leg, group: Group) -> usize {
+        self.legs.get(leg).map_or(0, |held| held.queue.pinned(group))
     }
 
     fn stats(&self) -> &Arc<Stats> {

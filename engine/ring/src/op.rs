@@ -112,6 +112,9 @@ pub enum Arrival {
     /// [`Kernel::receive_stop`] took effect. Receiving can be started again. It may follow another end, one that lay
     /// unread when the stop was asked for, and says nothing then.
     Stopped,
+    /// No buffer of [`Group::Bulk`] is left: they are too few, and held too long, to wait for. Receiving can be started again, in
+    /// another group.
+    Short,
     /// The leg is broken.
     Failed(Errno),
 }
@@ -273,7 +276,8 @@ pub trait Kernel {
     fn local(&self, leg: Leg) -> Option<SocketAddr>;
 
     /// Starts receiving into buffers of `group`, until an [`Arrival`]. Receiving that is on stays as it is. When the pool
-    /// is empty the leg waits its turn and is served, in order, as buffers come back.
+    /// is empty the leg waits its turn and is served, in order, as buffers come back; of [`Group::Bulk`], it hears
+    /// [`Arrival::Short`].
     ///
     /// Of a single group ([`Group::is_single`]) a leg gets one buffer: after it, receiving is off without further word, so that
     /// a prelude can go on in another group, and bulk can wait until more has come, with nothing to cancel.
@@ -348,11 +352,18 @@ pub trait Kernel {
     /// Wakes this driver from other threads.
     fn waker(&self) -> Waker;
 
-    /// Pool buffers of `group` that nobody holds.
+    /// Pool buffers of `group` that nobody holds. What is queued in [`Chunk::Bytes`] counts as if it were held in them, in each
+    /// group, so that who shares out the pool bounds both together.
     fn spare(&self, group: Group) -> usize;
 
     /// Since when some leg waits for a buffer, if one does.
     fn starved_since(&self) -> Option<Time>;
+
+    /// The group of which it waits for one.
+    fn starved_group(&self) -> Option<Group>;
+
+    /// Buffers of `group` that wait to be sent on the leg.
+    fn pinned(&self, leg: Leg, group: Group) -> usize;
 
     /// Gauges and counters of this driver, readable from any thread.
     fn stats(&self) -> &Arc<Stats>;

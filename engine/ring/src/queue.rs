@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Buf;
 
-use crate::buffers::Pool;
+use crate::buffers::{Group, Pool};
 use crate::op::{Chunk, Queued};
 
 /// Chunks in sending order. Empty, it holds no memory.
@@ -25,6 +25,7 @@ impl Queue {
         }
         self.queued.bytes += len;
         self.queued.memory += chunk_memory(&chunk);
+        pool.queue_apart(len_apart(&chunk));
         self.chunks.push_back(chunk);
     }
 
@@ -42,11 +43,13 @@ impl Queue {
                 let before = chunk_memory(front);
                 cut(front, left);
                 self.queued.memory -= before - chunk_memory(front);
+                pool.unqueue_apart(before - chunk_memory(front));
                 return;
             }
             left -= len;
             self.queued.memory -= chunk_memory(front);
             let finished = self.chunks.pop_front().expect("it was in front");
+            pool.unqueue_apart(len_apart(&finished));
             release(finished, pool);
         }
         if self.chunks.is_empty() {
@@ -57,6 +60,7 @@ impl Queue {
     /// Drops everything; the number of bytes that were never accepted.
     pub fn clear(&mut self, pool: &mut Pool) -> usize {
         for chunk in std::mem::take(&mut self.chunks) {
+            pool.unqueue_apart(len_apart(&chunk));
             release(chunk, pool);
         }
         std::mem::take(&mut self.queued).bytes
@@ -69,6 +73,13 @@ impl Queue {
             Chunk::Pool(buffer) => pool.bytes(buffer),
             Chunk::Bytes(bytes) => &bytes[..],
         })
+    }
+
+    /// Buffers of a group among them.
+    pub fn pinned(&self, group: Group) -> usize {
+        let is_one =
+            |chunk: &&Chunk| matches!(chunk, Chunk::Pool(buffer) if buffer.group() == group);
+        self.chunks.iter().filter(is_one).count()
     }
 
     /// Number of chunks.
@@ -110,6 +121,14 @@ pub fn cut(chunk: &mut Chunk, n: usize) {
     }
 }
 
+/// Bytes that are not the pool's.
+fn len_apart(chunk: &Chunk) -> usize {
+    match chunk {
+        Chunk::Pool(_) => 0,
+        Chunk::Bytes(bytes) => bytes.len(),
+    }
+}
+
 fn chunk_memory(chunk: &Chunk) -> usize {
     match chunk {
         Chunk::Pool(buffer) => buffer.group().stride(),
@@ -122,7 +141,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::buffers::{Group, PoolSizes};
+    use crate::buffers::PoolSizes;
 
     fn pool() -> Pool {
         Pool::new(PoolSizes { reserve: 4, small: 4, record: 4, bulk: 4 }).expect("mapped")

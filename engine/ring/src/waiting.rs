@@ -61,15 +61,20 @@ impl Waiting {
         self.lines[group.index()].is_empty()
     }
 
-    /// Since when the longest-waiting leg waits.
-    pub fn since(&self) -> Option<Time> {
-        self.lines.iter().filter_map(VecDeque::front).map(|(_, since)| *since).min()
+    /// Since when the longest-waiting leg waits, and for what.
+    pub fn longest(&self) -> Option<(Time, Group)> {
+        let first = |group: Group| Some((self.lines[group.index()].front()?.1, group));
+        Group::ALL.into_iter().filter_map(first).min_by_key(|(since, _)| *since)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn since(waiting: &Waiting) -> Option<Time> {
+        waiting.longest().map(|(since, _)| since)
+    }
 
     #[test]
     fn lines_are_served_in_order_and_remember_the_longest_wait() {
@@ -79,12 +84,13 @@ mod tests {
         waiting.join(a, Group::Small, Time(5));
         waiting.join(b, Group::Small, Time(6));
         waiting.join(c, Group::Record, Time(7));
-        assert_eq!((waiting.since(), stats.receivers_waiting.get()), (Some(Time(5)), 3));
+        assert_eq!((since(&waiting), stats.receivers_waiting.get()), (Some(Time(5)), 3));
         waiting.leave(a, Group::Small);
-        assert_eq!((waiting.since(), stats.receivers_waiting.get()), (Some(Time(6)), 2));
+        assert_eq!((since(&waiting), stats.receivers_waiting.get()), (Some(Time(6)), 2));
         assert_eq!(waiting.next(Group::Small), Some((b, Time(6))));
         assert_eq!(waiting.next(Group::Small), None);
-        assert_eq!((waiting.next(Group::Record), waiting.since()), (Some((c, Time(7))), None));
+        assert_eq!(waiting.longest(), Some((Time(7), Group::Record)));
+        assert_eq!((waiting.next(Group::Record), waiting.longest()), (Some((c, Time(7))), None));
         assert_eq!((stats.receivers_waiting.get(), stats.buffers_exhausted.get()), (0, 3));
     }
 
@@ -100,7 +106,7 @@ mod tests {
         waiting.join(first.0, Group::Small, Time(5));
         waiting.rejoin(second.0, Group::Small, second.1);
         waiting.rejoin(third.0, Group::Small, third.1);
-        assert_eq!(waiting.since(), Some(second.1));
+        assert_eq!(since(&waiting), Some(second.1));
         let order = std::iter::from_fn(|| waiting.next(Group::Small)).map(|(leg, _)| leg);
         assert_eq!(order.collect::<Vec<_>>(), [legs[1], legs[2], legs[3], legs[0]]);
     }

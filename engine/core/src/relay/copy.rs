@@ -26,6 +26,7 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         let plain = self.is_plain();
+        let sink = &self.layers[way.back() as usize];
         let direction = &mut self.ways[way];
         let length = buffer.len();
         if buffer.group().is_single() && direction.receiving == Receiving::On {
@@ -42,7 +43,8 @@ impl Relay {
         }
         let direction = &mut self.ways[way];
         direction.pace.received(turn.number, turn.now, length);
-        let largest = largest(plain, |group| turn.kernel.spare(group));
+        let suits = |group| sink.seals_within(group);
+        let largest = largest(plain, suits, |group| turn.kernel.spare(group));
         let fitting = direction.fit.received(direction.group, length, largest);
         self.ways[way.back()].pace.answered(turn.number);
         if plain {
@@ -73,6 +75,14 @@ impl Relay {
         } else {
             self.listen(way, turn);
         }
+    }
+
+    /// There is no buffer for bulk: smaller ones will do.
+    pub(super) fn take_smaller<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
+        let spare = |group| if group == Group::Bulk { 0 } else { turn.kernel.spare(group) };
+        let sink = &self.layers[way.back() as usize];
+        let group = largest(self.is_plain(), |group| sink.seals_within(group), spare);
+        self.change_buffers(way, group, turn);
     }
 
     /// Receives into other buffers from now on; what comes until receiving has stopped comes in the old ones.

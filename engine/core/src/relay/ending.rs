@@ -38,6 +38,10 @@ impl Relay {
                 self.listen(way, turn);
                 self.settle(way, turn)
             }
+            Arrival::Short => {
+                self.take_smaller(way, turn);
+                self.settle(way, turn)
+            }
         }
     }
 

@@ -12,9 +12,13 @@ const fn spare_min(group: Group) -> usize {
     }
 }
 
-/// The largest group that a direction may change to, by how many buffers of each nobody holds.
-pub(super) fn largest(plain: bool, spare: impl Fn(Group) -> usize) -> Group {
-    let enough = |group: &Group| spare(*group) >= spare_min(*group);
+/// The largest group that a direction may change to, by which of them suit, and by how many buffers of each nobody holds.
+pub(super) fn largest(
+    plain: bool,
+    suits: impl Fn(Group) -> bool,
+    spare: impl Fn(Group) -> usize,
+) -> Group {
+    let enough = |group: &Group| spare(*group) >= spare_min(*group) && suits(*group);
     // Records that come in pieces cost a copy each: the more at once, the fewer.
     let groups: &[Group] = if plain { &[Group::Record] } else { &[Group::Bulk, Group::Record] };
     groups.iter().copied().find(enough).unwrap_or(Group::Small)
@@ -86,11 +90,14 @@ mod tests {
     #[test]
     fn a_short_pool_has_small_buffers_only() {
         let spare = |left: usize| move |group| if group == Group::Bulk { left } else { left * 32 };
-        assert_eq!([true, false].map(|plain| largest(plain, spare(15))), [Group::Small; 2]);
-        assert_eq!(largest(true, spare(16)), Group::Record);
-        assert_eq!(largest(false, spare(16)), Group::Bulk);
+        let any = |_| true;
+        assert_eq!([true, false].map(|plain| largest(plain, any, spare(15))), [Group::Small; 2]);
+        assert_eq!(largest(true, any, spare(16)), Group::Record);
+        assert_eq!(largest(false, any, spare(16)), Group::Bulk);
         let bulk_is_short = |group| if group == Group::Bulk { 15 } else { 512 };
-        assert_eq!(largest(false, bulk_is_short), Group::Record);
+        assert_eq!(largest(false, any, bulk_is_short), Group::Record);
+        assert_eq!(largest(false, |group| group == Group::Record, spare(16)), Group::Record);
+        assert_eq!(largest(false, |_| false, spare(16)), Group::Small);
         let mut fit = Fit::default();
         assert!((0..1000).all(|_| fit.received(Group::Small, 4096, Group::Small).is_none()));
         assert_eq!(fit.received(Group::Record, 16384, Group::Small), Some(Group::Small));

@@ -29,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use penstock_ring::{Chunk, Close, Event, Kernel, Leg, Outcome, Sent, Time};
+use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time};
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
@@ -218,11 +218,11 @@ impl Session {
         step
     }
 
-    /// Pool memory that its legs' queues hold, in bytes.
-    pub(crate) fn memory<K: Kernel>(&self, kernel: &K) -> usize {
+    /// Buffers of a group that its legs' queues hold.
+    pub(crate) fn pinned<K: Kernel>(&self, group: Group, kernel: &K) -> usize {
         match &self.state {
-            State::Relay(relay) => relay.legs().iter().map(|leg| kernel.queued(*leg).memory).sum(),
-            _ => kernel.queued(self.client).memory,
+            State::Relay(relay) => relay.legs().iter().map(|leg| kernel.pinned(*leg, group)).sum(),
+            _ => kernel.pinned(self.client, group),
         }
     }
 

@@ -137,7 +137,7 @@ impl Session {
             opening.receiving = Receiving::Off;
         }
         match arrival {
-            Arrival::Stopped => Step::Continue(()),
+            Arrival::Stopped | Arrival::Short => Step::Continue(()),
             Arrival::Failed(_) => self.client_left(Cause::Reset),
             Arrival::Ended => self.client_finished(),
         }

@@ -27,14 +27,15 @@ impl<K: Kernel> Worker<K> {
         if self.starvation_at().is_none_or(|at| at > self.turn.now) {
             return;
         }
+        let Some(group) = self.turn.kernel.starved_group() else { return };
         self.starvation_checked = self.turn.now;
         let (mut worst, mut from) = (None, Some(0));
         while let Some(start) = from {
             let (sessions, next) = self.sessions.slice(start, SLICE);
             for (handle, session) in sessions {
-                let memory = session.memory(&self.turn.kernel);
-                if memory > worst.map_or(0, |(_, _, most)| most) {
-                    worst = Some((handle, session.phase(), memory));
+                let pinned = session.pinned(group, &self.turn.kernel);
+                if pinned > worst.map_or(0, |(_, _, most)| most) {
+                    worst = Some((handle, session.phase(), pinned));
                 }
             }
             from = next;

@@ -198,6 +198,9 @@ impl Epoll {
             let Some(held) = self.legs.get_mut(leg) else { return };
             let Some(group) = held.receiving.filter(|_| held.is_receivable()) else { return };
             if self.pool.free(group) == 0 || !self.waiting.is_empty(group) {
+                if group == Group::Bulk {
+                    return self.tell_short(leg, events);
+                }
                 held.waiting = true;
                 return self.waiting.join(leg, group, self.now);
             }
@@ -207,6 +210,15 @@ impl Epoll {
             }
         }
         self.list_if_receivable(leg);
+    }
+
+    /// Nobody stands in line for a buffer of this group.
+    fn tell_short(&mut self, leg: Leg, events: &mut Vec<Event>) {
+        let Some(held) = self.legs.get_mut(leg) else { return };
+        (held.receiving, held.told) = (None, self.turn);
+        self.stats.buffers_exhausted.add(1);
+        let outcome = Outcome::ReceiveEnded(Arrival::Short);
+        events.push(Event { owner: held.owner, leg, outcome });
     }
 
     /// Receives into one buffer; the number of bytes. The pool has a free one.

@@ -376,7 +376,7 @@ impl Kernel for Uring {
         self.turn = self.turn.wrapping_add(1);
         self.tell_stopped(events);
         self.hand_over_sends(events);
-        self.serve_receivers();
+        self.serve_receivers(events);
         self.count_buffers();
         let until = self.trim().into_iter().chain(until).min();
         let limit = until.map(|until| until.since(self.refresh_clock()));
@@ -391,11 +391,19 @@ impl Kernel for Uring {
     }
 
     fn spare(&self, group: Group) -> usize {
-        self.free_buffers(group)
+        self.pool.less_apart(self.free_buffers(group), group)
     }
 
     fn starved_since(&self) -> Option<Time> {
-        self.waiting.since()
+        self.waiting.longest().map(|(since, _)| since)
+    }
+
+    fn starved_group(&self) -> Option<Group> {
+        self.waiting.longest().map(|(_, group)| group)
+    }
+
+    fn pinned(&self, leg: Leg, group: Group) -> usize {
+        self.open(leg).map_or(0, |tenant| tenant.queue.pinned(group))
     }
 
     fn stats(&self) -> &Arc<Stats> {

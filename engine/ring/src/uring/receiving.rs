@@ -114,7 +114,7 @@ impl Uring {
 
     /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served,
     /// one buffer each: a multishot would take what was posted for those behind it.
-    pub(super) fn serve_receivers(&mut self) {
+    pub(super) fn serve_receivers(&mut self, events: &mut Vec<Event>) {
         for group in Group::ALL {
             let provided = &mut self.provided[group.index()];
             provided.refill(&mut self.pool);
@@ -125,6 +125,18 @@ impl Uring {
                 tenant.served = (place, turn);
                 self.arm(leg, Shots::One);
             }
+        }
+        if self.free_buffers(Group::Bulk) == 0 {
+            self.tell_short(events);
+        }
+    }
+
+    /// Of bulk, nobody stands in line for what others may hold for long.
+    fn tell_short(&mut self, events: &mut Vec<Event>) {
+        while let Some((leg, _)) = self.waiting.next(Group::Bulk) {
+            let tenant = self.legs.get_mut(leg).expect("closed legs leave the line");
+            tenant.receive = Receive::Off;
+            self.tell_receiver(leg, Outcome::ReceiveEnded(Arrival::Short), events);
         }
     }
 

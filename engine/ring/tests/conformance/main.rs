@@ -71,6 +71,7 @@ macro_rules! suite {
                     a_stream_arrives_exactly_in_each_group,
                     bytes_that_came_before_receive_are_not_forgotten,
                     receiving_stops_once_and_starts_again,
+                    a_stop_of_one_buffer_has_a_last_word,
                     a_stop_that_is_taken_back_loses_nothing,
                     a_fin_comes_after_the_bytes,
                     a_reset_is_no_clean_end,
@@ -95,6 +96,8 @@ macro_rules! suite {
                     endless_floods_have_equal_shares,
                     who_waits_is_served_in_order_when_buffers_come_back,
                     closing_and_stopping_leave_the_line,
+                    of_bulk_nobody_waits,
+                    what_is_queued_apart_counts_as_if_it_were_held,
                     the_reserve_hears_new_connections_while_relays_starve,
                 ],
                 splicing: [

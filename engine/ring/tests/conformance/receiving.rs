@@ -46,6 +46,38 @@ pub fn bytes_that_came_before_receive_are_not_forgotten(driver: &Driver) {
     rig.finish();
 }
 
+pub fn a_stop_of_one_buffer_has_a_last_word(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let (leg, mut peer) = rig.tcp();
+    let (mut heard, mut at_once, mut later) = (0, 0, 0);
+    for round in 0..200 {
+        rig.kernel.receive(leg, Group::Bulk);
+        if round % 2 == 0 {
+            rig.turn(Duration::ZERO);
+        }
+        peer.write_all(&[7; 100]).expect("written");
+        if round % 3 == 0 {
+            // What comes in this turn is unread when the stop is asked for.
+            rig.turn(Duration::from_millis(5));
+        }
+        if rig.kernel.receive_stop(leg) == Stop::Done {
+            at_once += 1;
+            continue;
+        }
+        later += 1;
+        while let Ok(bytes) = rig.received(leg) {
+            heard += bytes.len();
+        }
+    }
+    while heard < 200 * 100 {
+        rig.kernel.receive(leg, Group::Bulk);
+        heard += rig.received(leg).expect("what is left").len();
+    }
+    assert_eq!(heard, 200 * 100);
+    assert!(later > 0, "{at_once} stops at once, {later} later");
+    rig.finish();
+}
+
 pub fn receiving_stops_once_and_starts_again(driver: &Driver) {
     let mut rig = Rig::new(driver);
     let (leg, mut peer) = rig.tcp();

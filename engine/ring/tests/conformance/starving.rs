@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use penstock_ring::{Arrival, Buffer, Close, Group, Leg, Options, Outcome, PoolSizes, Stop};
+use penstock_ring::{
+    Arrival, Buffer, Chunk, Close, Errno, Group, Leg, Options, Outcome, PoolSizes, Sent, Stop,
+};
 
 use crate::Driver;
 use crate::pattern::Pattern;
@@ -96,19 +98,31 @@ pub fn endless_floods_have_equal_shares(driver: &Driver) {
     rig.finish();
 }
 
-/// Takes all buffers of the group away, by legs that receive and nobody who releases.
+/// Takes all small buffers away, by a leg that receives and nobody who releases.
 fn pin_all(rig: &mut Rig, count: usize) -> Vec<Buffer> {
+    pin_all_of(rig, Group::Small, count)
+}
+
+fn pin_all_of(rig: &mut Rig, group: Group, count: usize) -> Vec<Buffer> {
     let (leg, mut peer) = rig.tcp();
-    rig.kernel.receive(leg, Group::Small);
-    peer.write_all(&vec![7; count * 4096]).expect("written");
+    rig.kernel.receive(leg, group);
+    let bytes = vec![7; count * group.capacity()];
+    let writer = thread::spawn(move || {
+        // A leg that has all that it wants is closed, whatever else was said to it.
+        let _ = peer.write_all(&bytes);
+    });
     let mut pinned = Vec::new();
     while pinned.len() < count {
         match rig.next(leg) {
-            Outcome::Received(buffer) => pinned.push(buffer),
+            Outcome::Received(buffer) => {
+                pinned.push(buffer);
+                rig.kernel.receive(leg, group);
+            }
             outcome => panic!("it is to receive, not {outcome:?}"),
         }
     }
     rig.kernel.close(leg, Close::Reset);
+    writer.join().expect("no panic");
     pinned
 }
 
@@ -172,6 +186,56 @@ pub fn closing_and_stopping_leave_the_line(driver: &Driver) {
     rig.silent(legs[1].0);
     rig.kernel.receive(legs[1].0, Group::Small);
     assert_eq!(rig.read(legs[1].0, 10), [1; 10]);
+    rig.finish();
+}
+
+pub fn of_bulk_nobody_waits(driver: &Driver) {
+    let mut rig = small_pool(driver, 4);
+    let mut pinned = pin_all_of(&mut rig, Group::Bulk, 4);
+    let legs: Vec<_> = (0..8u8)
+        .map(|n| {
+            let (leg, mut peer) = rig.tcp();
+            rig.kernel.receive(leg, Group::Bulk);
+            peer.write_all(&[n; 10]).expect("written");
+            (leg, peer)
+        })
+        .collect();
+    for (n, (leg, _)) in legs.iter().enumerate() {
+        assert_eq!(rig.received(*leg), Err(Arrival::Short));
+        let group = if n % 2 == 0 { Group::Small } else { Group::Record };
+        rig.kernel.receive(*leg, group);
+        assert_eq!(rig.read(*leg, 10), [n as u8; 10]);
+    }
+    assert_eq!(rig.kernel.starved_since(), None, "nobody stands in line");
+    // One that has come back is for whoever asks next.
+    rig.kernel.release(pinned.pop().expect("four"));
+    let (leg, mut peer) = rig.tcp();
+    rig.kernel.receive(leg, Group::Bulk);
+    peer.write_all(&[9; 10]).expect("written");
+    assert_eq!(rig.read(leg, 10), [9; 10]);
+    for buffer in pinned {
+        rig.kernel.release(buffer);
+    }
+    rig.finish();
+}
+
+pub fn what_is_queued_apart_counts_as_if_it_were_held(driver: &Driver) {
+    let mut rig = small_pool(driver, 8);
+    let (leg, peer) = rig.tcp();
+    let mut apart = 0;
+    while rig.kernel.queued(leg).bytes < 64 << 10 {
+        let sent = rig.kernel.send(leg, Chunk::Bytes(vec![7; 16 << 10].into()));
+        assert_ne!(sent, Sent::Failed(Errno::EPIPE));
+        rig.turn(Duration::from_millis(20));
+        apart += 1;
+    }
+    assert_eq!(rig.kernel.spare(Group::Small), 0, "16 of them, of which there are 8");
+    assert_eq!(rig.kernel.pinned(leg, Group::Small), 0, "but it has none");
+    let reader = thread::spawn(move || std::io::copy(&mut &peer, &mut std::io::sink()));
+    rig.until("all is sent", |rig| rig.kernel.queued(leg).bytes == 0);
+    assert_eq!(rig.kernel.spare(Group::Small), 8, "after {apart} chunks");
+    rig.kernel.close(leg, Close::Normal);
+    reader.join().expect("no panic").expect("all read");
     rig.finish();
 }
 
