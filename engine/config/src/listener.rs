@@ -90,15 +90,24 @@ fn service(
 
 fn half_close(listen: &Listen, service: &config::Service) -> Result<config::HalfClose, Fault> {
     let asked = listen.half_close.as_ref().map(|asked| (*asked.get_ref(), asked.span()));
-    let is_line = matches!(service, config::Service::Forward(to)
-        if matches!(&to.reach, Reach::Door(door) if matches!(**door, Door::Terminal(_))));
+    let door = match service {
+        config::Service::Forward(to) => match &to.reach {
+            Reach::Door(door) => Some(&**door),
+            Reach::Network(_) => None,
+        },
+        config::Service::Connect => None,
+    };
+    let is_line = matches!(door, Some(Door::Terminal(_)));
+    // A program that ignores the end of its input would outlive its client for ever.
+    let closes = *service == config::Service::Connect
+        || matches!(door, Some(Door::Terminal(_) | Door::Command(_)));
     match asked {
         Some((file::HalfClose::Forward, span)) if is_line => {
             let message = "a serial line can't be told that its user has gone: expected `half_close = \"close\"`, which it is without a word";
             Err(Fault::at(span, message))
         }
         Some((file::HalfClose::Forward, _)) => Ok(config::HalfClose::Forward),
-        None if *service != config::Service::Connect && !is_line => Ok(config::HalfClose::Forward),
+        None if !closes => Ok(config::HalfClose::Forward),
         Some((file::HalfClose::Close, _)) | None => Ok(config::HalfClose::Close),
     }
 }

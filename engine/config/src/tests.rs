@@ -245,7 +245,7 @@ fn the_explanation_names_every_limit() {
     let parts = [
         "workers: one per core",
         "64MiB a worker, 64KiB a direction",
-        "buffers of a worker: 5819 of 4KiB",
+        "buffers of a worker: 5797 of 4KiB",
         "live on for 30s",
         "access log: access.log, in Squid's native format",
         "http://127.0.0.1:9128/",

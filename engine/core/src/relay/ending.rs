@@ -90,7 +90,10 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         self.failure.get_or_insert_with(|| Box::new(Failure::Errno(errno)));
-        self.note_ending(source_side(way.back()), Cause::of_broken_leg(errno), turn);
+        // A program that ends before it has said anything has reached nobody, however we hear of it.
+        let unproved = way == Way::ToTarget && self.unproved_until.is_some();
+        let cause = if unproved { Cause::NotLetIn } else { Cause::of_broken_leg(errno) };
+        self.note_ending(source_side(way.back()), cause, turn);
         self.give_up(way, turn);
         self.verdict()
     }

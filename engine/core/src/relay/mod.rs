@@ -184,8 +184,11 @@ impl Relay {
             return self.flush_expired(turn);
         }
         if self.unproved_until.is_some_and(|until| until <= turn.now) {
-            let reason = (Side::Target, Phase::Connect, Cause::HandshakeTimeout);
-            return Step::Break(CloseReason::new(reason.0, reason.1, reason.2));
+            // libvirt's clients speak first: of one that said nothing, no program has anything to tell.
+            let asked = self.ways[Way::ToTarget].bytes > 0;
+            let side = if asked { Side::Target } else { Side::Client };
+            let (phase, cause) = (Phase::Connect, Cause::HandshakeTimeout);
+            return Step::Break(CloseReason::new(side, phase, cause));
         }
         for way in Way::BOTH {
             if self.ways[way].quiet_at().is_some_and(|at| at <= turn.now) {

@@ -61,6 +61,7 @@ impl Session {
 fn of_opening(errno: Errno) -> Cause {
     match errno {
         Errno::EBUSY => Cause::InUse,
+        Errno::EAGAIN => Cause::Overloaded,
         errno => Cause::of_connecting(errno),
     }
 }
