@@ -55,7 +55,7 @@ fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contestants.toml");
     let json = folder.path().join("run.json");
     let json_name = json.to_str().unwrap();
-    let scenarios = ["setup", "pingpong-64", "messages-open", "tls-handshake", "tls-bulk-8"];
+    let scenarios = ["setup", "pingpong-64", "messages-open", "tls-handshake"];
     let names = "my-relay,bare-copy,my-terminator,bare-tls";
     let only = ["--only", names, "--contestants", file, "--json", json_name];
     let (code, text) = run(&mut bench(folder.path(), &[&scenarios[..], &only].concat()));
@@ -67,21 +67,16 @@ fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
         let scenario = scenarios.iter().find(|s| s["name"] == name).unwrap();
         scenario["rows"].as_array().unwrap().iter().collect()
     };
-    for (scenario, contestants) in [
-        ("setup", 2),
-        ("pingpong-64", 2),
-        ("messages-open", 1),
-        ("tls-handshake", 2),
-        ("tls-bulk-8", 2),
-    ] {
+    for (scenario, contestants) in
+        [("setup", 2), ("pingpong-64", 2), ("messages-open", 1), ("tls-handshake", 2)]
+    {
         let rows = rows(scenario);
         assert_eq!(rows.len(), contestants, "{scenario}");
         for row in rows {
             let round = &row["rounds"][0];
             assert!(round["figure"].as_f64().unwrap() > 0.0, "{row}");
             assert!(round["resident_bytes"].as_u64().unwrap() > 100_000, "{row}");
-            let is_timed = !row["latencies"].as_array().unwrap().is_empty();
-            assert_eq!(is_timed, scenario != "tls-bulk-8", "{row}");
+            assert!(!row["latencies"].as_array().unwrap().is_empty(), "{row}");
         }
     }
     let contestants = record["contestants"].as_array().unwrap();

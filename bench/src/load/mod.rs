@@ -324,7 +324,7 @@ impl<'a> Load<'a> {
             Socket::Echo(echo) => {
                 let (resumed, drained) = (echo.stream.resumed(), echo.drained);
                 let fate = echo.step(&mut self.scratch)?;
-                self.handshakes.count(resumed, echo.stream.resumed());
+                self.handshakes.count_at_origin(resumed, echo.stream.resumed());
                 self.bytes += echo.drained - drained;
                 fate
             }

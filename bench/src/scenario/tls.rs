@@ -191,7 +191,7 @@ pub(super) const TO_HANDSHAKE: Scenario = Scenario {
 
 pub(super) const TO_RESUME: Scenario = Scenario {
     name: "to-tls-resume",
-    title: "connect, TLS session with the origin taken up again by its ticket, one byte and back, close; 16 clients",
+    title: "connect, TLS handshake with an origin that gives tickets, one byte and back, close; 16 clients",
     question: "What does it cost to open one more console of the same hypervisor by TLS?",
     pattern: AGAIN,
     ..TO_HANDSHAKE

@@ -94,8 +94,11 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("backpressure", "penstock_backpressure_total", ""),
     ("TLS with clients", HANDSHAKES, WITH_CLIENT),
     ("TLS with origins", HANDSHAKES, WITH_ORIGIN),
+    ("TLS resumed", HANDSHAKES, "kind=\"resumed\""),
+    // The load leaves in the middle of some when a round ends.
+    ("TLS failed", HANDSHAKES, "kind=\"failed\""),
 ];
-/// Handshakes that came to an end, by the leg they were on.
+/// Handshakes, by the leg they were on and what became of them.
 const HANDSHAKES: &str = "penstock_tls_handshakes_total";
 const WITH_CLIENT: &str = "side=\"client\"";
 const WITH_ORIGIN: &str = "side=\"target\"";
@@ -249,7 +252,7 @@ impl Paths {
         Ok(())
     }
 
-    /// On the leg that the scenario is about, and on no other.
+    /// On the leg that the scenario is about, and on no other; whether they were full or resumed the load sees itself.
     fn check_handshakes(&self, path: Path) -> Result<()> {
         for (side, meant) in [(WITH_CLIENT, Path::TlsFromClient), (WITH_ORIGIN, Path::TlsToOrigin)]
         {

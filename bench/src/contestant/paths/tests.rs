@@ -175,8 +175,8 @@ fn the_driver_must_be_the_one_named() {
 #[test]
 fn tls_must_be_on_the_leg_that_the_scenario_is_about() {
     let (client, origin) = (
-        "penstock_tls_handshakes_total{side=\"client\",result=\"ok\",version=\"1.3\"}",
-        "penstock_tls_handshakes_total{side=\"target\",result=\"ok\",version=\"1.3\"}",
+        "penstock_tls_handshakes_total{worker=\"0\",side=\"client\",kind=\"full\"}",
+        "penstock_tls_handshakes_total{worker=\"0\",side=\"target\",kind=\"resumed\"}",
     );
     let grown = |copied, spliced, series: &[&str]| {
         let before = format!("{BEFORE}{client} 5\n{origin} 7\n");
