@@ -108,7 +108,7 @@ pub struct PoolSizes {
 
 impl PoolSizes {
     /// Splits a worker's memory: a 32nd for preludes, a quarter for bulk if that makes [`BULK_MIN`] buffers, half of the rest for
-    /// each other group. At least 4 of each.
+    /// each other group. At least 4 of each, but for bulk, which others can do without.
     pub const fn of_memory(bytes: usize) -> PoolSizes {
         let reserve = bytes / 32;
         let bulk = match bytes / 4 / Group::Bulk.stride() < BULK_MIN {
@@ -467,10 +467,10 @@ mod tests {
     #[test]
     fn little_memory_is_not_kept_for_bulk() {
         let [little, enough] = [16, 64].map(|mib| PoolSizes::of_memory(mib << 20));
-        assert_eq!((little.bulk, enough.bulk), (4, 59), "four, which nobody uses");
+        assert_eq!((little.bulk, enough.bulk), (0, 59));
         assert!(little.small as usize * Group::Small.stride() > (7 << 20), "{little:?}");
         assert!(PoolSizes::of_memory(35 << 20).bulk as usize >= BULK_MIN);
-        assert_eq!(PoolSizes::of_memory(1024), SIZES);
+        assert_eq!(PoolSizes::of_memory(1024), PoolSizes { bulk: 0, ..SIZES });
     }
 
     #[test]
