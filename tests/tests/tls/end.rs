@@ -144,6 +144,11 @@ impl End {
 
     /// RST.
     pub fn reset(self) {
+        self.reset_on_drop();
+    }
+
+    /// RST, when the time has come.
+    pub fn reset_on_drop(&self) {
         if let Socket::Tcp(socket) = &self.socket {
             socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)).expect("a socket");
         }
