@@ -211,15 +211,6 @@ pub fn a_terminal_accepts_what_it_can(driver: &Driver) {
     cfmakeraw(&mut raw);
     tcsetattr(&pty.slave, SetArg::TCSANOW, &raw).expect("set");
     let leg = rig.adopt(pty.master);
-    let mut slave = std::fs::File::from(pty.slave);
-    let reader = thread::spawn(move || {
-        let (mut pattern, mut space) = (Pattern::default(), vec![0; 4096]);
-        while pattern.at < BYTES {
-            let n = slave.read(&mut space).expect("read");
-            pattern.check(&space[..n]);
-        }
-        slave
-    });
     let (mut pattern, mut owed) = (Pattern::default(), 0);
     while pattern.at < BYTES {
         let chunk = Bytes::from_static(pattern.next((BYTES - pattern.at).min(10_000)));
@@ -231,6 +222,15 @@ pub fn a_terminal_accepts_what_it_can(driver: &Driver) {
         }
     }
     assert!(owed > 0, "a terminal holds 4 KiB; it must have blocked");
+    let mut slave = std::fs::File::from(pty.slave);
+    let reader = thread::spawn(move || {
+        let (mut pattern, mut space) = (Pattern::default(), vec![0; 4096]);
+        while pattern.at < BYTES {
+            let n = slave.read(&mut space).expect("read");
+            pattern.check(&space[..n]);
+        }
+        slave
+    });
     rig.accepted(leg, owed);
     drop(reader.join().expect("no panic"));
     rig.finish();
