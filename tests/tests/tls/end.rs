@@ -13,14 +13,14 @@ use rustls::Connection;
 /// No read or write takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub enum Socket {
+pub(crate) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 /// How a stream ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// With close_notify; in the clear, with FIN.
     InOrder,
     /// TLS without close_notify.
@@ -30,19 +30,19 @@ pub enum Ending {
 }
 
 /// See the module.
-pub struct End {
-    pub socket: Socket,
-    pub tls: Option<Connection>,
+pub(crate) struct End {
+    pub(crate) socket: Socket,
+    pub(crate) tls: Option<Connection>,
 }
 
 impl End {
     /// An end in the clear.
-    pub fn plain(socket: Socket) -> End {
+    pub(crate) fn plain(socket: Socket) -> End {
         End { socket, tls: None }.patient()
     }
 
     /// An end with TLS, once hands are shaken.
-    pub fn tls(socket: Socket, connection: impl Into<Connection>) -> io::Result<End> {
+    pub(crate) fn tls(socket: Socket, connection: impl Into<Connection>) -> io::Result<End> {
         let mut end = End { socket, tls: Some(connection.into()) }.patient();
         let connection = end.tls.as_mut().expect("just put there");
         while connection.is_handshaking() {
@@ -67,12 +67,12 @@ impl End {
     }
 
     /// Sends all of it.
-    pub fn say(&mut self, bytes: &[u8]) {
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.try_say(bytes).expect("an open stream");
     }
 
     /// Sends all of it, if the other side lets us.
-    pub fn try_say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn try_say(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(connection) = &mut self.tls else { return self.socket.write_all(bytes) };
         for piece in bytes.chunks(16 << 10) {
             connection.writer().write_all(piece)?;
@@ -82,7 +82,7 @@ impl End {
     }
 
     /// The next `length` bytes.
-    pub fn hear(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn hear(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         let mut heard = 0;
         while heard < length {
@@ -95,7 +95,7 @@ impl End {
     }
 
     /// All that still comes, and how it ends.
-    pub fn rest(&mut self) -> (Vec<u8>, Ending) {
+    pub(crate) fn rest(&mut self) -> (Vec<u8>, Ending) {
         let (mut all, mut piece) = (Vec::new(), vec![0; 16 << 10]);
         loop {
             match self.take(&mut piece) {
@@ -121,7 +121,7 @@ impl End {
     }
 
     /// Says that no more follows, and leaves the connection as it is.
-    pub fn say_last(&mut self) {
+    pub(crate) fn say_last(&mut self) {
         if let Some(connection) = &mut self.tls {
             connection.send_close_notify();
             flush(connection, &mut self.socket).expect("an open stream");
@@ -129,13 +129,13 @@ impl End {
     }
 
     /// Ends in order: the last word, if there is one, and FIN.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.say_last();
         self.cut();
     }
 
     /// FIN alone.
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         match &self.socket {
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write).expect("an open stream"),
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write).expect("an open stream"),
@@ -143,19 +143,19 @@ impl End {
     }
 
     /// RST.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         self.reset_on_drop();
     }
 
     /// RST, when the time has come.
-    pub fn reset_on_drop(&self) {
+    pub(crate) fn reset_on_drop(&self) {
         if let Socket::Tcp(socket) = &self.socket {
             socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)).expect("a socket");
         }
     }
 
     /// Sends `length` bytes of one pattern and at the same time hears as many of another.
-    pub fn exchange(&mut self, ours: u64, theirs: u64, length: usize) {
+    pub(crate) fn exchange(&mut self, ours: u64, theirs: u64, length: usize) {
         self.socket.set_nonblocking(true);
         let (mut said, mut heard) = (0, 0);
         let (mut piece, mut expected) = (vec![0; 64 << 10], vec![0; 64 << 10]);
