@@ -8,6 +8,7 @@
 
 pub mod buffers;
 pub mod epoll;
+mod groups;
 pub mod op;
 pub mod options;
 pub mod pipes;
