@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use penstock_core::config::{self, Config};
+use penstock_core::config::{self, Address, Config, Door, Listener, Reach};
 use penstock_core::ring::{Driver, SocketOptions, SpliceMode};
 use toml::Spanned;
 
@@ -32,6 +32,7 @@ pub(crate) fn settings(file: File) -> Result<Settings, Fault> {
     let listeners =
         file.listen.iter().map(|listen| listener(listen, &lists, file.engine.tls_provider));
     let listeners = listeners.collect::<Result<Vec<_>, _>>()?;
+    ends_elsewhere(&file.listen, &listeners)?;
     if listeners.is_empty() {
         let message = "nothing to serve: expected at least one [[listen]]".to_owned();
         return Err(Fault { range: None, message });
@@ -105,6 +106,32 @@ fn socket(table: &Engine) -> Result<SocketOptions, Fault> {
         return Err(Fault::at(table.keepalive.span(), message));
     }
     Ok(SocketOptions { keepalive, user_timeout: table.user_timeout.0 })
+}
+
+/// Nobody forwards to one of these listeners: each connection would make another one.
+fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault> {
+    let own: Vec<&Address> = listeners.iter().flat_map(|listener| &listener.addresses).collect();
+    for (listen, listener) in listen.iter().zip(listeners) {
+        let config::Service::Forward(destination) = &listener.service else { continue };
+        let is_own = |address: &&&Address| match &destination.reach {
+            Reach::Network(target) => address.tcp().is_some_and(|tcp| {
+                (target.host.address(), target.port) == (Some(tcp.ip()), tcp.port())
+            }),
+            Reach::Door(door) => match &**door {
+                Door::Unix(paths) => {
+                    address.unix().is_some_and(|own| paths.iter().any(|path| path == own))
+                }
+                Door::Terminal(_) | Door::Command(_) => false,
+            },
+        };
+        if let (Some(address), Some(target)) = (own.iter().find(is_own), &listen.target) {
+            let message = format!(
+                "{address} is listened on in this file: a connection would come back to us"
+            );
+            return Err(Fault::at(target.span(), message));
+        }
+    }
+    Ok(())
 }
 
 /// Names and addresses must not occur twice.

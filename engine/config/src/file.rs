@@ -132,8 +132,7 @@ pub(crate) struct Listen {
     pub(crate) service: Spanned<Service>,
     pub(crate) target: Option<Spanned<String>>,
     pub(crate) readonly: Option<Spanned<bool>>,
-    #[serde(default)]
-    pub(crate) unauthenticated: bool,
+    pub(crate) unauthenticated: Option<Spanned<bool>>,
     pub(crate) tls: Option<Spanned<Tls>>,
     pub(crate) tls_only: Option<Spanned<bool>>,
     pub(crate) libvirt: Option<Spanned<bool>>,
@@ -141,8 +140,7 @@ pub(crate) struct Listen {
     pub(crate) max_sessions: Option<Spanned<usize>>,
     pub(crate) proxy_protocol: Option<Spanned<ProxyProtocol>>,
     pub(crate) proxy_from: Option<Values>,
-    #[serde(default)]
-    pub(crate) send_proxy: SendProxy,
+    pub(crate) send_proxy: Option<Spanned<SendProxy>>,
     pub(crate) access: Option<Vec<Spanned<String>>>,
     pub(crate) half_close: Option<Spanned<HalfClose>>,
     #[serde(default)]
@@ -150,8 +148,7 @@ pub(crate) struct Listen {
     #[serde(default)]
     pub(crate) timeouts: Timeouts,
     pub(crate) connect_timeout_status: Option<Spanned<u16>>,
-    #[serde(default)]
-    pub(crate) strict_connect_target: bool,
+    pub(crate) strict_connect_target: Option<Spanned<bool>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -168,10 +165,9 @@ pub(crate) enum ProxyProtocol {
     Required,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SendProxy {
-    #[default]
     Off,
     V1,
     V2,

@@ -17,6 +17,7 @@ use toml::Spanned;
 
 use crate::error::Fault;
 use crate::file::Listen;
+use crate::listener::is_set;
 use crate::tls::{self, Provider, Upstream, VerifyWord, VersionWord};
 use crate::value::Place;
 
@@ -48,9 +49,9 @@ pub(crate) fn destination(
         }
         Target::Libvirt(uri) => libvirt(listen, &uri, text.span(), provider)?,
     };
-    let readonly = listen.readonly.as_ref().is_some_and(|value| *value.get_ref());
+    let readonly = is_set(listen.readonly.as_ref());
     let destination = Destination { text: text.get_ref().as_str().into(), readonly, reach };
-    judge_safety(listen, &destination, upstream.as_ref())?;
+    judge_safety(listen, held(&destination, upstream.as_ref()))?;
     Ok((destination, upstream))
 }
 
@@ -101,7 +102,7 @@ fn libvirt(
     span: Range<usize>,
     provider: Provider,
 ) -> Result<(Reach, Option<UpstreamTls>), Fault> {
-    let readonly = listen.readonly.as_ref().is_some_and(|value| *value.get_ref());
+    let readonly = is_set(listen.readonly.as_ref());
     let way = uri.way(&surroundings(), readonly);
     let network = |host, port| Reach::Network(penstock_core::http::Target { host, port });
     let other = |name: &str| refused_tls(listen, name, "qemu+tls://");
@@ -112,7 +113,7 @@ fn libvirt(
             let mut table = configured.map(|table| table.get_ref().clone()).unwrap_or_default();
             complete(&mut table, &files, &span)?;
             if !verify {
-                table.verify.get_or_insert(VerifyWord::Off);
+                table.verify.get_or_insert(Spanned::new(span.clone(), VerifyWord::Off));
             }
             if let Some(text) = priority {
                 table.min_version.get_or_insert(oldest(&text, &span)?);
@@ -167,25 +168,29 @@ fn complete(table: &mut Upstream, places: &Places, span: &Range<usize>) -> Resul
     Ok(())
 }
 
-/// Whoever reaches an open port must not be handed what only we may use, unless that is said.
-fn judge_safety(
-    listen: &Listen,
-    destination: &Destination,
-    upstream: Option<&UpstreamTls>,
-) -> Result<(), Fault> {
-    let holds = match &destination.reach {
+/// What only we may use, of what is behind a listener that forwards.
+fn held(destination: &Destination, upstream: Option<&UpstreamTls>) -> Option<&'static str> {
+    match &destination.reach {
         Reach::Door(door) => match &**door {
             Door::Unix(_) => Some("a UNIX socket, which lets us in for who we are"),
             Door::Command(_) => Some("a program that runs as us, with our keys"),
             Door::Terminal(_) => None,
         },
-        Reach::Network(_) => upstream
-            .and_then(|upstream| upstream.files.cert.as_ref())
-            .map(|_| "our client certificate"),
-    };
+        Reach::Network(_) => shown(upstream),
+    }
+}
+
+/// The same of what targets are shown.
+pub(crate) fn shown(upstream: Option<&UpstreamTls>) -> Option<&'static str> {
+    upstream.and_then(|upstream| upstream.files.cert.as_ref()).map(|_| "our client certificate")
+}
+
+/// Whoever reaches an open port must not be handed what only we may use, unless that is said.
+pub(crate) fn judge_safety(listen: &Listen, holds: Option<&str>) -> Result<(), Fault> {
     let open = listen.address.get_ref().0.iter().any(|address| matches!(address, Place::Tcp(_)));
     let asks = listen.tls.as_ref().is_some_and(|tls| tls.get_ref().requires_certificates());
-    match (holds, open && !asks && !listen.unauthenticated) {
+    let said = is_set(listen.unauthenticated.as_ref());
+    match (holds, open && !asks && !said) {
         (Some(what), true) => Err(Fault::at(
             listen.address.span(),
             format!(

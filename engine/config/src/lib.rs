@@ -13,6 +13,7 @@ mod forward;
 pub mod limits;
 mod listener;
 mod tls;
+mod together;
 mod value;
 
 use std::net::SocketAddr;

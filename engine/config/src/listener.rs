@@ -11,8 +11,10 @@ use crate::error::Fault;
 use crate::file::{self, Listen, Service};
 use crate::tls::{self, Provider};
 use crate::value::{Mode, Place};
-use crate::{access, forward};
+use crate::{access, forward, together};
 
+/// Bytes of a UNIX socket's path (unix(7)).
+const SOCKET_PATH: usize = 107;
 /// Permissions of a UNIX socket that are not given: for its owner and group.
 const MODE: u32 = 0o660;
 
@@ -21,6 +23,7 @@ pub(crate) fn listener(
     lists: &AccessLists,
     provider: Provider,
 ) -> Result<Listener, Fault> {
+    together::judge(listen)?;
     let (service, upstream_tls) = service(listen, provider)?;
     let forwards = service != config::Service::Connect;
     let half_close = half_close(listen, &service)?;
@@ -33,10 +36,10 @@ pub(crate) fn listener(
         max_sessions: max_sessions(listen)?,
         proxy_protocol: proxy_protocol(listen)?,
         proxy_from: access::addresses(listen.proxy_from.as_ref())?,
-        send_proxy: match listen.send_proxy {
-            file::SendProxy::Off => config::SendProxy::Off,
-            file::SendProxy::V1 => config::SendProxy::V1,
-            file::SendProxy::V2 => config::SendProxy::V2,
+        send_proxy: match listen.send_proxy.as_ref().map(Spanned::get_ref) {
+            None | Some(file::SendProxy::Off) => config::SendProxy::Off,
+            Some(file::SendProxy::V1) => config::SendProxy::V1,
+            Some(file::SendProxy::V2) => config::SendProxy::V2,
         },
         rules: rules(listen, lists)?,
         half_close,
@@ -56,7 +59,7 @@ pub(crate) fn listener(
             lifetime: listen.timeouts.lifetime.0,
         },
         connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
-        strict_target: listen.strict_connect_target,
+        strict_target: is_set(listen.strict_connect_target.as_ref()),
         service,
     })
 }
@@ -83,9 +86,15 @@ fn service(
             let upstream = upstream
                 .map(|table| tls::upstream(table.get_ref(), table.span(), provider))
                 .transpose()?;
+            forward::judge_safety(listen, forward::shown(upstream.as_ref()))?;
             Ok((config::Service::Connect, upstream))
         }
     }
+}
+
+/// A switch that is not off because nobody touched it.
+pub(crate) fn is_set(value: Option<&Spanned<bool>>) -> bool {
+    value.is_some_and(|value| *value.get_ref())
 }
 
 fn half_close(listen: &Listen, service: &config::Service) -> Result<config::HalfClose, Fault> {
@@ -114,7 +123,7 @@ fn half_close(listen: &Listen, service: &config::Service) -> Result<config::Half
 
 fn tls(listen: &Listen, provider: Provider) -> Result<Option<ListenerTls>, Fault> {
     let only = listen.tls_only.as_ref().is_none_or(|value| *value.get_ref());
-    let libvirt = listen.libvirt.as_ref().is_some_and(|value| *value.get_ref());
+    let libvirt = is_set(listen.libvirt.as_ref());
     match &listen.tls {
         Some(table) => tls::of_listener(table, provider, only, libvirt).map(Some),
         None => match listen.tls_only.as_ref().or(listen.libvirt.as_ref()) {
@@ -154,6 +163,14 @@ fn addresses(listen: &Listen) -> Result<Vec<Address>, Fault> {
         let Mode(mode) = *mode.get_ref();
         mode
     });
+    let too_long =
+        |place: &&Place| matches!(place, Place::Unix(path) if path.as_os_str().len() > SOCKET_PATH);
+    if let Some(place) = places.iter().find(too_long) {
+        let message = format!(
+            "expected the path of a UNIX socket in at most {SOCKET_PATH} bytes, got {place}"
+        );
+        return Err(Fault::at(listen.address.span(), message));
+    }
     let address = |place: &Place| match place {
         Place::Tcp(address) => Address::Tcp(*address),
         Place::Unix(path) => Address::Unix(UnixSocket { path: path.clone(), mode, owner, group }),

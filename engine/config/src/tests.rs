@@ -8,6 +8,8 @@ use penstock_core::ring::{Driver, SpliceMode};
 
 use super::*;
 
+mod gateways;
+
 /// Every key there is.
 const FULL: &str = r#"
 [engine]
@@ -177,7 +179,11 @@ fn wrong_rules() -> Vec<Wrong> {
         (acl("port = []"), (9, 14), &["without values"]),
         (acl(""), (9, 1), &["without values"]),
         (least("", "[acl]\nall = { port = [1] }"), (9, 1), &["`all` is taken"]),
-        (least("", "proxy_from = [\"here\"]"), (8, 15), &["`here` is not an address"]),
+        (
+            least("", "proxy_protocol = \"required\"\nproxy_from = [\"here\"]"),
+            (9, 15),
+            &["`here` is not an address"],
+        ),
     ]
 }
 

@@ -28,14 +28,13 @@ pub(crate) struct Tls {
     key: Spanned<OneOrMore<PathBuf>>,
     key_password_file: Option<Spanned<PathBuf>>,
     client_ca: Option<Spanned<PathBuf>>,
-    #[serde(default)]
-    client_auth: ClientAuthWord,
+    client_auth: Option<Spanned<ClientAuthWord>>,
     allowed_dn: Option<Spanned<Vec<String>>>,
     crl: Option<Spanned<PathBuf>>,
     #[serde(default)]
     min_version: VersionWord,
     #[serde(default)]
-    alpn: Vec<String>,
+    alpn: Vec<Spanned<String>>,
 }
 
 /// TLS with targets.
@@ -46,26 +45,29 @@ pub(crate) struct Upstream {
     pub(crate) cert: Option<Spanned<PathBuf>>,
     pub(crate) key: Option<Spanned<PathBuf>>,
     pub(crate) key_password_file: Option<Spanned<PathBuf>>,
-    pub(crate) verify: Option<VerifyWord>,
+    pub(crate) verify: Option<Spanned<VerifyWord>>,
     pub(crate) server_name: Option<Spanned<String>>,
     pub(crate) allowed_dn: Option<Spanned<Vec<String>>>,
     pub(crate) crl: Option<Spanned<PathBuf>>,
     pub(crate) min_version: Option<VersionWord>,
-    pub(crate) alpn: Vec<String>,
+    pub(crate) alpn: Vec<Spanned<String>>,
     pub(crate) max_record: Option<Spanned<usize>>,
 }
 
 impl Tls {
     /// Whether nobody comes in without a certificate.
     pub(crate) fn requires_certificates(&self) -> bool {
-        matches!(self.client_auth, ClientAuthWord::Require)
+        self.client_auth() == ClientAuthWord::Require
+    }
+
+    fn client_auth(&self) -> ClientAuthWord {
+        self.client_auth.as_ref().map_or(ClientAuthWord::Off, |word| *word.get_ref())
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ClientAuthWord {
-    #[default]
     Off,
     Optional,
     Require,
@@ -139,14 +141,14 @@ pub(crate) fn of_listener(
         key_password_file: path(tls.key_password_file.as_ref()),
         client_ca: path(tls.client_ca.as_ref()),
         crl: path(tls.crl.as_ref()),
-        client_auth: match tls.client_auth {
+        client_auth: match tls.client_auth() {
             ClientAuthWord::Off => ClientAuth::Off,
             ClientAuthWord::Optional => ClientAuth::Optional,
             ClientAuthWord::Require => ClientAuth::Require,
         },
         allowed: tls.allowed_dn.as_ref().map(allowed),
         min_version: tls.min_version.into(),
-        alpn: protocols(&tls.alpn),
+        alpn: protocols(&tls.alpn)?,
         // libvirt's clients read once after the handshake, and take a ticket for a refusal.
         tickets: !libvirt,
         implementation: provider.implementation(),
@@ -163,12 +165,13 @@ pub(crate) fn of_listener(
 }
 
 fn judge_clients(tls: &Tls) -> Result<(), Fault> {
-    let asks = !matches!(tls.client_auth, ClientAuthWord::Off);
+    let asks = tls.client_auth() != ClientAuthWord::Off;
     match (&tls.client_ca, &tls.allowed_dn, &tls.crl) {
         (None, _, _) if asks => {
             let message =
                 "`client_auth` needs `client_ca`: who may have signed clients' certificates";
-            Err(Fault::at(tls.cert.span(), message))
+            let word = tls.client_auth.as_ref().map(Spanned::span);
+            Err(Fault::at(word.unwrap_or(tls.cert.span()), message))
         }
         (Some(ca), _, _) if !asks => {
             let message =
@@ -204,7 +207,7 @@ pub(crate) fn upstream(
         crl: path(tls.crl.as_ref()),
         verify,
         min_version: tls.min_version.unwrap_or_default().into(),
-        alpn: protocols(&tls.alpn),
+        alpn: protocols(&tls.alpn)?,
         implementation: provider.implementation(),
         by_common_name: Default::default(),
     };
@@ -232,12 +235,12 @@ pub(crate) fn upstream(
 }
 
 fn verify(tls: &Upstream, whole: std::ops::Range<usize>) -> Result<Verify, Fault> {
-    let word = tls.verify.unwrap_or(VerifyWord::Name);
+    let word = tls.verify.as_ref().map_or(VerifyWord::Name, |word| *word.get_ref());
     match (word, &tls.allowed_dn) {
         (VerifyWord::Dn, None) => {
             let message =
                 "`verify = \"dn\"` needs `allowed_dn`: the subjects that a target may have";
-            Err(Fault::at(whole, message))
+            Err(Fault::at(tls.verify.as_ref().map_or(whole, Spanned::span), message))
         }
         (VerifyWord::Dn, Some(list)) => Ok(Verify::Subject(allowed(list))),
         (_, Some(list)) => {
@@ -251,7 +254,7 @@ fn verify(tls: &Upstream, whole: std::ops::Range<usize>) -> Result<Verify, Fault
 }
 
 fn authorities(tls: &Upstream, whole: std::ops::Range<usize>) -> Result<Option<Ca>, Fault> {
-    match (&tls.ca, tls.verify) {
+    match (&tls.ca, tls.verify.as_ref().map(|word| *word.get_ref())) {
         (Some(ca), _) if ca.get_ref() == "system" => Ok(Some(Ca::Native)),
         (Some(ca), _) => Ok(Some(Ca::File(ca.get_ref().into()))),
         (None, Some(VerifyWord::Off)) => Ok(None),
@@ -276,8 +279,18 @@ fn allowed(list: &Spanned<Vec<String>>) -> Allowed {
     Allowed::new(list.get_ref().iter().map(String::as_str))
 }
 
-fn protocols(names: &[String]) -> Vec<Vec<u8>> {
-    names.iter().map(|name| name.clone().into_bytes()).collect()
+/// A name has one byte for its length (RFC 7301 §3.1).
+fn protocols(names: &[Spanned<String>]) -> Result<Vec<Vec<u8>>, Fault> {
+    let bytes = |name: &Spanned<String>| match name.get_ref().len() {
+        1..=255 => Ok(name.get_ref().clone().into_bytes()),
+        length => {
+            let message = format!(
+                "expected a protocol's name of 1 to 255 bytes, such as \"http/1.1\", got {length} bytes"
+            );
+            Err(Fault::at(name.span(), message))
+        }
+    };
+    names.iter().map(bytes).collect()
 }
 
 fn path(value: Option<&Spanned<PathBuf>>) -> Option<PathBuf> {

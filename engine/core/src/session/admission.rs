@@ -3,7 +3,7 @@
 //! A literal address is judged at once. A name is judged before it is resolved where a rule decides without the address,
 //! and each of its addresses again afterwards, so that no answer of a name server opens what the rules close.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use penstock_proto::http::Host;
 use penstock_ring::Kernel;
@@ -15,6 +15,9 @@ use crate::config::Service;
 use crate::control::{Question, ResolveError};
 use crate::policy::{Query, Verdict, Why};
 use crate::turn::{Step, Turn};
+
+/// No address is connected to behind a door, and a rule that names some has nothing to say of it: nobody has this one (RFC 6666).
+const BEHIND_A_DOOR: IpAddr = IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0));
 
 impl Session {
     pub(super) fn admit<K: Kernel>(&mut self, opening: Box<Opening>, turn: &mut Turn<K>) -> Step {
@@ -109,10 +112,9 @@ impl Session {
             _ => None,
         };
         let forwards = matches!(self.listener().service, Service::Forward(_));
-        // No address is connected to behind a door: a rule that names some has nothing to say of it.
         let address = match opening.target {
             Some(_) => address,
-            None => Some(Ipv4Addr::UNSPECIFIED.into()),
+            None => Some(BEHIND_A_DOOR),
         };
         let wall = if rules.need_time() { turn.outside.wall_time() } else { Default::default() };
         let query = Query {
