@@ -43,7 +43,10 @@ fn assert_echoes(driver: Driver, target: &str, more: &str, len: u64) -> Penstock
     let stream = connect(address);
     echo(&stream, &stream, len, len);
     for direction in ["client_to_target", "target_to_client"] {
-        assert_eq!(penstock.metric(names::BYTES, &[("direction", direction)]), len as f64);
+        // What was sent last may be read before it is counted.
+        let counted = || penstock.metric(names::BYTES, &[("direction", direction)]);
+        wait::until_true("all is counted", Duration::from_secs(5), || counted() >= len as f64);
+        assert_eq!(counted(), len as f64);
     }
     drop(stream);
     penstock.assert_holds(&before);
