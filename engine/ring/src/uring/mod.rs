@@ -377,6 +377,10 @@ impl Kernel for Uring {
         self.tell_stopped(events);
         self.hand_over_sends(events);
         self.serve_receivers(events);
+        while events.len() == before && self.may_serve_more() {
+            self.call(Want::default(), events);
+            self.serve_receivers(events);
+        }
         self.count_buffers();
         let until = self.trim().into_iter().chain(until).min();
         let limit = until.map(|until| until.since(self.refresh_clock()));

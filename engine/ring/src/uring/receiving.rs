@@ -131,6 +131,15 @@ impl Uring {
         }
     }
 
+    /// Whether some stand in line although there are buffers: those who were served before them may have nothing to receive, and
+    /// nothing else would bring the next turn.
+    pub(super) fn may_serve_more(&self) -> bool {
+        let has_both = |group: &Group| {
+            !self.waiting.is_empty(*group) && self.provided[group.index()].posted() > 0
+        };
+        Group::ALL.iter().any(has_both)
+    }
+
     /// Of bulk, nobody stands in line for what others may hold for long.
     fn tell_short(&mut self, events: &mut Vec<Event>) {
         while let Some((leg, _)) = self.waiting.next(Group::Bulk) {
