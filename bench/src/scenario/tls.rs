@@ -127,7 +127,7 @@ pub(super) const FROM_IDLE: Scenario = Scenario {
     special: Special::Fresh,
     reference: "haproxy-tls",
     field: &[FROM],
-    also: &["haproxy-tls", "nginx-tls", "hitch", "stunnel"],
+    also: &[FROM_EPOLL, "haproxy-tls", "nginx-tls", "hitch", "stunnel"],
     bars: &[memory(FROM)],
     ..FROM_BASE
 };
