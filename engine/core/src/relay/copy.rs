@@ -32,16 +32,16 @@ impl Relay {
         if buffer.group().is_single() && direction.receiving == Receiving::On {
             direction.receiving = Receiving::Off;
         }
-        if direction.done || direction.silenced {
+        if way == Way::ToClient {
+            self.unproved_until = None;
+        }
+        if self.ways[way].done || self.ways[way].silenced {
             self.drop_received(way, buffer, turn)?;
             self.listen(way, turn);
             return self.dropped(length, turn);
         }
-        direction.moved_at = turn.now;
-        if way == Way::ToClient {
-            self.unproved_until = None;
-        }
         let direction = &mut self.ways[way];
+        direction.moved_at = turn.now;
         direction.pace.received(turn.number, turn.now, length);
         let suits = |group| sink.seals_within(group);
         let largest = largest(plain, suits, |group| turn.kernel.spare(group));

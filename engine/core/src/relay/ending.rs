@@ -50,6 +50,9 @@ impl Relay {
         let cause = self.cause_of_end(way);
         let direction = &mut self.ways[way];
         (direction.ended, direction.whole) = (true, direction.whole && cause == Cause::Finished);
+        if cause != Cause::Finished && !direction.silenced {
+            self.unfinish();
+        }
         self.note_ending(source_side(way), cause, turn);
         if self.half_close == HalfClose::Close {
             self.silence(way.back(), turn)?;
@@ -76,6 +79,10 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         (self.ways[way].ended, self.ways[way].whole) = (true, false);
+        // Of who is not listened to any more, only that it did not understand us matters.
+        if !self.ways[way].silenced || cause == Cause::TlsFailed {
+            self.unfinish();
+        }
         self.note_ending(source_side(way), cause, turn);
         self.give_up(way.back(), turn);
         self.settle(way, turn)?;
@@ -192,10 +199,19 @@ impl Relay {
     /// Remembers why the tunnel will end, and sets a limit to the flushing unless ends are passed on.
     pub(super) fn note_ending<K: Kernel>(&mut self, side: Side, cause: Cause, turn: &Turn<K>) {
         self.ending.get_or_insert(CloseReason::new(side, Phase::Relay, cause));
+        if side == Side::Target {
+            // It has shown what it is.
+            self.unproved_until = None;
+        }
         let broken = !matches!(cause, Cause::Finished | Cause::Truncated);
         if self.half_close == HalfClose::Close || broken {
             self.flush_until.get_or_insert(turn.now + FLUSH);
         }
+    }
+
+    /// One side has ended in order, and then something was lost of the other: that is what will be told.
+    fn unfinish(&mut self) {
+        self.ending.take_if(|reason| reason.cause == Cause::Finished);
     }
 
     /// What still comes this way is dropped. Dropping needs copying: a pipe would have to be emptied somewhere.

@@ -97,9 +97,9 @@ impl Relay {
         }
         let source = &mut self.layers[way as usize];
         let opened = source.open(buffer, &mut turn.kernel, &turn.counters);
-        let Ok(Opened { plain, ended, .. }) = opened else {
-            self.ways[way].whole = false;
-            return Step::Continue(());
+        let Opened { plain, ended, .. } = match opened {
+            Ok(opened) => opened,
+            Err(broken) => return self.source_garbled(way, broken, turn),
         };
         if let Some(chunk) = plain {
             self.ways[way].whole = false;

@@ -13,7 +13,7 @@ use super::{Session, State, discard};
 use crate::close::{Cause, Side};
 use crate::config::UpstreamTls;
 use crate::layers::{Broken, Layers, Opened};
-use crate::relay::{Left, Receiving};
+use crate::relay::Left;
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
 
@@ -71,15 +71,13 @@ impl Session {
         let started = layers.start();
         let deadline = turn.now + self.listener().timeouts.handshake;
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
-        let left = Left { receiving: Receiving::On, ..Left::default() };
-        opening.stage = Stage::Tls(Handshake { leg, layers, agreed: false, left });
+        opening.stage = Stage::Tls(Handshake { leg, layers, agreed: false, left: Left::default() });
         self.facts.shakes_hands(Side::Target);
         opening.deadline = deadline;
         match started {
             Ok(hello) => {
-                turn.kernel.receive(leg, Group::Small);
                 self.say(Role::Target, leg, hello, turn);
-                Step::Continue(())
+                self.await_target(turn)
             }
             Err(Broken { error, .. }) => self.refuse_target(&error, turn),
         }
@@ -104,7 +102,10 @@ impl Session {
                 let bytes = turn.kernel.bytes(&buffer).to_vec();
                 turn.kernel.release(buffer);
                 match handshake.layers.open_apart(bytes) {
-                    Ok(opened) => self.take_from_target(leg, opened, turn),
+                    Ok(opened) => {
+                        self.take_from_target(leg, opened, turn)?;
+                        self.await_target(turn)
+                    }
                     Err(Broken { error, reply }) => {
                         self.say(Role::Target, leg, reply, turn);
                         self.refuse_target(&error, turn)
@@ -120,6 +121,16 @@ impl Session {
                 Step::Continue(())
             }
         }
+    }
+
+    /// Hears on while the handshake lasts: like a prelude, in buffers that relays can't have taken all.
+    fn await_target<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {
+        if let State::AwaitTarget(opening) = &self.state
+            && let Stage::Tls(handshake) = &opening.stage
+        {
+            turn.kernel.receive(handshake.leg, Group::Reserve);
+        }
+        Step::Continue(())
     }
 
     fn take_from_target<K: Kernel>(
