@@ -1,5 +1,5 @@
-//! A client: connects, asks for a tunnel (or for nonsense, or for nothing), reads the answer, talks, and leaves when and how
-//! it likes.
+//! A client: connects, speaks TLS or does not, asks for a tunnel (or for nonsense, or for nothing), reads the answer, talks, and
+//! leaves when and how it likes. Where all that comes is forwarded, it does not ask.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,6 +8,8 @@ use std::time::Duration;
 use penstock_core::close::Cause;
 use penstock_ring::{Close, Errno, Time};
 
+use crate::sim::kit::Recipe;
+use crate::sim::line::Line;
 use crate::sim::link::Read;
 use crate::sim::talker::{Plan, Talker};
 use crate::sim::tally::{Fault, count};
@@ -26,6 +28,9 @@ pub enum Leave {
     Vanish,
 }
 
+/// Bytes, each part after a gap.
+pub type Pieces = VecDeque<(Duration, Vec<u8>)>;
+
 /// What is decided about a client before it begins.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -35,8 +40,14 @@ pub struct Wish {
     pub address: SocketAddr,
     /// When it connects.
     pub start: Duration,
-    /// PROXY header and head in pieces, each after a gap.
-    pub pieces: VecDeque<(Duration, Vec<u8>)>,
+    /// The PROXY header in pieces, each after a gap.
+    pub header: Pieces,
+    /// TLS follows, and how it is spoken.
+    pub secure: Option<Recipe>,
+    /// The request in pieces; none: it doesn't ask.
+    pub request: Option<Pieces>,
+    /// After the PROXY header, or a part of it, it says no more.
+    pub stops: bool,
     /// Its request takes seconds to arrive.
     pub is_slow: bool,
     /// Payload sent without waiting for the answer, at most.
@@ -44,9 +55,19 @@ pub struct Wish {
     /// When it leaves, after its start, unless the tunnel stands by then.
     pub leave: Option<(Duration, Leave)>,
     /// Causes that what it asks for explains; none: it asks for a tunnel as it should.
-    pub explains: &'static [Cause],
+    pub explains: Vec<Cause>,
+    /// It is told in words, in the place of payload, if it is refused.
+    pub is_told_in_words: bool,
     /// What it does in the tunnel.
     pub plan: Plan,
+}
+
+impl Wish {
+    /// Whether nothing comes before payload any more, as far as it knows.
+    fn is_through(&self) -> bool {
+        let asks = self.request.is_some() || self.secure.is_some() || self.stops;
+        !asks && self.header.is_empty()
+    }
 }
 
 /// How far it has come.
@@ -122,6 +143,8 @@ impl Client {
         }
         if self.stage == Stage::Asking {
             self.ask(world);
+        }
+        if self.stage == Stage::Asking {
             self.read_answer(world);
             self.leave_if_due(world);
         }
@@ -143,39 +166,62 @@ impl Client {
             (self.stage, self.unheard) = (Stage::Gone, true);
             return;
         };
-        let mut talker = Talker::new(end, self.wish.plan.clone(), self.keys, self.host, world);
-        talker.eager = Some(0);
+        let line = Line::new(end, self.host);
+        let mut talker = Talker::new(line, self.wish.plan.clone(), self.keys, self.host, world);
+        (talker.eager, talker.words) = (Some(0), self.wish.is_told_in_words.then(Vec::new));
         (self.stage, self.end, self.talker) = (Stage::Asking, Some(end), Some(talker));
         if let Some((span, _)) = self.wish.leave {
             world.wake_host(self.host, span);
         }
     }
 
+    fn talker(&mut self) -> &mut Talker {
+        self.talker.as_mut().expect("it is connected")
+    }
+
+    /// Header, TLS and request, as far as that is possible now.
     fn ask(&mut self, world: &mut World) {
-        let end = self.end.expect("it is connected");
-        while let Some((gap, bytes)) = self.wish.pieces.front_mut() {
-            if world.now < self.piece_at + *gap {
-                let span = (self.piece_at + *gap).since(world.now);
-                return world.wake_host(self.host, span);
-            }
-            match world.write(end, bytes) {
-                Ok(n) if n == bytes.len() => {
-                    self.wish.pieces.pop_front();
-                    self.piece_at = world.now;
-                }
-                Ok(n) => drop(bytes.drain(..n)),
-                Err(Errno::EAGAIN) => return,
-                // The answer may have come before; reading will tell.
-                Err(_) => self.wish.pieces.clear(),
-            }
+        let talker = self.talker.as_mut().expect("it is connected");
+        let (line, host, at) = (&mut talker.line, self.host, &mut self.piece_at);
+        if !send(&mut self.wish.header, line, at, host, false, world) || self.wish.stops {
+            return;
         }
-        self.talker.as_mut().expect("it is connected").eager = Some(self.wish.eager);
+        if let Some(recipe) = self.wish.secure.take() {
+            let secure = recipe.make(&mut world.random);
+            line.secure(secure, &[], world);
+        }
+        line.flush(world);
+        match &mut self.wish.request {
+            Some(request) => {
+                if send(request, line, at, host, true, world) {
+                    talker.eager = Some(self.wish.eager);
+                }
+            }
+            None if line.is_ready() => self.begin(world),
+            None => {}
+        }
+    }
+
+    /// The tunnel stands, or there is nothing that would tell that it does not.
+    fn begin(&mut self, world: &mut World) {
+        self.stage = Stage::Talking;
+        self.talker().eager = None;
+        if self.wish.request.is_none() {
+            // What came before is payload already.
+            let first = std::mem::take(&mut self.answer);
+            self.talker().take(&first);
+        }
+        world.wake_host(self.host, Duration::ZERO);
     }
 
     fn read_answer(&mut self, world: &mut World) {
-        let end = self.end.expect("it is connected");
         loop {
-            match world.read(end, 4096, &mut self.answer) {
+            let line = &mut self.talker.as_mut().expect("it is connected").line;
+            let read = line.read(4096, &mut self.answer, world);
+            if self.wish.is_through() && line.is_ready() {
+                return self.begin(world);
+            }
+            match read {
                 Read::Bytes(_) => {}
                 Read::Blocked => return,
                 Read::Ended => return self.gone(Close::Normal, world),
@@ -200,17 +246,14 @@ impl Client {
             self.stage = Stage::Refused;
             return;
         }
-        self.stage = Stage::Talking;
         let rest = self.answer.split_off(head);
-        let talker = self.talker.as_mut().expect("it is connected");
-        talker.eager = None;
-        talker.take(&rest);
-        world.wake_host(self.host, Duration::ZERO);
+        self.talker().take(&rest);
+        self.begin(world);
     }
 
     fn read_refusal(&mut self, world: &mut World) {
-        let end = self.end.expect("it is connected");
-        match world.read(end, 4096, &mut self.answer) {
+        let line = &mut self.talker.as_mut().expect("it is connected").line;
+        match line.read(4096, &mut self.answer, world) {
             Read::Bytes(_) => world.wake_host(self.host, Duration::ZERO),
             Read::Blocked => {}
             Read::Ended => self.gone(Close::Normal, world),
@@ -240,11 +283,12 @@ impl Client {
         let end = self.end.expect("it is connected");
         match leave {
             Leave::Finish => {
-                self.wish.pieces.clear();
+                self.wish.header.clear();
+                self.wish.request.iter_mut().for_each(VecDeque::clear);
+                self.wish.secure = None;
                 let talker = self.talker.as_mut().expect("it is connected");
                 talker.plan.bursts.clear();
-                talker.finished = true;
-                world.finish(end);
+                talker.finish_now(world);
             }
             Leave::Close => self.gone(Close::Normal, world),
             Leave::Reset => {
@@ -262,4 +306,40 @@ impl Client {
         self.stage = Stage::Gone;
         world.close_end(self.end.expect("it is connected"), how);
     }
+}
+
+/// Sends what is due of the pieces; whether that was all.
+fn send(
+    pieces: &mut Pieces,
+    line: &mut Line,
+    sent_at: &mut Time,
+    host: usize,
+    through: bool,
+    world: &mut World,
+) -> bool {
+    while let Some((gap, bytes)) = pieces.front_mut() {
+        if world.now < *sent_at + *gap {
+            let span = (*sent_at + *gap).since(world.now);
+            world.wake_host(host, span);
+            return false;
+        }
+        let written = match through {
+            true => line.write(bytes, world),
+            false => world.write(line.end, bytes),
+        };
+        match written {
+            Ok(n) if n == bytes.len() => {
+                pieces.pop_front();
+                *sent_at = world.now;
+            }
+            Ok(n) => drop(bytes.drain(..n)),
+            Err(Errno::EAGAIN) => return false,
+            // The answer may have come before; reading will tell.
+            Err(_) => pieces.clear(),
+        }
+        if line.is_spoiled() {
+            return false;
+        }
+    }
+    true
 }

@@ -275,7 +275,7 @@ fn doors_open_refuse_and_stay_silent() {
     ];
     for (last, (door, result)) in doors.into_iter().enumerate() {
         let mut kernel = SimKernel::new(1, Temper::calm(), ());
-        kernel.world.addresses.insert(address(last as u8), Address { host: 3, door });
+        kernel.world.addresses.insert(address(last as u8), Address { host: Some(3), door });
         let leg = kernel.connect(address(last as u8), Owner(2)).expect("the answer comes later");
         let mut events = Vec::new();
         while events.is_empty() {

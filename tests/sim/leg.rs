@@ -169,6 +169,12 @@ impl Out {
         self.chunks.iter().filter(is_one).count()
     }
 
+    /// Bytes among what waits that are in no buffer.
+    pub fn apart(&self) -> usize {
+        let apart = |chunk: &Chunk| matches!(chunk, Chunk::Bytes(_)).then(|| length(chunk));
+        self.chunks.iter().filter_map(apart).sum()
+    }
+
     /// What waits.
     pub fn queued(&self) -> Queued {
         self.queued

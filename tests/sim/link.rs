@@ -85,7 +85,9 @@ pub struct Link {
     pub was_reset: bool,
     /// We have accepted it.
     pub accepted: bool,
-    /// The address of the side that connected, if it has one.
+    /// The host at the other end.
+    pub host: Option<usize>,
+    /// Its address, if it called us.
     pub caller: Option<SocketAddr>,
 }
 
@@ -128,6 +130,7 @@ impl World {
             black_hole: false,
             was_reset: false,
             accepted: false,
+            host: None,
             caller: None,
         });
         End { link: self.links.len() as u32 - 1, side: 0 }
@@ -139,7 +142,8 @@ impl World {
             return None;
         }
         let end = self.link([Holder::Host(host), Holder::Nobody]);
-        self.links[end.link as usize].caller = Some(from);
+        let link = &mut self.links[end.link as usize];
+        (link.host, link.caller) = (Some(host), Some(from));
         self.listening[listener].backlog.push_back(end.peer());
         let holder = Holder::Leg(self.listening[listener].leg.slot);
         self.signals.push(Signal { holder, change: Change::Readable });
@@ -180,12 +184,15 @@ impl World {
         if half.fin_sent || !half.open {
             return Err(Errno::EPIPE);
         }
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let n = bytes.len().min(room);
         half.outgoing.extend(&bytes[..n]);
         half.written += n as u64;
         half.wants_room = n < bytes.len();
         self.deliver_later(end);
-        if n == 0 && !bytes.is_empty() { Err(Errno::EAGAIN) } else { Ok(n) }
+        if n == 0 { Err(Errno::EAGAIN) } else { Ok(n) }
     }
 
     /// Asks to be told when there is room again.
@@ -323,8 +330,10 @@ impl World {
     fn meet_closed_socket(&mut self, end: End) {
         if !self.half(end).outgoing.is_empty() {
             self.half_mut(end).outgoing.clear();
-            // An orphaned socket that is sent to forgets what it had still to send.
-            self.half_mut(end.peer()).outgoing.clear();
+            // An orphaned socket that is sent to forgets what it had still to send, its FIN included.
+            let orphan = self.half_mut(end.peer());
+            orphan.outgoing.clear();
+            orphan.broken = Some(Errno::ECONNRESET);
             self.reset_peer(end.peer());
         }
     }

@@ -4,16 +4,26 @@
 //! byte came through, nothing was lost, and nothing was left behind. It opens no socket and reads no clock.
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
-//! system); [`talker`], [`client`] and [`origin`] (who lives there); [`scenario`] and [`oracle`] (what must be true).
+//! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak); [`scenario`] and
+//! [`oracle`] (what must be true).
 
+pub mod certificates;
 pub mod client;
 mod closing;
+pub mod crypt;
+pub mod doors;
+mod explained;
 pub mod kernel;
+pub mod kit;
 mod leg;
+mod line;
 pub mod link;
+pub mod listeners;
+pub mod manner;
 pub mod oracle;
 pub mod origin;
 pub mod outside;
+pub mod pattern;
 mod pipes;
 mod pool;
 pub mod population;
@@ -21,11 +31,15 @@ pub mod random;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+pub mod secure;
+mod secured;
 mod splicing;
 pub mod talker;
 pub mod tally;
+pub mod targets;
 pub mod temper;
 pub mod trace;
+mod trust;
 mod turn;
 mod verbs;
 pub mod wish;

@@ -4,30 +4,35 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use penstock_core::close::{Cause, Phase, Side};
+use penstock_core::close::{Cause, Side};
 use penstock_core::config::{HalfClose, Listener};
 use penstock_core::control::Record;
-use penstock_ring::Errno;
+use penstock_ring::Time;
 
-use crate::sim::client::{Client, Stage};
+use crate::sim::client::Client;
 use crate::sim::origin::Origin;
 use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
+use crate::sim::trust::{check_counters, check_places};
 use crate::sim::wish::number_of;
 use crate::sim::world::World;
 
 /// One connection, seen from all sides.
-struct Case<'r> {
-    client: &'r Client,
-    origin: &'r Origin,
-    record: &'r Record,
-    listener: &'r Listener,
-    world: &'r World,
+pub struct Case<'r> {
+    pub client: &'r Client,
+    pub origin: &'r Origin,
+    pub record: &'r Record,
+    pub listener: &'r Listener,
+    pub world: &'r World,
+    /// Somebody had to wait for a buffer.
+    pub exhausted: bool,
 }
 
 /// Checks a run.
 pub fn check(run: &mut Run) {
     check_leaks(run);
+    check_places(run);
+    check_counters(run);
     let by_client = by_client(&run.records);
     let records = run.records.clone();
     let config = run.choices.config.clone();
@@ -37,6 +42,7 @@ pub fn check(run: &mut Run) {
     let exhausted = kernel.was_exhausted();
     let lacking = temper.descriptors < usize::MAX
         || temper.connect_fails > 0
+        || temper.adopt_fails > 0
         || kernel.world.descriptors_failed;
     for (number, client) in kernel.hosts.clients.iter().enumerate() {
         let mine = by_client.get(&number).map_or(&[][..], Vec::as_slice);
@@ -47,20 +53,24 @@ pub fn check(run: &mut Run) {
             assert!(!in_vain, "nobody took the connection of client {number}");
             continue;
         };
-        let record = &records[*index];
+        let record = &records[*index].1;
         let listener = &config.listeners[usize::from(record.listener)];
         let origin = &kernel.hosts.origins[number];
-        let case = Case { client, origin, record, listener, world: &kernel.world };
+        let case = Case { client, origin, record, listener, world: &kernel.world, exhausted };
         case.check_bytes();
+        case.check_secrecy();
+        case.check_time();
         let excused = match record.reason.cause {
             Cause::Overloaded => tight || kernel.hosts.resolver.busy > 0,
             Cause::Exhausted => lacking,
             // The best of several addresses may have met the lack, and the last one tells its own story.
             Cause::ConnectRefused | Cause::Unreachable => lacking,
+            Cause::InUse => listener.max_sessions.is_some(),
             // Who was gone when the run was stopped may have left a connection behind.
             Cause::Drained => drained || client.left.is_some(),
             Cause::PoolPinned => true,
             Cause::NameLookupFailed => kernel.hosts.resolver.lost,
+            Cause::ConnectTimeout => kernel.hosts.doors.lost,
             _ => false,
         };
         assert!(
@@ -84,11 +94,13 @@ fn check_leaks(run: &mut Run) {
     let kernel = run.worker.kernel();
     let away = (kernel.open_legs(), kernel.buffers_away(), kernel.pipes_away());
     assert_eq!(away, (0, 0, 0), "legs, buffers and pipes are left");
+    let left_open = kernel.hosts.doors.left_open(&mut kernel.world);
+    assert_eq!(left_open, 0, "descriptors that nobody took are left open");
 }
 
-fn by_client(records: &[Record]) -> HashMap<usize, Vec<usize>> {
+fn by_client(records: &[(Time, Record)]) -> HashMap<usize, Vec<usize>> {
     let mut by_client: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (index, record) in records.iter().enumerate() {
+    for (index, (_, record)) in records.iter().enumerate() {
         let client = record.client.and_then(number_of).expect("every client has an address");
         by_client.entry(client).or_default().push(index);
     }
@@ -96,7 +108,8 @@ fn by_client(records: &[Record]) -> HashMap<usize, Vec<usize>> {
 }
 
 impl Case<'_> {
-    fn talkers(&self) -> (Option<&Talker>, Option<&Talker>) {
+    /// The tunnel, as both sides live it.
+    pub fn talkers(&self) -> (Option<&Talker>, Option<&Talker>) {
         (self.client.talker.as_ref(), self.origin.winner())
     }
 
@@ -109,11 +122,14 @@ impl Case<'_> {
         let spoken_to = self.origin.talkers.iter().filter(|talker| talker.got > 0).count();
         assert!(spoken_to <= 1, "payload went to {spoken_to} connections: {self:?}");
         assert!(self.record.bytes_to_target <= sent, "counted more than was sent: {self:?}");
+        let replies = self.client.answer.len() as u64;
         // A connection that breaks keeps what it has taken to itself.
         let broken = [client, origin].into_iter().flatten().any(|talker| talker.harmed);
         let told = self.record.reason.cause == Cause::Finished && !broken;
         assert!(
-            !told || self.record.bytes_to_target >= asked,
+            !told
+                || self.record.bytes_to_target >= asked
+                    && self.record.bytes_to_client >= replies + got,
             "counted less than came through: {self:?}"
         );
     }
@@ -149,10 +165,12 @@ impl Case<'_> {
     /// A tunnel may only be called idle when nobody had anything to say.
     fn check_idleness(&self) {
         let (Some(client), Some(origin)) = self.talkers() else { return };
-        let well = client.plan.is_clean() && origin.plan.is_clean() && self.client.left.is_none();
+        let clean = Talker::is_clean;
+        let well = clean(client) && clean(origin) && self.client.left.is_none();
         if self.record.reason.cause == Cause::IdleTimeout && well {
-            let neglected =
-                [client.end, origin.end].map(|end| self.world.half(end.peer()).neglected);
+            let neglected = [client, origin]
+                .map(|talker| talker.line.end)
+                .map(|end| self.world.half(end.peer()).neglected);
             assert!(
                 neglected.iter().all(|span| *span < Duration::from_millis(500)),
                 "idle with bytes unread {neglected:?}: {self:?}"
@@ -163,7 +181,7 @@ impl Case<'_> {
     /// The tunnel lived until the two sides wanted it to end, and everything came through.
     fn check_fairness(&self, excused: bool) {
         let (Some(client), Some(origin)) = self.talkers() else { return };
-        let clean = |talker: &Talker| talker.plan.is_clean();
+        let clean = Talker::is_clean;
         if self.record.reason.cause != Cause::Finished
             || !clean(client)
             || !clean(origin)
@@ -176,86 +194,21 @@ impl Case<'_> {
         assert!(!client.gave_up && !origin.gave_up, "stalled: {self:?}");
         match (self.listener.half_close, self.record.reason.side) {
             (HalfClose::Forward, _) => {
-                assert!(
-                    up && down && client.has_sent_all() && origin.has_sent_all(),
-                    "lost: {self:?}"
-                );
+                let all = client.has_sent_all() && origin.has_sent_all();
+                assert!(up && down && all, "lost: {self:?}");
+                self.check_account([true, true]);
             }
             (HalfClose::Close, Side::Client) if outlasts(origin, client) => {}
             (HalfClose::Close, Side::Target) if outlasts(client, origin) => {}
             (HalfClose::Close, Side::Client) => {
-                assert!(up, "lost on the way to the target: {self:?}")
+                assert!(up, "lost on the way to the target: {self:?}");
+                self.check_account([true, false]);
             }
-            (HalfClose::Close, _) => assert!(down, "lost on the way to the client: {self:?}"),
+            (HalfClose::Close, _) => {
+                assert!(down, "lost on the way to the client: {self:?}");
+                self.check_account([false, true]);
+            }
         }
-    }
-
-    fn is_explained(&self) -> bool {
-        let (client, origin) = self.talkers();
-        let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
-        let elapsed = self.record.elapsed;
-        let talker = if reason.side == Side::Client { client } else { origin };
-        match reason.cause {
-            Cause::Finished => {
-                let left = reason.side == Side::Client && self.client.left.is_some();
-                left || talker.is_some_and(|talker| talker.finished && reason.phase == Phase::Relay)
-            }
-            Cause::HungUp => self.client.stage == Stage::Gone && self.client_left(),
-            Cause::Reset => {
-                self.was_reset(reason.side) || talker.is_some_and(|talker| talker.finished)
-            }
-            Cause::Broken => self.timed_out(reason.side),
-            // ETIMEDOUT of a connection that stood.
-            Cause::ConnectTimeout if reason.phase == Phase::Relay => self.timed_out(reason.side),
-            Cause::ConnectTimeout => elapsed >= timeouts.connect && self.asks_for(reason.cause),
-            Cause::HandshakeTimeout => {
-                elapsed >= timeouts.handshake && (self.asks_for(reason.cause) || self.is_slow())
-            }
-            Cause::IdleTimeout => timeouts.idle.is_some_and(|idle| elapsed >= idle),
-            Cause::LifetimeEnd => timeouts.lifetime.is_some_and(|lifetime| elapsed >= lifetime),
-            Cause::FlushTimeout => [client, origin]
-                .into_iter()
-                .flatten()
-                .any(|talker| talker.harmed || talker.is_slow()),
-            Cause::Overloaded | Cause::Exhausted | Cause::PoolPinned | Cause::Drained => false,
-            other => self.asks_for(other),
-        }
-    }
-
-    fn asks_for(&self, cause: Cause) -> bool {
-        self.client.wish.explains.contains(&cause)
-    }
-
-    fn client_left(&self) -> bool {
-        let talker = self.client.talker.as_ref();
-        self.client.left.is_some() || talker.is_some_and(|talker| talker.finished || talker.harmed)
-    }
-
-    fn is_slow(&self) -> bool {
-        let harmed = self.client.talker.as_ref().is_some_and(|talker| talker.harmed);
-        harmed
-            || self.client.left.is_some()
-            || !self.client.wish.pieces.is_empty()
-            || self.client.wish.is_slow
-    }
-
-    fn was_reset(&self, side: Side) -> bool {
-        self.link(side).is_some_and(|link| link.was_reset)
-    }
-
-    fn timed_out(&self, side: Side) -> bool {
-        self.link(side).is_some_and(|link| {
-            link.halves.iter().any(|half| half.broken == Some(Errno::ETIMEDOUT))
-        })
-    }
-
-    fn link(&self, side: Side) -> Option<&crate::sim::link::Link> {
-        let end = if side == Side::Client {
-            self.client.end
-        } else {
-            self.origin.winner().map(|talker| talker.end)
-        };
-        end.map(|end| &self.world.links[end.link as usize])
     }
 }
 
@@ -269,16 +222,17 @@ impl std::fmt::Debug for Case<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (client, origin) = self.talkers();
         let short = |talker: &Talker| {
-            let Talker { sent, got, finished, ended, failed, gave_up, harmed, .. } = talker;
+            let Talker { sent, got, finished, ended, failed, gave_up, harmed, line, .. } = talker;
             format!(
                 "sent {sent} of {}, got {got}, finished {finished}, ended {ended}, failed {failed:?}, gave up {gave_up}, \
-                 harmed {harmed}, {:?}",
+                 harmed {harmed}, {:?}, {line:?}",
                 talker.plan.total(),
                 talker.plan.ending
             )
         };
         writeln!(f, "{:?}", self.record)?;
-        writeln!(f, "half_close {:?} {:?}", self.listener.half_close, self.listener.timeouts)?;
+        let Listener { half_close, timeouts, service, .. } = self.listener;
+        writeln!(f, "half_close {half_close:?} {timeouts:?} {service}")?;
         let wish = &self.client.wish;
         let asked = (
             &self.client.stage,

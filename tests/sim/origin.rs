@@ -1,10 +1,12 @@
-//! What a client wants to reach: takes connections, strips a PROXY header if one is promised, and talks.
+//! What a client wants to reach: takes connections, strips a PROXY header if one is promised, speaks TLS if it is to, and talks.
 
 use std::net::SocketAddr;
 
 use penstock_proto::Progress;
 use penstock_proto::proxy_protocol::{self, Receiver};
 
+use crate::sim::kit::Recipe;
+use crate::sim::line::Line;
 use crate::sim::link::{Holder, Read};
 use crate::sim::talker::{Plan, Talker};
 use crate::sim::world::{End, World};
@@ -20,6 +22,8 @@ pub struct Origin {
     pub keys: [u64; 2],
     /// A PROXY header comes first, and tells of this client.
     pub header_of: Option<SocketAddr>,
+    /// TLS follows, and how it is spoken.
+    pub secure: Option<Recipe>,
     /// Connections that talk; of those that raced, only one may ever have got a byte.
     pub talkers: Vec<Talker>,
     /// Connections whose header is not complete yet.
@@ -41,7 +45,9 @@ impl Origin {
 
     /// The connection that the tunnel stands on: the one that was spoken to, or else that lasted.
     pub fn winner(&self) -> Option<&Talker> {
-        self.talkers.iter().max_by_key(|talker| (talker.got, talker.sent, talker.ended))
+        let rank =
+            |talker: &&Talker| (talker.got, talker.line.is_heard(), talker.sent, talker.ended);
+        self.talkers.iter().max_by_key(rank)
     }
 
     fn greet(&mut self, end: End, mut bytes: Vec<u8>, world: &mut World) {
@@ -56,8 +62,16 @@ impl Origin {
                 Progress::Done(rest) => rest,
             },
         };
-        let mut talker = Talker::new(end, self.plan.clone(), self.keys, self.host, world);
-        talker.take(&rest);
+        let mut line = Line::new(end, self.host);
+        let secure = self.secure.as_ref().map(|recipe| recipe.make(&mut world.random));
+        let is_secure = secure.is_some();
+        if let Some(secure) = secure {
+            line.secure(secure, &rest, world);
+        }
+        let mut talker = Talker::new(line, self.plan.clone(), self.keys, self.host, world);
+        if !is_secure {
+            talker.take(&rest);
+        }
         self.talkers.push(talker);
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use penstock_core::config::Door;
 use penstock_core::control::{
     Command, Mailbox, Outside, Question, Record, ResolveError, SessionId, WallTime,
 };
@@ -22,6 +23,7 @@ pub struct Desk(Arc<Mutex<Papers>>);
 #[derive(Default)]
 struct Papers {
     asked: Vec<(SessionId, Box<str>)>,
+    doors: Vec<(SessionId, Arc<Door>)>,
     records: Vec<Record>,
     /// No question is taken while this is set.
     closed: bool,
@@ -31,6 +33,11 @@ impl Desk {
     /// Takes the records that came in.
     pub fn records(&self) -> Vec<Record> {
         std::mem::take(&mut self.papers().records)
+    }
+
+    /// Takes the questions for doors that came in.
+    pub fn take_doors(&self) -> Vec<(SessionId, Arc<Door>)> {
+        std::mem::take(&mut self.papers().doors)
     }
 
     fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
@@ -49,10 +56,10 @@ impl Outside for Desk {
             count(Fault::QuestionRefused);
             return Err(question);
         }
-        let Question::Resolve { id, name } = question else {
-            panic!("no listener of the simulation forwards to a door");
-        };
-        papers.asked.push((id, name));
+        match question {
+            Question::Resolve { id, name } => papers.asked.push((id, name)),
+            Question::Open { id, door } => papers.doors.push((id, door)),
+        }
         Ok(())
     }
 
@@ -148,11 +155,11 @@ impl Resolver {
     }
 }
 
-/// An id that looks like one that asked.
-fn confuse(id: SessionId, random: &mut Random) -> SessionId {
+/// An id that looks like one that asked: of one before it, or of one that there will not be for long, lest it ask by then.
+pub fn confuse(id: SessionId, random: &mut Random) -> SessionId {
     match random.below(3) {
         0 => SessionId { generation: id.generation.wrapping_sub(1) & 0xff_ffff, ..id },
-        1 => SessionId { generation: (id.generation + 1) & 0xff_ffff, ..id },
+        1 => SessionId { generation: (id.generation + 0x40_0000) & 0xff_ffff, ..id },
         _ => SessionId { slot: id.slot + 1_000_000, ..id },
     }
 }

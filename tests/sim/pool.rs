@@ -6,6 +6,9 @@ use penstock_ring::{Buffer, Group, Leg, PoolSizes, Stats, Time};
 
 use crate::sim::random::Random;
 
+/// Bytes of a buffer that are overwritten at most; more would take more time than it shows.
+const SCRIBBLED: usize = 24 << 10;
+
 /// Where a buffer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
@@ -147,7 +150,8 @@ impl Pool {
         let buffers = &mut self.groups[group.index()];
         if let Some(index) = buffers.free.last() {
             let start = *index as usize * group.stride();
-            buffers.memory[start..start + group.stride()].fill(random.bits() as u8);
+            let length = group.stride().min(SCRIBBLED);
+            buffers.memory[start..start + length].fill(random.bits() as u8);
         }
     }
 

@@ -1,6 +1,7 @@
-//! All hosts of a run: clients, what they want to reach, and who knows names.
+//! All hosts of a run: clients, what they want to reach, who knows names, and who opens doors.
 
 use crate::sim::client::{Client, Stage};
+use crate::sim::doors::Doors;
 use crate::sim::kernel::Hosts;
 use crate::sim::origin::Origin;
 use crate::sim::outside::Resolver;
@@ -12,8 +13,10 @@ pub struct Population {
     pub clients: Vec<Client>,
     /// In order of their numbers.
     pub origins: Vec<Origin>,
-    /// The last host.
+    /// The last host but one.
     pub resolver: Resolver,
+    /// The last host.
+    pub doors: Doors,
 }
 
 impl Population {
@@ -31,6 +34,8 @@ impl Hosts for Population {
     fn step(&mut self, host: usize, world: &mut World) {
         if host == self.resolver.host {
             self.resolver.step(world);
+        } else if host == self.doors.host {
+            self.doors.step(world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);
         } else {
@@ -40,5 +45,6 @@ impl Hosts for Population {
 
     fn turn(&mut self, world: &mut World) {
         self.resolver.turn(world);
+        self.doors.turn(world);
     }
 }

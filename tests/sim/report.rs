@@ -3,15 +3,31 @@
 
 use std::fmt;
 
-use penstock_core::close::{Cause, Phase};
-use penstock_core::config::ProxyProtocol;
+use penstock_core::close::{Cause, Phase, Side};
+use penstock_core::config::{Destination, Listener, ProxyProtocol, Reach, Service};
+use penstock_core::control::Record;
+use penstock_core::metrics::{Counters, HANDSHAKES};
 
+use crate::sim::listeners::{is_program, is_terminal};
 use crate::sim::scenario::Run;
 use crate::sim::tally::{self, Tally};
 
 /// Ends that every full run must have seen, by phase.
 const ENDS: &[(Phase, &[Cause])] = &[
     (Phase::ProxyHeader, &[Cause::BadProxyHeader, Cause::HungUp, Cause::HandshakeTimeout]),
+    (
+        Phase::Tls,
+        &[
+            Cause::TlsFailed,
+            Cause::CertificateRefused,
+            Cause::NotLetIn,
+            Cause::HandshakeTimeout,
+            Cause::HungUp,
+            Cause::Reset,
+            Cause::LifetimeEnd,
+            Cause::Drained,
+        ],
+    ),
     (
         Phase::Request,
         &[
@@ -21,6 +37,8 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::BadRequest,
             Cause::TooLarge,
             Cause::MethodRefused,
+            Cause::TlsFailed,
+            Cause::InUse,
             Cause::Overloaded,
             Cause::LifetimeEnd,
             Cause::Drained,
@@ -48,6 +66,8 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::ConnectTimeout,
             Cause::Unreachable,
             Cause::Exhausted,
+            Cause::InUse,
+            Cause::HandshakeTimeout,
             Cause::HungUp,
             Cause::Reset,
             Cause::LifetimeEnd,
@@ -58,6 +78,9 @@ const ENDS: &[(Phase, &[Cause])] = &[
         Phase::Relay,
         &[
             Cause::Finished,
+            Cause::Truncated,
+            Cause::TlsFailed,
+            Cause::NotLetIn,
             Cause::Reset,
             Cause::IdleTimeout,
             Cause::LifetimeEnd,
@@ -93,16 +116,19 @@ impl Report {
         for (key, count) in tally::take() {
             *self.totals.entry(key).or_default() += count;
         }
-        for record in &run.records {
+        for (_, record) in &run.records {
             let (phase, cause) = (record.reason.phase, record.reason.cause);
             self.add("end", format!("{} -> {}", phase.label(), cause.label()), 1);
             let listener = &run.choices.config.listeners[usize::from(record.listener)];
-            let first = usize::from(listener.proxy_protocol == ProxyProtocol::Off);
-            for pair in Phase::ALL[first..=(phase as usize).max(first)].windows(2) {
-                self.add("transition", format!("{} -> {}", pair[0].label(), pair[1].label()), 1);
+            for pair in path(listener, record).windows(2) {
+                self.add("transition", format!("{} -> {}", pair[0], pair[1]), 1);
             }
         }
-        let counters = &run.counters;
+        self.take_counters(&run.counters);
+        self.take_secure(run);
+    }
+
+    fn take_counters(&mut self, counters: &Counters) {
         let [begun, quiet] = [counters.quiesce[0].get(), counters.quiesce[1].get()];
         for (row, count) in [
             ("begun", begun),
@@ -124,8 +150,51 @@ impl Report {
             ("turned away", counters.shed.get()),
             ("accepting paused", counters.accept_pauses.get()),
             ("questions refused", counters.questions_refused.get()),
+            ("buffers refitted", counters.refits.get()),
+            ("records opened apart", counters.tls_apart[0].get()),
+            ("records sealed apart", counters.tls_apart[1].get()),
         ] {
             self.add("counter", row.to_owned(), count);
+        }
+        for (side, counts) in ["client", "target"].iter().zip(&counters.handshakes) {
+            for (label, count) in HANDSHAKES.iter().zip(counts) {
+                self.add("handshake", format!("{side}, {label}"), count.get());
+            }
+        }
+    }
+
+    /// Which layers stood on either side of tunnels, and what came of them.
+    fn take_secure(&mut self, run: &Run) {
+        for client_side in [false, true] {
+            for target_side in [false, true] {
+                let fits = |record: &Record| {
+                    let tls = &record.tls;
+                    (tls.client.is_some(), tls.target.is_some()) == (client_side, target_side)
+                };
+                let relayed = |record: &Record| record.reason.phase == Phase::Relay;
+                let records = run.records.iter().map(|(_, record)| record);
+                let count = records.filter(|record| relayed(record) && fits(record)).count();
+                let word = |secure| if secure { "TLS" } else { "plain" };
+                let row = format!("{} <-> {}", word(client_side), word(target_side));
+                self.add("tunnel", row, count as u64);
+            }
+        }
+        for (_, record) in &run.records {
+            let agreed = [&record.tls.client, &record.tls.target];
+            for agreed in agreed.into_iter().flatten() {
+                self.add("agreed", format!("{} {}", agreed.version(), agreed.suite), 1);
+            }
+            let service = &run.choices.config.listeners[usize::from(record.listener)].service;
+            let kind = match service {
+                Service::Connect => "CONNECT",
+                Service::Forward(_) if is_program(service) => "forward to a program",
+                Service::Forward(_) if is_terminal(service) => "forward to a terminal",
+                Service::Forward(destination) => match destination.reach {
+                    Reach::Door(_) => "forward to a UNIX socket",
+                    Reach::Network(_) => "forward to the network",
+                },
+            };
+            self.add("service", kind.to_owned(), u64::from(record.reason.phase == Phase::Relay));
         }
     }
 
@@ -146,6 +215,31 @@ impl Report {
     fn add(&mut self, kind: &'static str, name: String, count: u64) {
         *self.totals.entry((kind, name)).or_default() += count;
     }
+}
+
+/// The phases that a connection went through.
+fn path(listener: &Listener, record: &Record) -> Vec<&'static str> {
+    const OF_TARGET: &str = "tls of target";
+    let is_door =
+        matches!(&listener.service, Service::Forward(Destination { reach: Reach::Door(_), .. }));
+    let path = [
+        (listener.proxy_protocol == ProxyProtocol::Required, Phase::ProxyHeader.label()),
+        (listener.tls.is_some(), Phase::Tls.label()),
+        (listener.service == Service::Connect, Phase::Request.label()),
+        (!is_door, Phase::Admission.label()),
+        (true, Phase::Connect.label()),
+        (listener.upstream_tls.is_some(), OF_TARGET),
+        (true, Phase::Relay.label()),
+    ];
+    let path = path.into_iter().filter_map(|(is_on, label)| is_on.then_some(label));
+    let last = match (record.reason.phase, record.reason.side) {
+        (Phase::Tls, Side::Target) => OF_TARGET,
+        (phase, _) => phase.label(),
+    };
+    let mut went: Vec<_> = path.collect();
+    let end = went.iter().position(|label| *label == last).map_or(0, |at| at + 1);
+    went.truncate(end);
+    went
 }
 
 impl fmt::Display for Report {

@@ -8,7 +8,7 @@ use crate::sim::report::Report;
 use crate::sim::{oracle, scenario, tally, trace};
 
 /// After so many failures no more seeds are run.
-const ENOUGH: usize = 5;
+const ENOUGH: usize = 10;
 
 /// Runs `count` seeds from `first` on; the report of those that passed, and the numbers of those that didn't.
 pub fn run(first: u64, count: u64) -> (Report, Vec<u64>) {

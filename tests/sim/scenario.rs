@@ -5,24 +5,24 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_core::config::{
-    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy, Service,
-    Timeouts,
-};
+use penstock_core::close::Cause;
+use penstock_core::config::{Config, Engine, Listener};
 use penstock_core::control::{Command, Mailbox, Record};
 use penstock_core::metrics::Counters;
-use penstock_core::policy::{AccessLists, AddressSet, Kind, ListBuilder, Rules};
 use penstock_core::shared::Shared;
 use penstock_core::worker::{Setup, Worker};
-use penstock_ring::{Kernel, Time};
+use penstock_ring::{Group, Kernel, Time};
 
+use crate::sim::doors::Doors;
 use crate::sim::kernel::SimKernel;
+use crate::sim::kit::Kit;
+use crate::sim::listeners::{self, Chosen, ClientTerms, TargetTerms};
 use crate::sim::outside::{Desk, Resolver};
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::temper::Temper;
-use crate::sim::wish;
 use crate::sim::world::Action;
+use crate::sim::{targets, wish};
 
 /// Turns after which a run is taken for one that never ends.
 const TURNS: usize = 2_000_000;
@@ -33,6 +33,13 @@ const STARVED: Duration = Duration::from_secs(20);
 /// What the seed decided, apart from the population.
 pub struct Choices {
     pub config: Arc<Config>,
+    /// By listener: what is asked of clients, and of targets, where TLS is spoken.
+    pub clients: Vec<Option<ClientTerms>>,
+    pub targets: Vec<Option<TargetTerms>>,
+    /// Causes that the target of a listener that forwards explains.
+    pub forwarding: Vec<Vec<Cause>>,
+    /// What hosts speak TLS with.
+    pub kit: Kit,
     pub temper: Temper,
     pub max_tunnels: usize,
     /// Of 100 targets, so many never read: with few buffers, they hold the pool.
@@ -46,13 +53,23 @@ pub struct Run {
     pub worker: Worker<SimKernel<Population>>,
     pub counters: Arc<Counters>,
     pub choices: Choices,
-    pub records: Vec<Record>,
+    /// With the time of its end.
+    pub records: Vec<(Time, Record)>,
 }
 
 impl Choices {
     /// The seed's choice.
     pub fn of(random: &mut Random) -> Choices {
-        let listeners = (0..3).map(|index| listener(index, random)).collect();
+        // What is in the clear may be spliced, which is a story of its own.
+        let plain = random.percent(25);
+        let chosen =
+            (0..listeners::COUNT as u16).map(|index| listeners::choose(index, plain, random));
+        let (mut listeners, mut clients, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+        for Chosen { listener, clients: client_side, targets: target_side } in chosen {
+            listeners.push(listener);
+            clients.push(client_side);
+            targets.push(target_side);
+        }
         let per_direction = random.pick(&[8 << 10, 64 << 10, 64 << 10, 256 << 10]);
         let engine = Engine { per_direction, ..Engine::default() };
         let drains = random.percent(30);
@@ -64,7 +81,11 @@ impl Choices {
             temper.buffers.small = 4;
         }
         Choices {
+            forwarding: Vec::new(),
             config: Arc::new(Config { engine, listeners }),
+            clients,
+            targets,
+            kit: Kit::default(),
             temper,
             deaf: if pinned { 60 } else { random.pick(&[0, 15]) },
             max_tunnels: random.pick(&[1_000, 1_000, 1_000, 5]),
@@ -77,13 +98,15 @@ impl Choices {
 /// Runs a seed to its end.
 pub fn run(seed: u64) -> Run {
     let mut random = Random::new(seed ^ 0x5eed);
-    let choices = Choices::of(&mut random);
+    let mut choices = Choices::of(&mut random);
     let desk = Desk::default();
     let clients = random.pick(&[3, 12, 30, 60]);
     let mut resolver = Resolver::new(2 * clients, desk.clone());
     resolver.confused = random.pick(&[0, 0, 50]);
     resolver.busy = random.pick(&[0, 0, 0, 30]);
-    let population = Population { clients: Vec::new(), origins: Vec::new(), resolver };
+    let mut doors = Doors::new(2 * clients + 1, desk.clone());
+    doors.confused = random.pick(&[0, 0, 50]);
+    let population = Population { clients: Vec::new(), origins: Vec::new(), resolver, doors };
     let mut kernel = SimKernel::new(seed, choices.temper.clone(), population);
     kernel.world.socket_sizes =
         random.pick(&[&[4 << 10, 16 << 10, 64 << 10], &[64 << 10, 256 << 10, 512 << 10]]);
@@ -94,16 +117,24 @@ pub fn run(seed: u64) -> Run {
     }
     let mailbox = Mailbox::new(random.pick(&[2, 64]), kernel.waker());
     kernel.hosts.resolver.answer_to(mailbox.clone());
+    kernel.hosts.doors.answer_to(mailbox.clone());
+    choices.forwarding = choices
+        .config
+        .listeners
+        .iter()
+        .map(|listener| targets::of_listener(listener, &mut kernel.hosts, &mut kernel.world))
+        .collect();
     for number in 0..clients {
         wish::add(number, &choices, &mut kernel.hosts, &mut kernel.world);
     }
     let counters = Arc::<Counters>::default();
-    let own = (0..3).map(|index| ([127, 0, 0, 1], 3128 + index).into()).collect();
+    let count = listeners::COUNT as u16;
+    let own = (0..count).map(|index| ([127, 0, 0, 1], 3128 + index).into()).collect();
     let setup = Setup {
         index: 0,
         shared: Arc::new(Shared::new(choices.config.clone(), own, choices.max_tunnels)),
         counters: counters.clone(),
-        listeners: (0..3)
+        listeners: (0..count)
             .map(|index| (File::open("/dev/null").expect("it is there").into(), index))
             .collect(),
         outside: Box::new(desk.clone()),
@@ -123,7 +154,7 @@ impl Run {
         for _ in 0..TURNS {
             let on = self.worker.turn();
             self.check_turn();
-            self.records.extend(desk.records());
+            self.take_records(desk);
             if !on {
                 assert!(stopping, "the worker ended without being asked");
                 return;
@@ -157,7 +188,12 @@ impl Run {
             }
             self.worker.turn();
         }
-        self.records.extend(desk.records());
+        self.take_records(desk);
+    }
+
+    fn take_records(&mut self, desk: &Desk) {
+        let now = self.worker.kernel().now();
+        self.records.extend(desk.records().into_iter().map(|record| (now, record)));
     }
 
     /// What must be true between any two turns.
@@ -173,9 +209,11 @@ impl Run {
             "a leg has waited {starved:?} for a buffer"
         );
         assert_eq!(kernel.buffers_with_caller(), 0, "a buffer was neither sent nor given back");
-        // What was asked to stop may bring one batch more; a head's early payload is no pool memory, but is bounded.
-        let bound = limit + 2 * batch + (64 << 10) + 8192;
         for (end, queued) in kernel.queues() {
+            let Some(host) = kernel.world.links[end.link as usize].host else { continue };
+            let listener = kernel.hosts.clients[host / 2].wish.listener;
+            let settings = &self.choices.config.listeners[listener];
+            let bound = bound(settings, host.is_multiple_of(2), limit, batch);
             assert!(
                 queued.memory <= bound,
                 "{end:?} holds {} bytes, more than {bound}",
@@ -185,42 +223,21 @@ impl Run {
     }
 }
 
-fn listener(index: u16, random: &mut Random) -> Listener {
-    let mut lists = AccessLists::new();
-    let mut targets = ListBuilder::new();
-    targets.add(Kind::Dst, &["10.0.0.0/8", "fd00::/8"]).expect("they are addresses");
-    lists.insert("targets", targets.build().expect("it has values")).expect("the name is free");
-    let mut loose = ListBuilder::new();
-    loose.add(Kind::Dst, &["127.0.0.0/9"]).expect("it is a network");
-    lists.insert("loose", loose.build().expect("it has values")).expect("the name is free");
-    let mut ports = ListBuilder::new();
-    ports.add(Kind::Port, &[wish::CLOSED_PORT.to_string()]).expect("it is a port");
-    lists.insert("closed", ports.build().expect("it has values")).expect("the name is free");
-    // The last line would allow the proxy's own host, if an address of it were named.
-    let lines = ["deny closed", "allow targets", "deny !to_localhost", "allow CONNECT"];
-    let seconds = |values: &[u64], random: &mut Random| Duration::from_secs(random.pick(values));
-    let idle = random.percent(50).then(|| seconds(&[1, 5, 60], random));
-    let lifetime = random.percent(25).then(|| seconds(&[1, 2, 20, 200], random));
-    Listener {
-        name: format!("l{index}").into(),
-        addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
-        service: Service::Connect,
-        tls: None,
-        upstream_tls: None,
-        max_sessions: None,
-        proxy_protocol: if index == 1 { ProxyProtocol::Required } else { ProxyProtocol::Off },
-        proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),
-        send_proxy: random.pick(&[SendProxy::Off, SendProxy::Off, SendProxy::V1, SendProxy::V2]),
-        rules: Rules::parse(&lines, &lists).expect("they are rules"),
-        half_close: random.pick(&[HalfClose::Close, HalfClose::Forward]),
-        idle_scope: random.pick(&[IdleScope::Tunnel, IdleScope::ClientAndTarget]),
-        timeouts: Timeouts {
-            handshake: seconds(&[1, 10], random),
-            connect: seconds(&[1, 10], random),
-            idle,
-            lifetime,
-        },
-        connect_timeout_status: random.pick(&[503, 504]),
-        strict_target: false,
+/// Most memory that a leg's queue may hold. What was asked to stop may bring one batch more; a head's early payload is no pool
+/// memory, but is bounded.
+fn bound(settings: &Listener, is_client: bool, limit: usize, batch: usize) -> usize {
+    let (tls, upstream) = (settings.tls.as_ref(), settings.upstream_tls.as_ref());
+    let rest = 2 * batch + (64 << 10) + 8192;
+    if tls.is_none() && upstream.is_none() {
+        return limit + rest;
     }
+    // Of bulk, one buffer is sent while the next is filled.
+    let least = 3 * Group::Bulk.stride();
+    let (max_record, libvirt) = match is_client {
+        true => (1 << 14, tls.is_some_and(|tls| tls.libvirt)),
+        false => upstream.map_or((1 << 14, false), |tls| (tls.max_record, tls.libvirt)),
+    };
+    let record = if libvirt { max_record.min(28) } else { max_record };
+    let plain = limit.max(least) + rest;
+    plain + plain / record * 32
 }

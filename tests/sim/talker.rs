@@ -5,10 +5,16 @@ use std::time::Duration;
 
 use penstock_ring::{Close, Errno, Time};
 
+use crate::sim::line::Line;
 use crate::sim::link::Read;
-use crate::sim::random::{Random, mix};
+use crate::sim::manner::{Last, Mischief};
+use crate::sim::pattern::fill;
+use crate::sim::random::Random;
 use crate::sim::tally::{Fault, count};
-use crate::sim::world::{End, World};
+use crate::sim::world::World;
+
+/// So begin the words that a terminal is refused with.
+pub const WORDS: &[u8] = b"penstock: ";
 
 /// No host waits longer than this, in virtual time: then it closes, and what is still missing is a stall.
 pub const GIVE_UP: Duration = Duration::from_secs(600);
@@ -106,8 +112,8 @@ fn burst(random: &mut Random) -> Burst {
 /// See the module.
 #[derive(Debug)]
 pub struct Talker {
-    /// Its socket.
-    pub end: End,
+    /// What it writes to and reads from.
+    pub line: Line,
     /// What it does.
     pub plan: Plan,
     keys: [u64; 2],
@@ -116,6 +122,12 @@ pub struct Talker {
     pub sent: u64,
     /// Bytes read, each compared with the pattern.
     pub got: u64,
+    /// When it began to talk, or would have.
+    pub started: Time,
+    /// When its first byte was accepted.
+    pub began_at: Option<Time>,
+    /// Words of the proxy may come instead of the other side's, and have.
+    pub words: Option<Vec<u8>>,
     /// How many it may write before the tunnel stands; none: it stands.
     pub eager: Option<u64>,
     next: usize,
@@ -123,9 +135,9 @@ pub struct Talker {
     write_at: Time,
     read_at: Time,
     give_up_at: Time,
-    /// FIN sent.
+    /// It has said that it has ended, in order.
     pub finished: bool,
-    /// FIN read.
+    /// The other side has ended, in order or not.
     pub ended: bool,
     /// When it was.
     pub ended_at: Time,
@@ -143,16 +155,19 @@ pub struct Talker {
 
 impl Talker {
     /// A side that writes the pattern of `out_key` and expects that of `in_key`.
-    pub fn new(end: End, plan: Plan, keys: [u64; 2], host: usize, world: &mut World) -> Talker {
+    pub fn new(line: Line, plan: Plan, keys: [u64; 2], host: usize, world: &mut World) -> Talker {
         world.wake_host(host, GIVE_UP);
         let now = world.now;
         let mut talker = Talker {
-            end,
+            line,
             plan,
             keys,
             host,
             sent: 0,
             got: 0,
+            started: now,
+            began_at: None,
+            words: None,
             eager: None,
             next: 0,
             left: 0,
@@ -177,6 +192,11 @@ impl Talker {
         self.next > self.plan.bursts.len()
     }
 
+    /// Whether it has played to the end, and found nothing wrong.
+    pub fn is_clean(&self) -> bool {
+        self.plan.is_clean() && !self.harmed && self.line.error().is_none()
+    }
+
     /// Whether it reads so slowly that a flush may take too long.
     pub fn is_slow(&self) -> bool {
         !self.plan.read_gap.is_zero()
@@ -187,17 +207,32 @@ impl Talker {
         if self.closed {
             return;
         }
+        self.line.flush(world);
         self.read_some(world);
         self.write_some(world);
+        self.harmed |= self.line.is_spoiled();
         self.end_if_due(world);
     }
 
     /// Compares bytes with what the other side wrote.
     pub fn take(&mut self, bytes: &[u8]) {
+        let Some(words) = self.words.as_mut().filter(|_| self.got == 0) else {
+            return self.compare(bytes);
+        };
+        words.extend_from_slice(bytes);
+        if !WORDS.starts_with(&words[..words.len().min(WORDS.len())]) {
+            let bytes = self.words.take().unwrap_or_default();
+            self.compare(&bytes);
+        }
+    }
+
+    fn compare(&mut self, bytes: &[u8]) {
         let mut expected = vec![0; bytes.len()];
         fill(self.keys[1], self.got, &mut expected);
-        if let Some(at) = (0..bytes.len()).find(|at| bytes[*at] != expected[*at]) {
-            panic!("host {} got a wrong byte at {}", self.host, self.got + at as u64);
+        if bytes != expected {
+            let right = bytes.iter().zip(&expected).take_while(|(came, due)| came == due).count();
+            let (host, place, line) = (self.host, self.got + right as u64, &self.line);
+            panic!("host {host} got a wrong byte at {place} through {line:?}");
         }
         self.got += bytes.len() as u64;
     }
@@ -211,9 +246,10 @@ impl Talker {
     }
 
     fn read_some(&mut self, world: &mut World) {
-        if self.is_deaf() {
+        // Who is deaf shakes hands all the same.
+        if self.is_deaf() && self.line.is_ready() {
             self.harmed = true;
-            self.failed = world.half(self.end).broken;
+            self.failed = world.half(self.line.end).broken;
             return;
         }
         while self.eager.is_none()
@@ -222,7 +258,7 @@ impl Talker {
             && world.now >= self.read_at
         {
             let mut bytes = Vec::new();
-            match world.read(self.end, self.plan.read_piece, &mut bytes) {
+            match self.line.read(self.plan.read_piece, &mut bytes, world) {
                 Read::Bytes(_) => {
                     self.take(&bytes);
                     self.got_at = world.now;
@@ -241,6 +277,7 @@ impl Talker {
     fn write_some(&mut self, world: &mut World) {
         while !self.has_sent_all()
             && !self.finished
+            && !self.line.is_spoiled()
             && self.failed.is_none()
             && world.now >= self.write_at
         {
@@ -255,15 +292,18 @@ impl Talker {
             if piece == 0 {
                 return;
             }
-            let mut bytes = vec![0; piece.min(world.room(self.end).max(1))];
+            let mut bytes = vec![0; piece.min(self.line.room(world).max(1))];
             fill(self.keys[0], self.sent, &mut bytes);
-            match world.write(self.end, &bytes) {
-                Ok(n) => (self.sent, self.left) = (self.sent + n as u64, self.left - n),
+            match self.line.write(&bytes, world) {
+                Ok(n) => {
+                    self.began_at = self.began_at.or(Some(world.now));
+                    (self.sent, self.left) = (self.sent + n as u64, self.left - n);
+                }
                 Err(Errno::EAGAIN) => return,
                 Err(errno) => self.failed = Some(errno),
             }
             if bytes.len() < piece {
-                world.want_room(self.end);
+                world.want_room(self.line.end);
             }
             if self.left > 0 && !burst.gap.is_zero() {
                 self.write_at = world.now + burst.gap;
@@ -283,18 +323,27 @@ impl Talker {
 
     fn end_if_due(&mut self, world: &mut World) {
         let moved = self.sent + self.got;
-        let all = self.has_sent_all() && self.eager.is_none();
+        let all = self.has_sent_all() && self.eager.is_none() && self.line.is_ready();
+        let flushed = self.line.is_flushed();
         match self.plan.ending {
-            _ if self.failed.is_some() => self.close(Close::Normal, world),
+            // An alert of its own goes out first.
+            _ if self.failed.is_some() && flushed => self.close(Close::Normal, world),
             _ if world.now >= self.give_up_at => {
                 self.gave_up = true;
                 self.close(Close::Normal, world);
             }
-            Ending::FinishFirst | Ending::FinishSecond if self.finished && self.ended => {
+            _ if self.failed.is_some() => {}
+            _ if self.ended && (self.line.is_spoiled() || !self.line.is_ready()) => {
+                self.close(Close::Normal, world);
+            }
+            _ if self.line.is_spoiled() => {}
+            Ending::FinishFirst | Ending::FinishSecond
+                if self.finished && self.ended && flushed =>
+            {
                 self.close(Close::Normal, world)
             }
             Ending::FinishFirst if all => self.finish(world),
-            Ending::FinishSecond if all && self.ended => self.close(Close::Normal, world),
+            Ending::FinishSecond if all && self.ended => self.finish(world),
             Ending::Reset(at) if moved >= at || all && self.ended => {
                 count(Fault::ResetByPeer);
                 self.harmed = true;
@@ -307,7 +356,7 @@ impl Talker {
             Ending::Vanish(at) if !self.harmed && (moved >= at || all && self.ended) => {
                 self.harmed = true;
                 let patience = Duration::from_secs(30) + world.random.span(Duration::from_secs(30));
-                world.lose(self.end, patience);
+                world.lose(self.line.end, patience);
             }
             _ => {}
         }
@@ -318,30 +367,25 @@ impl Talker {
             if !self.ended {
                 count(Fault::HalfClose);
             }
-            self.finished = true;
-            world.finish(self.end);
-            if self.ended {
+            self.finish_now(world);
+            if self.ended && self.line.is_flushed() {
                 self.close(Close::Normal, world);
             }
         }
     }
 
-    fn close(&mut self, how: Close, world: &mut World) {
-        self.finished |= how == Close::Normal;
-        self.closed = true;
-        world.close_end(self.end, how);
+    /// Says that nothing more follows, whatever was planned.
+    pub fn finish_now(&mut self, world: &mut World) {
+        self.finished = self.line.finish(world);
+        let talks_on = Mischief::Last(Last::TalksOn);
+        self.harmed |=
+            !self.finished || self.line.manner().is_some_and(|manner| manner.mischief == talks_on);
     }
-}
 
-/// Writes a pattern's bytes from `offset` on: no two streams, and no two places of one, look alike.
-pub fn fill(key: u64, offset: u64, bytes: &mut [u8]) {
-    let mut at = 0;
-    while at < bytes.len() {
-        let position = offset + at as u64;
-        let word = mix(key.wrapping_add(position / 8)).to_le_bytes();
-        let skip = (position % 8) as usize;
-        let n = (8 - skip).min(bytes.len() - at);
-        bytes[at..at + n].copy_from_slice(&word[skip..skip + n]);
-        at += n;
+    fn close(&mut self, how: Close, world: &mut World) {
+        // Of TLS, the end of the connection is none of the stream.
+        self.finished |= how == Close::Normal && !self.line.is_secure();
+        self.closed = true;
+        self.line.close(how, world);
     }
 }

@@ -67,10 +67,16 @@ faults! {
     IdleTurn = "turn without outcome",
     /// No buffer was left for bytes that had arrived.
     NoBuffers = "pool exhausted (ENOBUFS)",
+    /// A buffer of bulk was filled.
+    Bulk = "buffer of bulk",
+    /// No buffer of bulk was left.
+    BulkShort = "no buffer of bulk",
     /// No descriptor was left for a connection.
     AcceptFailed = "accept failed (EMFILE)",
     /// No descriptor was left to connect with.
     ConnectNoDescriptor = "connect failed at once (EMFILE)",
+    /// What was opened for us could not be driven.
+    AdoptFailed = "adopt failed",
     /// The host refused.
     ConnectRefused = "connect refused",
     /// The host was unreachable; told at once.
@@ -127,6 +133,44 @@ faults! {
     AnswerNone = "name without address",
     /// A question could not be taken.
     QuestionRefused = "question refused",
+    /// A door was opened.
+    DoorOpened = "door opened",
+    /// A door was opened late.
+    DoorLate = "door opened late",
+    /// A door was never answered for.
+    DoorLost = "door never answered for",
+    /// A door stayed shut.
+    DoorShut = "door shut",
+    /// A door was opened for somebody who never asked, or has gone.
+    DoorForNobody = "door opened for nobody",
+    /// A client speaks in the clear where TLS is expected.
+    TlsLeftOut = "plain client of a TLS listener",
+    /// Somebody shows a certificate that is not right.
+    TlsBadPaper = "bad certificate shown",
+    /// A handshake stopped.
+    TlsStops = "handshake that stops",
+    /// A handshake ended with FIN.
+    TlsCutEarly = "FIN in a handshake",
+    /// A handshake went on with noise.
+    TlsBabbles = "noise in a handshake",
+    /// FIN without close_notify, behind a whole record.
+    TlsCut = "FIN without close_notify",
+    /// FIN in the middle of a record.
+    TlsCutRecord = "FIN in the middle of a record",
+    /// All was sent, but for close_notify.
+    TlsFinishOnly = "close_notify left out at the end",
+    /// Something that is no record, or not of this session.
+    TlsGarbage = "garbage among records",
+    /// More bytes behind close_notify.
+    TlsTalksOn = "bytes behind close_notify",
+    /// A key was changed.
+    TlsKeyChanged = "key update",
+    /// Records of few bytes.
+    TlsTinyRecords = "tiny records",
+    /// Records written in pieces.
+    TlsTrickle = "records written in pieces",
+    /// An alert came, or something that can't be understood.
+    TlsAlert = "alert told to a peer",
     /// A wake-up without reason.
     SpuriousWake = "spurious wake-up",
 }

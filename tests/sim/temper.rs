@@ -32,8 +32,12 @@ pub struct Temper {
     pub shuffled: bool,
     /// A connect finds no descriptor.
     pub connect_fails: u32,
+    /// What was opened for us can't be driven.
+    pub adopt_fails: u32,
     /// Buffers of the pool.
     pub buffers: PoolSizes,
+    /// There is none for bulk at hand, although some are left.
+    pub bulk_short: u32,
     /// Pipes of the pool.
     pub pipes: usize,
     /// Pages of one pipe.
@@ -61,7 +65,9 @@ impl Temper {
             turn: Duration::from_micros(10),
             shuffled: false,
             connect_fails: 0,
+            adopt_fails: 0,
             buffers: PoolSizes { reserve: 64, small: 256, record: 64, bulk: 16 },
+            bulk_short: 0,
             pipes: 64,
             pipe_pages: 16,
             pipe_quota: 0,
@@ -81,7 +87,7 @@ impl Temper {
             reserve: count(64),
             small: count(512),
             record: count(128),
-            bulk: count(16),
+            bulk: count(48),
         };
         Temper {
             later: random.pick(&[0, 10, 50, 100, 100]),
@@ -95,8 +101,10 @@ impl Temper {
             turn: Duration::from_micros(random.pick(&[10, 100, 1_000, 1_000])),
             shuffled: random.percent(50),
             connect_fails: random.pick(&[0, 0, 0, 10]),
+            adopt_fails: random.pick(&[0, 0, 0, 20]),
             buffers,
-            pipes: random.pick(&[0, 2, 8, 64, 64, 64]),
+            bulk_short: random.pick(&[0, 0, 20]),
+            pipes: random.pick(&[0, 1, 1, 2, 8, 64, 64, 64]),
             pipe_pages: random.pick(&[1, 2, 16, 16, 256]),
             pipe_quota: random.pick(&[0, 0, 50]),
             pipe_failing: random.pick(&[0, 60]),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::sim::kernel::{Hosts, Lane, SimKernel};
 use crate::sim::leg::{Kind, Receive, Tenant, chunk_bytes, cut, give_back, length};
 use crate::sim::link::Holder;
 use crate::sim::tally::{Fault, count};
-use crate::sim::world::{Action, Door, Handle, Listening};
+use crate::sim::world::{Action, Door, Handle, Listening, handle_of};
 
 impl<H: Hosts> Kernel for SimKernel<H> {
     fn now(&self) -> Time {
@@ -49,11 +49,21 @@ impl<H: Hosts> Kernel for SimKernel<H> {
     }
 
     fn adopt(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
+        let opened = self.world.opened.remove(&descriptor.as_raw_fd());
+        if let Some(end) = opened
+            && self.world.random.percent(self.temper.adopt_fails)
+        {
+            count(Fault::AdoptFailed);
+            self.world.close_end(end, Close::Normal);
+            return Err((Errno::EPERM, descriptor));
+        }
         let mut tenant = Tenant::new(owner, Kind::Stream);
         tenant.descriptor = Some(descriptor);
         let leg = self.legs.insert(tenant);
-        let end = self.world.link([Holder::Leg(leg.slot), Holder::Nobody]);
+        let end = opened.unwrap_or_else(|| self.world.link([Holder::Nobody; 2]));
+        self.world.hold(end, Holder::Leg(leg.slot));
         self.legs.get_mut(leg).expect("just made").end = Some(end);
+        self.say(leg, "adopted", 0);
         Ok(leg)
     }
 
@@ -85,7 +95,12 @@ impl<H: Hosts> Kernel for SimKernel<H> {
 
     fn set_owner(&mut self, leg: Leg, owner: Owner) {
         self.refuse_closed(leg, "set_owner");
-        self.live_mut(leg).expect("just looked").owner = owner;
+        let tenant = self.live_mut(leg).expect("just looked");
+        tenant.owner = owner;
+        let host = tenant.end.and_then(|end| self.world.links[end.link as usize].host);
+        if let Some(host) = host {
+            self.world.callers.insert(handle_of(owner), host);
+        }
     }
 
     fn peer(&self, leg: Leg) -> Option<SocketAddr> {
@@ -166,6 +181,10 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         if let Some(errno) = tenant.out.failed {
             give_back(chunk, &mut self.pool);
             return Sent::Failed(errno);
+        }
+        if length(&chunk) == 0 {
+            give_back(chunk, &mut self.pool);
+            return Sent::Done;
         }
         let mut written = 0;
         if empty && !later {
@@ -347,7 +366,13 @@ impl<H: Hosts> Kernel for SimKernel<H> {
     }
 
     fn spare(&self, group: Group) -> usize {
-        self.pool.free(group)
+        let apart: usize = self
+            .legs
+            .all()
+            .filter_map(|leg| self.legs.get(leg))
+            .map(|tenant| tenant.out.apart())
+            .sum();
+        self.pool.free(group).saturating_sub(apart / group.stride())
     }
 
     fn starved_since(&self) -> Option<Time> {

@@ -6,7 +6,7 @@ use crate::sim::kernel::{Hosts, Lane, SimKernel};
 use crate::sim::leg::{Kind, Receive, Tenant};
 use crate::sim::link::{Holder, Read};
 use crate::sim::tally::{Fault, count};
-use crate::sim::world::{Door, End};
+use crate::sim::world::{Door, End, handle_of};
 
 impl<H: Hosts> SimKernel<H> {
     pub(super) fn serve(&mut self, leg: Leg) {
@@ -122,6 +122,9 @@ impl<H: Hosts> SimKernel<H> {
             Read::Ended => return self.receive_ended(leg, Arrival::Ended),
             Read::Failed(errno) => return self.receive_ended(leg, Arrival::Failed(errno)),
         };
+        if group == Group::Bulk && self.lacks_bulk() {
+            return self.bulk_is_short(leg);
+        }
         if self.pool.free(group) == 0 || !first && !self.pool.lines[group.index()].is_empty() {
             return self.join_line(leg, group);
         }
@@ -138,6 +141,9 @@ impl<H: Hosts> SimKernel<H> {
         self.world.read(end, n, &mut bytes);
         let buffer = self.pool.fill(group, &bytes).expect("one is free");
         self.stats.received_bytes.add(n as u64);
+        if group == Group::Bulk {
+            count(Fault::Bulk);
+        }
         let span = self.delay();
         let tenant = self.legs.get_mut(leg).expect("looked up by the caller");
         tenant.arriving += 1;
@@ -159,6 +165,21 @@ impl<H: Hosts> SimKernel<H> {
             self.touch(leg);
             false
         }
+    }
+
+    fn lacks_bulk(&mut self) -> bool {
+        self.pool.free(Group::Bulk) == 0 || self.world.random.percent(self.temper.bulk_short)
+    }
+
+    /// Nobody waits for a buffer of bulk; who was told to stop hears of that alone.
+    fn bulk_is_short(&mut self, leg: Leg) -> bool {
+        let is_on = |tenant: &Tenant| matches!(tenant.receive, Receive::On(_));
+        if self.live(leg).is_some_and(is_on) {
+            count(Fault::BulkShort);
+            self.stats.buffers_exhausted.add(1);
+            return self.receive_ended(leg, Arrival::Short);
+        }
+        false
     }
 
     fn join_line(&mut self, leg: Leg, group: Group) -> bool {
@@ -220,11 +241,14 @@ impl<H: Hosts> SimKernel<H> {
             _ => {}
         }
         if result.is_ok() {
-            let end = self.world.link([Holder::Leg(leg.slot), Holder::Host(address.host)]);
+            let handle = handle_of(tenant.owner);
+            let host = address.host.unwrap_or_else(|| self.world.target_of(handle));
+            let end = self.world.link([Holder::Leg(leg.slot), Holder::Host(host)]);
             let tenant = self.legs.get_mut(leg).expect("just looked");
             tenant.end = Some(end);
-            self.world.visitors.push((address.host, end.peer()));
-            self.world.wake_host(address.host, Default::default());
+            self.world.links[end.link as usize].host = Some(host);
+            self.world.visitors.push((host, end.peer()));
+            self.world.wake_host(host, Default::default());
         }
         let span = self.delay();
         self.legs.get_mut(leg).expect("just looked").connecting = false;

@@ -5,9 +5,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
-use penstock_ring::{Errno, Leg, Time};
+use penstock_ring::{Errno, Leg, Owner, Time};
 
 use crate::sim::link::{Link, Signal};
 use crate::sim::random::Random;
@@ -65,6 +66,11 @@ impl From<Handle> for Leg {
     }
 }
 
+/// What owners of both legs of a session have in common.
+pub fn handle_of(owner: Owner) -> u64 {
+    owner.0 & ((1 << 56) - 1)
+}
+
 /// What a host does with a connection that is asked of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Door {
@@ -83,8 +89,8 @@ pub enum Door {
 /// Somebody who can be connected to.
 #[derive(Clone, Copy, Debug)]
 pub struct Address {
-    /// Who looks after its sockets.
-    pub host: usize,
+    /// Who looks after its sockets; none: the host that belongs to whoever called us.
+    pub host: Option<usize>,
     /// What happens to those who knock.
     pub door: Door,
 }
@@ -119,6 +125,10 @@ pub struct World {
     pub visitors: Vec<(usize, End)>,
     /// Most bytes that one side of a link may have in its buffers.
     pub socket_sizes: &'static [usize],
+    /// The host that called us, by the handle of the session that it became.
+    pub callers: HashMap<u64, usize>,
+    /// Sockets of ours that were opened elsewhere, by the descriptors that stand for them.
+    pub opened: HashMap<RawFd, End>,
     /// Descriptors ran out at some time.
     pub descriptors_failed: bool,
     /// How long a delivery takes at most.
@@ -138,6 +148,8 @@ impl World {
             addresses: HashMap::new(),
             listening: Vec::new(),
             visitors: Vec::new(),
+            callers: HashMap::new(),
+            opened: HashMap::new(),
             socket_sizes: &[4096, 16 << 10, 64 << 10, 256 << 10],
             descriptors_failed: false,
             latency: Duration::from_micros(200),
@@ -175,6 +187,11 @@ impl World {
     pub fn visitor(&mut self, host: usize) -> Option<End> {
         let at = self.visitors.iter().position(|(whose, _)| *whose == host)?;
         Some(self.visitors.remove(at).1)
+    }
+
+    /// The host of the target that belongs to whoever called us.
+    pub fn target_of(&self, handle: u64) -> usize {
+        self.callers[&handle] + 1
     }
 
     /// Breaks both sides of a link, as ETIMEDOUT does when the net between them is gone.

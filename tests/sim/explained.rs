@@ -1,0 +1,163 @@
+//! Why a connection ended: each reason has to be one that something explains which happened.
+
+use std::time::Duration;
+
+use penstock_core::close::{Cause, Phase, Side};
+use penstock_core::config::HalfClose;
+use penstock_ring::Errno;
+
+use crate::sim::client::Stage;
+use crate::sim::link::Link;
+use crate::sim::listeners::is_program;
+use crate::sim::oracle::Case;
+use crate::sim::talker::Talker;
+
+impl Case<'_> {
+    /// Whether anything explains the end.
+    pub fn is_explained(&self) -> bool {
+        let (client, origin) = self.talkers();
+        let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
+        let elapsed = self.record.elapsed;
+        let talker = if reason.side == Side::Client { client } else { origin };
+        let spoiled = match reason.side {
+            Side::Client => talker.is_some_and(|talker| talker.line.is_spoiled()),
+            // Of several connections, the one that went wrong need not have got furthest.
+            _ => self.origin.talkers.iter().any(|talker| talker.line.is_spoiled()),
+        };
+        let harmed = talker.is_some_and(|talker| talker.harmed);
+        let harmed_early = harmed && reason.phase == Phase::Tls;
+        match reason.cause {
+            Cause::Finished => {
+                let left = reason.side == Side::Client && self.client.left.is_some();
+                let ended = |talker: &Talker| talker.finished && reason.phase == Phase::Relay;
+                left || talker.is_some_and(ended) && self.is_finished(reason.side)
+            }
+            Cause::HungUp => self.client.stage == Stage::Gone && self.client_left(),
+            Cause::Reset => {
+                self.was_reset(reason.side) || talker.is_some_and(|talker| talker.finished)
+            }
+            Cause::Broken => self.timed_out(reason.side),
+            // ETIMEDOUT of a connection that stood.
+            Cause::ConnectTimeout if reason.phase == Phase::Relay => self.timed_out(reason.side),
+            Cause::ConnectTimeout => elapsed >= timeouts.connect && self.asks_for(reason.cause),
+            Cause::HandshakeTimeout if elapsed < timeouts.handshake => false,
+            Cause::HandshakeTimeout => match (reason.side, reason.phase) {
+                (Side::Target, Phase::Connect) => self.is_program_silent(),
+                (Side::Client, Phase::Connect) => self.is_program_unasked(),
+                (Side::Target, _) => self.asks_for(reason.cause) || self.is_target_slow(),
+                _ => self.asks_for(reason.cause) || self.is_slow(),
+            },
+            // A connection that ends is an end without the last word.
+            Cause::Truncated => {
+                let gone = |talker: &Talker| talker.harmed || talker.gave_up;
+                talker.is_some_and(|talker| talker.line.is_secure() && gone(talker))
+                    || reason.side == Side::Client && self.client.left.is_some()
+            }
+            Cause::TlsFailed => self.asks_for(reason.cause) || spoiled || harmed_early,
+            Cause::CertificateRefused => self.asks_for(reason.cause) || spoiled,
+            Cause::NotLetIn => {
+                self.asks_for(reason.cause) || self.is_program_mute() || spoiled || harmed_early
+            }
+            Cause::IdleTimeout => timeouts.idle.is_some_and(|idle| elapsed >= idle),
+            Cause::LifetimeEnd => timeouts.lifetime.is_some_and(|lifetime| elapsed >= lifetime),
+            Cause::FlushTimeout => [client, origin]
+                .into_iter()
+                .flatten()
+                .any(|talker| talker.harmed || talker.is_slow()),
+            Cause::Overloaded | Cause::PoolPinned | Cause::Drained => false,
+            other => self.asks_for(other),
+        }
+    }
+
+    /// Whether the other side of one that has finished had its say, too, or could not.
+    fn is_finished(&self, first: Side) -> bool {
+        let (client, origin) = self.talkers();
+        let (first, second, side) = match first {
+            Side::Client => (client, origin, Side::Client),
+            _ => (origin, client, Side::Target),
+        };
+        let gone = first.is_some_and(|first| first.harmed) || self.was_reset(side);
+        self.listener.half_close == HalfClose::Close
+            || gone
+            || second.is_some_and(|second| second.finished)
+    }
+
+    pub(super) fn asks_for(&self, cause: Cause) -> bool {
+        self.client.wish.explains.contains(&cause)
+    }
+
+    fn client_left(&self) -> bool {
+        let talker = self.client.talker.as_ref();
+        let gave_up = |talker: &Talker| talker.line.is_spoiled() || talker.line.error().is_some();
+        let gone = |talker: &Talker| talker.finished || talker.harmed || gave_up(talker);
+        self.client.left.is_some() || talker.is_some_and(gone)
+    }
+
+    fn is_slow(&self) -> bool {
+        let harmed = self.client.talker.as_ref().is_some_and(|talker| talker.harmed);
+        harmed
+            || self.client.left.is_some()
+            || !self.client.wish.header.is_empty()
+            || self.client.wish.request.as_ref().is_some_and(|request| !request.is_empty())
+            || self.client.wish.is_slow
+            || self.client.talker.as_ref().is_some_and(|talker| talker.line.is_spoiled())
+            || self.is_wordless()
+    }
+
+    /// Where TLS may be left out, a client has to say something for anybody to know.
+    fn is_wordless(&self) -> bool {
+        let secure = self.client.talker.as_ref().is_none_or(|talker| talker.line.is_secure());
+        !secure && self.listener.tls.is_some() && self.is_late(self.client.talker.as_ref())
+    }
+
+    fn is_target_slow(&self) -> bool {
+        let talker = self.origin.winner();
+        let slow = |talker: &Talker| talker.line.manner().is_some_and(|manner| manner.is_slow());
+        talker.is_none_or(|talker| talker.harmed || talker.line.is_spoiled() || slow(talker))
+    }
+
+    /// A program that does not say in time that it has reached somebody.
+    fn is_program_silent(&self) -> bool {
+        let unheard = self.is_late(self.origin.winner()) || self.exhausted;
+        is_program(&self.listener.service) && unheard
+    }
+
+    /// A program that nobody has asked anything.
+    fn is_program_unasked(&self) -> bool {
+        let late = self.is_late(self.client.talker.as_ref()) || self.client.wish.is_slow;
+        is_program(&self.listener.service) && (late || self.exhausted)
+    }
+
+    /// A program that has ended without a word.
+    fn is_program_mute(&self) -> bool {
+        let mute = |talker: &Talker| talker.sent == 0 || talker.harmed;
+        is_program(&self.listener.service) && self.origin.winner().is_none_or(mute)
+    }
+
+    /// Whether nothing came in about the time for a handshake.
+    fn is_late(&self, talker: Option<&Talker>) -> bool {
+        let patience = self.listener.timeouts.handshake - Duration::from_millis(100);
+        talker.is_none_or(|talker| {
+            talker.harmed || talker.began_at.is_none_or(|at| at.since(talker.started) >= patience)
+        })
+    }
+
+    fn was_reset(&self, side: Side) -> bool {
+        self.link(side).is_some_and(|link| link.was_reset)
+    }
+
+    fn timed_out(&self, side: Side) -> bool {
+        self.link(side).is_some_and(|link| {
+            link.halves.iter().any(|half| half.broken == Some(Errno::ETIMEDOUT))
+        })
+    }
+
+    fn link(&self, side: Side) -> Option<&Link> {
+        let end = if side == Side::Client {
+            self.client.end
+        } else {
+            self.origin.winner().map(|talker| talker.line.end)
+        };
+        end.map(|end| &self.world.links[end.link as usize])
+    }
+}

@@ -1,0 +1,135 @@
+//! What must be true of streams within TLS: their ends mean what they say, whoever gets an alert has earned it, and what was sealed
+//! and opened is accounted for as what it was.
+
+use std::time::Duration;
+
+use penstock_core::close::{Cause, CloseReason, Phase, Side};
+
+use crate::sim::client::Leave;
+use crate::sim::listeners::is_program;
+use crate::sim::oracle::Case;
+use crate::sim::scenario::Run;
+use crate::sim::talker::{Talker, WORDS};
+
+/// How long a refused client may take to read why, and then some.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+impl Case<'_> {
+    /// Ends and alerts.
+    pub fn check_secrecy(&self) {
+        let (client, origin) = self.talkers();
+        for talker in [client, origin].into_iter().flatten() {
+            let refused =
+                self.asks_for(Cause::CertificateRefused) || self.asks_for(Cause::TlsFailed);
+            let earned = talker.line.is_spoiled() || talker.harmed || refused;
+            assert!(talker.line.error().is_none() || earned, "an alert for nothing: {self:?}");
+        }
+        for (source, sink) in [(client, origin), (origin, client)] {
+            self.check_end(source, sink);
+        }
+        let words = client.and_then(|client| client.words.as_deref()).unwrap_or_default();
+        let refused = self.record.reason.phase != Phase::Relay;
+        let is_begun = words.starts_with(WORDS) || WORDS.starts_with(words);
+        assert!(words.is_empty() || refused && is_begun, "words instead of payload: {self:?}");
+    }
+
+    /// Who is told that all has come has got all.
+    fn check_end(&self, source: Option<&Talker>, sink: Option<&Talker>) {
+        let Some(sink) = sink.filter(|sink| sink.line.was_closed()) else { return };
+        if self.record.reason.phase != Phase::Relay {
+            return assert_eq!(sink.got, 0, "payload before the tunnel stood: {self:?}");
+        }
+        // In the clear, to leave is to end in order.
+        let left = matches!(self.client.left, Some(Leave::Close));
+        let ended = |source: &Talker| source.finished || left && !source.line.is_secure();
+        let whole = source.is_some_and(|source| ended(source) && source.sent == sink.got);
+        assert!(whole, "told that nothing is missing, and something is: {self:?}");
+    }
+
+    /// Of directions that ended in order, all is told: the last word, and how much it was.
+    pub fn check_account(&self, [up, down]: [bool; 2]) {
+        let (Some(client), Some(origin)) = self.talkers() else { return };
+        let told = |sink: &Talker| !sink.line.is_secure() || sink.line.was_closed();
+        if up {
+            assert!(told(origin), "the target was not told of the end: {self:?}");
+            assert_eq!(self.record.bytes_to_target, origin.got, "to the target: {self:?}");
+        }
+        if down {
+            // Of a program that said nothing it is not known whether it reached anybody.
+            let mute = is_program(&self.listener.service) && origin.sent == 0;
+            assert!(told(client) || mute, "the client was not told of the end: {self:?}");
+            let reply = self.client.answer.len() as u64;
+            assert_eq!(self.record.bytes_to_client, reply + client.got, "to the client: {self:?}");
+        }
+    }
+
+    /// Nothing that has a time-out takes longer.
+    pub fn check_time(&self) {
+        let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
+        let limit = match (reason.phase, reason.side) {
+            (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
+                timeouts.handshake
+            }
+            (Phase::Admission, _) => timeouts.handshake + timeouts.connect,
+            (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + timeouts.connect,
+            (Phase::Relay, _) => return,
+        };
+        let elapsed = self.record.elapsed;
+        assert!(elapsed <= limit + GOODBYE, "{elapsed:?} instead of {limit:?}: {self:?}");
+        let secure = self.record.tls.client.is_some() || self.record.tls.target.is_some();
+        assert!(!secure || self.record.bytes_spliced == 0, "records were spliced: {self:?}");
+    }
+}
+
+/// No listener has more sessions than it may have, and none is refused while there is room.
+pub fn check_places(run: &Run) {
+    for (index, listener) in run.choices.config.listeners.iter().enumerate() {
+        let Some(max) = listener.max_sessions else { continue };
+        let records: Vec<_> = run
+            .records
+            .iter()
+            .filter(|(_, record)| usize::from(record.listener) == index)
+            .collect();
+        let spans: Vec<_> = records
+            .into_iter()
+            .map(|(end, record)| (*end - record.elapsed, *end, was_inside(record.reason)))
+            .collect();
+        let among =
+            |may_be: bool| spans.iter().filter(move |(.., inside)| inside.unwrap_or(may_be));
+        for (start, ..) in among(false) {
+            let others = among(false).filter(|(from, to, _)| from <= start && start < to).count();
+            assert!(others <= max, "{others} sessions of listener {index}, which may have {max}");
+        }
+        for (start, ..) in spans.iter().filter(|(.., inside)| *inside == Some(false)) {
+            let others = among(true).filter(|(from, to, _)| from <= start && start <= to).count();
+            assert!(others >= max, "refused although listener {index} had room");
+        }
+    }
+}
+
+/// Whether a connection had a place; unknown if it was ended before anything else could be.
+fn was_inside(reason: CloseReason) -> Option<bool> {
+    match (reason.phase, reason.cause) {
+        (Phase::Request, Cause::InUse) => Some(false),
+        (Phase::Request, Cause::Overloaded | Cause::Drained | Cause::PoolPinned) => None,
+        _ => Some(true),
+    }
+}
+
+/// What was counted is what was recorded.
+pub fn check_counters(run: &Run) {
+    let records = || run.records.iter().map(|(_, record)| record);
+    let counters = &run.counters;
+    let agreed = [
+        records().filter(|record| record.tls.client.is_some()).count(),
+        records().filter(|record| record.tls.target.is_some()).count(),
+    ];
+    for (agreed, [full, resumed, _]) in agreed.into_iter().zip(&counters.handshakes) {
+        assert_eq!(full.get() + resumed.get(), agreed as u64, "handshakes");
+    }
+    let to_target: u64 = records().map(|record| record.bytes_to_target).sum();
+    let [copied, spliced] = &counters.bytes[0];
+    assert_eq!(copied.get() + spliced.get(), to_target, "payload to targets");
+    let through_pipes: u64 = records().map(|record| record.bytes_spliced).sum();
+    assert_eq!(counters.bytes.iter().map(|way| way[1].get()).sum::<u64>(), through_pipes);
+}
