@@ -6,3 +6,4 @@ mod end;
 mod endings;
 mod gateway;
 mod proxy;
+mod streams;
