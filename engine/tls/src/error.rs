@@ -133,7 +133,7 @@ fn in_common(what: &rustls::PeerIncompatible) -> String {
             "cipher suite: expected one with AES-GCM or ChaCha20-Poly1305, in TLS 1.2 with ECDHE and signatures of the certificate's kind".into()
         }
         Cannot::NoKxGroupsInCommon => {
-            "group for the key exchange: expected X25519MLKEM768, X25519, P-256 or P-384".into()
+            "group for the key exchange: expected X25519MLKEM768, X25519, P-256 or P-384, in TLS 1.2 for a cipher suite with ECDHE".into()
         }
         Cannot::NoSignatureSchemesInCommon
         | Cannot::NoCertificateRequestSignatureSchemesInCommon => {

@@ -108,6 +108,18 @@ impl End {
         }
     }
 
+    /// Why nothing more can be heard, after whatever can.
+    pub fn failure(&mut self) -> String {
+        let mut piece = vec![0; 16 << 10];
+        loop {
+            match self.take(&mut piece) {
+                Ok(0) => return "an end in order".to_owned(),
+                Ok(_) => {}
+                Err(e) => return e.to_string(),
+            }
+        }
+    }
+
     fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let Some(connection) = &mut self.tls else { return self.socket.read(to) };
         loop {

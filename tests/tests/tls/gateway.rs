@@ -145,13 +145,17 @@ impl Gateway {
         ClientConnection::new(Arc::clone(&self.client), name).expect("a client")
     }
 
+    /// A target's side of TLS that has not begun.
+    pub fn server_session(&self) -> ServerConnection {
+        ServerConnection::new(Arc::clone(&self.server)).expect("a server")
+    }
+
     /// A target whose handshake, if there is one, has ended.
     pub(crate) fn accept(&self) -> End {
         let socket = self.accept_silently();
         match self.legs[1] {
             Leg::Tls => {
-                let server = ServerConnection::new(Arc::clone(&self.server)).expect("a server");
-                End::tls(Socket::Tcp(socket), server).expect("the gateway trusts us")
+                End::tls(Socket::Tcp(socket), self.server_session()).expect("the gateway trusts us")
             }
             Leg::Tcp | Leg::Unix => End::plain(Socket::Tcp(socket)),
         }

@@ -5,5 +5,6 @@ mod crowd;
 mod end;
 mod endings;
 mod gateway;
+mod hostile;
 mod proxy;
 mod streams;
