@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use penstock_tests::pki::{Authority, Folder, Issued, Wanted};
 use penstock_tests::{Driver, Penstock, Setup, wait};
@@ -20,28 +20,30 @@ use crate::end::{End, Socket};
 
 /// What the daemon speaks on one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Leg {
+pub enum Leg {
     Tcp,
     Unix,
     Tls,
 }
 
 /// What is to be started.
-pub(crate) struct Plan {
-    pub(crate) setup: Setup,
-    pub(crate) pki: Folder,
-    pub(crate) legs: [Leg; 2],
+pub struct Plan {
+    pub setup: Setup,
+    pub pki: Folder,
+    pub legs: [Leg; 2],
     /// More keys of the tables `tls` and `upstream_tls`, each behind a comma.
-    pub(crate) more: [String; 2],
+    pub more: [String; 2],
+    /// The keys `cert` and `key` of the listener, if they are not for its address.
+    pub identity: Option<String>,
     /// More lines of the listener.
-    pub(crate) lines: String,
-    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
+    pub lines: String,
+    pub versions: &'static [&'static SupportedProtocolVersion],
 }
 
 /// See the module.
-pub(crate) struct Gateway {
-    pub(crate) penstock: Penstock,
-    pub(crate) pki: Folder,
+pub struct Gateway {
+    pub penstock: Penstock,
+    pub pki: Folder,
     legs: [Leg; 2],
     target: TcpListener,
     client: Arc<ClientConfig>,
@@ -49,32 +51,51 @@ pub(crate) struct Gateway {
 }
 
 impl Plan {
-    pub(crate) fn new(driver: Driver, legs: [Leg; 2]) -> Plan {
+    pub fn new(driver: Driver, legs: [Leg; 2]) -> Plan {
         Plan {
             setup: Setup::without_listeners(driver),
             pki: Folder::new(),
             legs,
             more: Default::default(),
+            identity: None,
             lines: String::new(),
             versions: rustls::ALL_VERSIONS,
         }
     }
 
     /// Adds lines to the listener.
-    pub(crate) fn line(mut self, lines: &str) -> Plan {
+    pub fn line(mut self, lines: &str) -> Plan {
         self.lines += lines;
         self.lines += "\n";
         self
     }
 
+    /// Adds a key of the table `tls`.
+    pub fn tls(mut self, key: &str) -> Plan {
+        self.more[0] += &format!(", {key}");
+        self
+    }
+
+    /// Sets the keys `cert` and `key` of the table `tls`, and others.
+    pub fn identity(mut self, keys: &str) -> Plan {
+        self.identity = Some(keys.to_owned());
+        self
+    }
+
+    /// Adds a key of the table `upstream_tls`.
+    pub fn upstream(mut self, key: &str) -> Plan {
+        self.more[1] += &format!(", {key}");
+        self
+    }
+
     /// Adds a key of the table `engine`.
-    pub(crate) fn engine(mut self, key: &str, value: &str) -> Plan {
+    pub fn engine(mut self, key: &str, value: &str) -> Plan {
         self.setup = self.setup.set("engine", key, value);
         self
     }
 
-    pub(crate) fn start(self) -> Gateway {
-        let Plan { setup, pki, legs, more, lines, versions } = self;
+    pub fn start(self) -> Gateway {
+        let Plan { setup, pki, legs, more, identity, lines, versions } = self;
         let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = target.local_addr().expect("bound").port();
         let address = match legs[0] {
@@ -86,7 +107,8 @@ impl Plan {
             "name = \"gateway\"\naddress = \"{address}\"\nservice = \"forward\"\ntarget = \"{scheme}://127.0.0.1:{port}\"\n{lines}"
         );
         if legs[0] == Leg::Tls {
-            let pair = pki.pair("listener", &Wanted::server(setup.address()));
+            let own = || pki.pair("listener", &Wanted::server(setup.address()));
+            let pair = identity.unwrap_or_else(own);
             listener += &format!("tls = {{ {pair}{} }}\n", more[0]);
         }
         if legs[1] == Leg::Tls {
@@ -107,7 +129,7 @@ impl Plan {
 
 impl Gateway {
     /// The two ends of a new tunnel: the client's and the target's.
-    pub(crate) fn ends(&self) -> (End, End) {
+    pub fn ends(&self) -> (End, End) {
         thread::scope(|scope| {
             let target = scope.spawn(|| self.accept());
             let client = self.connect();
@@ -116,11 +138,11 @@ impl Gateway {
     }
 
     /// A client whose handshake, if there is one, has ended.
-    pub(crate) fn connect(&self) -> End {
+    pub fn connect(&self) -> End {
         self.try_connect().expect("the gateway lets us in")
     }
 
-    pub(crate) fn try_connect(&self) -> io::Result<End> {
+    pub fn try_connect(&self) -> io::Result<End> {
         match self.legs[0] {
             Leg::Unix => {
                 Ok(End::plain(Socket::Unix(UnixStream::connect(self.pki.path("socket"))?)))
@@ -131,16 +153,16 @@ impl Gateway {
     }
 
     /// A connection to the listener, on which nothing was said.
-    pub(crate) fn dial(&self) -> io::Result<TcpStream> {
+    pub fn dial(&self) -> io::Result<TcpStream> {
         TcpStream::connect(self.address())
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.penstock.proxy()
     }
 
     /// A client's side of TLS that has not begun.
-    pub(crate) fn session(&self) -> ClientConnection {
+    pub fn session(&self) -> ClientConnection {
         let name = ServerName::from(self.address().ip());
         ClientConnection::new(Arc::clone(&self.client), name).expect("a client")
     }
@@ -151,7 +173,7 @@ impl Gateway {
     }
 
     /// A target whose handshake, if there is one, has ended.
-    pub(crate) fn accept(&self) -> End {
+    pub fn accept(&self) -> End {
         let socket = self.accept_silently();
         match self.legs[1] {
             Leg::Tls => {
@@ -162,7 +184,7 @@ impl Gateway {
     }
 
     /// The daemon's connection to the target, on which nothing was said.
-    pub(crate) fn accept_silently(&self) -> TcpStream {
+    pub fn accept_silently(&self) -> TcpStream {
         self.target.set_nonblocking(true).expect("a socket");
         let accepted = wait::until("the gateway connects", Duration::from_secs(10), || {
             self.target.accept().ok().map(|(socket, _)| socket)
@@ -170,10 +192,24 @@ impl Gateway {
         accepted.set_nonblocking(false).expect("a socket");
         accepted
     }
+
+    /// A target in the clear, if the daemon connects in time.
+    pub fn accept_within(&self, limit: Duration) -> Option<End> {
+        self.target.set_nonblocking(true).expect("a socket");
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if let Ok((socket, _)) = self.target.accept() {
+                socket.set_nonblocking(false).expect("a socket");
+                return Some(End::plain(Socket::Tcp(socket)));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    }
 }
 
 /// A client that trusts this authority, and takes up no session.
-pub(crate) fn client_config(
+pub fn client_config(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
@@ -183,7 +219,7 @@ pub(crate) fn client_config(
 }
 
 /// What becomes a client that trusts this authority.
-pub(crate) fn builder_of_client(
+pub fn builder_of_client(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
@@ -197,7 +233,7 @@ pub(crate) fn builder_of_client(
 }
 
 /// A server that shows this certificate, and wants none.
-pub(crate) fn server_config(
+pub fn server_config(
     identity: &Issued,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
@@ -210,10 +246,10 @@ pub(crate) fn server_config(
     Arc::new(config.expect("an identity"))
 }
 
-pub(crate) fn certificate_of(pem: &str) -> CertificateDer<'static> {
+pub fn certificate_of(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")
 }
 
-pub(crate) fn key_of(identity: &Issued) -> PrivateKeyDer<'static> {
+pub fn key_of(identity: &Issued) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM")
 }

@@ -6,5 +6,6 @@ mod end;
 mod endings;
 mod gateway;
 mod hostile;
+mod identities;
 mod proxy;
 mod streams;
