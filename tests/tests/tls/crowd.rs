@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use penstock_tests::pki::{Folder, Wanted};
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, names, origin, procfs};
+use penstock_tests::{Driver, Penstock, Setup, both_drivers, names, origin, procfs, wait};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
@@ -16,6 +16,7 @@ use crate::gateway::{Gateway, Leg, Plan, client_config};
 both_drivers! {
     a_crowd_that_stalls_at_once_loses_nobody,
     who_does_not_read_costs_no_more_than_the_pool,
+    an_idle_tunnel_costs_little_after_traffic,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -121,4 +122,41 @@ fn stuck(gateway: &Gateway) -> (End, JoinHandle<()>) {
     }
     let floods = thread::spawn(move || while target.try_say(&[7; 16 << 10]).is_ok() {});
     (client, floods)
+}
+
+fn an_idle_tunnel_costs_little_after_traffic(driver: Driver) {
+    const TUNNELS: usize = 1000;
+    const LEAST: usize = 6 << 10;
+    for legs in [[Leg::Tls, Leg::Tcp], [Leg::Tcp, Leg::Tls]] {
+        let gateway = Plan::new(driver, legs).engine("workers", "1").start();
+        // What the first ones touch, all use.
+        let warm: Vec<_> = (0..100).map(|_| used(&gateway)).collect();
+        let before = settled(&gateway);
+        let idle: Vec<_> = (0..TUNNELS).map(|_| used(&gateway)).collect();
+        let each = settled(&gateway).saturating_sub(before) as usize / TUNNELS;
+        println!("{legs:?}: {each} bytes");
+        assert!(each <= LEAST, "{legs:?}: {each} bytes each");
+        drop((warm, idle));
+    }
+}
+
+/// A tunnel that has carried something both ways, and is silent now.
+fn used(gateway: &Gateway) -> (End, End) {
+    let (mut client, mut target) = gateway.ends();
+    client.say(&[1; 50_000]);
+    target.hear(50_000);
+    target.say(&[2; 50_000]);
+    client.hear(50_000);
+    (client, target)
+}
+
+/// Private memory once the daemon has given back what it does not use.
+fn settled(gateway: &Gateway) -> u64 {
+    let now = || procfs::private_dirty(gateway.penstock.pid());
+    let mut last = now();
+    wait::until("memory that stands still", 20 * SECOND, || {
+        thread::sleep(SECOND);
+        let before = std::mem::replace(&mut last, now());
+        (before == last).then_some(last)
+    })
 }
