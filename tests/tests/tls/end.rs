@@ -109,7 +109,7 @@ impl End {
     }
 
     /// Why nothing more can be heard, after whatever can.
-    pub fn failure(&mut self) -> String {
+    pub(crate) fn failure(&mut self) -> String {
         let mut piece = vec![0; 16 << 10];
         loop {
             match self.take(&mut piece) {

@@ -20,30 +20,30 @@ use crate::end::{End, Socket};
 
 /// What the daemon speaks on one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Leg {
+pub(crate) enum Leg {
     Tcp,
     Unix,
     Tls,
 }
 
 /// What is to be started.
-pub struct Plan {
-    pub setup: Setup,
-    pub pki: Folder,
-    pub legs: [Leg; 2],
+pub(crate) struct Plan {
+    pub(crate) setup: Setup,
+    pub(crate) pki: Folder,
+    pub(crate) legs: [Leg; 2],
     /// More keys of the tables `tls` and `upstream_tls`, each behind a comma.
-    pub more: [String; 2],
+    pub(crate) more: [String; 2],
     /// The keys `cert` and `key` of the listener, if they are not for its address.
-    pub identity: Option<String>,
+    pub(crate) identity: Option<String>,
     /// More lines of the listener.
-    pub lines: String,
-    pub versions: &'static [&'static SupportedProtocolVersion],
+    pub(crate) lines: String,
+    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
 }
 
 /// See the module.
-pub struct Gateway {
-    pub penstock: Penstock,
-    pub pki: Folder,
+pub(crate) struct Gateway {
+    pub(crate) penstock: Penstock,
+    pub(crate) pki: Folder,
     legs: [Leg; 2],
     target: TcpListener,
     client: Arc<ClientConfig>,
@@ -51,7 +51,7 @@ pub struct Gateway {
 }
 
 impl Plan {
-    pub fn new(driver: Driver, legs: [Leg; 2]) -> Plan {
+    pub(crate) fn new(driver: Driver, legs: [Leg; 2]) -> Plan {
         Plan {
             setup: Setup::without_listeners(driver),
             pki: Folder::new(),
@@ -64,37 +64,37 @@ impl Plan {
     }
 
     /// Adds lines to the listener.
-    pub fn line(mut self, lines: &str) -> Plan {
+    pub(crate) fn line(mut self, lines: &str) -> Plan {
         self.lines += lines;
         self.lines += "\n";
         self
     }
 
     /// Adds a key of the table `tls`.
-    pub fn tls(mut self, key: &str) -> Plan {
+    pub(crate) fn tls(mut self, key: &str) -> Plan {
         self.more[0] += &format!(", {key}");
         self
     }
 
     /// Sets the keys `cert` and `key` of the table `tls`, and others.
-    pub fn identity(mut self, keys: &str) -> Plan {
+    pub(crate) fn identity(mut self, keys: &str) -> Plan {
         self.identity = Some(keys.to_owned());
         self
     }
 
     /// Adds a key of the table `upstream_tls`.
-    pub fn upstream(mut self, key: &str) -> Plan {
+    pub(crate) fn upstream(mut self, key: &str) -> Plan {
         self.more[1] += &format!(", {key}");
         self
     }
 
     /// Adds a key of the table `engine`.
-    pub fn engine(mut self, key: &str, value: &str) -> Plan {
+    pub(crate) fn engine(mut self, key: &str, value: &str) -> Plan {
         self.setup = self.setup.set("engine", key, value);
         self
     }
 
-    pub fn start(self) -> Gateway {
+    pub(crate) fn start(self) -> Gateway {
         let Plan { setup, pki, legs, more, identity, lines, versions } = self;
         let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = target.local_addr().expect("bound").port();
@@ -129,7 +129,7 @@ impl Plan {
 
 impl Gateway {
     /// The two ends of a new tunnel: the client's and the target's.
-    pub fn ends(&self) -> (End, End) {
+    pub(crate) fn ends(&self) -> (End, End) {
         thread::scope(|scope| {
             let target = scope.spawn(|| self.accept());
             let client = self.connect();
@@ -138,11 +138,11 @@ impl Gateway {
     }
 
     /// A client whose handshake, if there is one, has ended.
-    pub fn connect(&self) -> End {
+    pub(crate) fn connect(&self) -> End {
         self.try_connect().expect("the gateway lets us in")
     }
 
-    pub fn try_connect(&self) -> io::Result<End> {
+    pub(crate) fn try_connect(&self) -> io::Result<End> {
         match self.legs[0] {
             Leg::Unix => {
                 Ok(End::plain(Socket::Unix(UnixStream::connect(self.pki.path("socket"))?)))
@@ -153,27 +153,27 @@ impl Gateway {
     }
 
     /// A connection to the listener, on which nothing was said.
-    pub fn dial(&self) -> io::Result<TcpStream> {
+    pub(crate) fn dial(&self) -> io::Result<TcpStream> {
         TcpStream::connect(self.address())
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.penstock.proxy()
     }
 
     /// A client's side of TLS that has not begun.
-    pub fn session(&self) -> ClientConnection {
+    pub(crate) fn session(&self) -> ClientConnection {
         let name = ServerName::from(self.address().ip());
         ClientConnection::new(Arc::clone(&self.client), name).expect("a client")
     }
 
     /// A target's side of TLS that has not begun.
-    pub fn server_session(&self) -> ServerConnection {
+    pub(crate) fn server_session(&self) -> ServerConnection {
         ServerConnection::new(Arc::clone(&self.server)).expect("a server")
     }
 
     /// A target whose handshake, if there is one, has ended.
-    pub fn accept(&self) -> End {
+    pub(crate) fn accept(&self) -> End {
         let socket = self.accept_silently();
         match self.legs[1] {
             Leg::Tls => {
@@ -184,7 +184,7 @@ impl Gateway {
     }
 
     /// The daemon's connection to the target, on which nothing was said.
-    pub fn accept_silently(&self) -> TcpStream {
+    pub(crate) fn accept_silently(&self) -> TcpStream {
         self.target.set_nonblocking(true).expect("a socket");
         let accepted = wait::until("the gateway connects", Duration::from_secs(10), || {
             self.target.accept().ok().map(|(socket, _)| socket)
@@ -194,7 +194,7 @@ impl Gateway {
     }
 
     /// A target in the clear, if the daemon connects in time.
-    pub fn accept_within(&self, limit: Duration) -> Option<End> {
+    pub(crate) fn accept_within(&self, limit: Duration) -> Option<End> {
         self.target.set_nonblocking(true).expect("a socket");
         let end = Instant::now() + limit;
         while Instant::now() < end {
@@ -209,7 +209,7 @@ impl Gateway {
 }
 
 /// A client that trusts this authority, and takes up no session.
-pub fn client_config(
+pub(crate) fn client_config(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
@@ -219,7 +219,7 @@ pub fn client_config(
 }
 
 /// What becomes a client that trusts this authority.
-pub fn builder_of_client(
+pub(crate) fn builder_of_client(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
 ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
@@ -233,7 +233,7 @@ pub fn builder_of_client(
 }
 
 /// A server that shows this certificate, and wants none.
-pub fn server_config(
+pub(crate) fn server_config(
     identity: &Issued,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
@@ -246,10 +246,10 @@ pub fn server_config(
     Arc::new(config.expect("an identity"))
 }
 
-pub fn certificate_of(pem: &str) -> CertificateDer<'static> {
+pub(crate) fn certificate_of(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).expect("PEM")
 }
 
-pub fn key_of(identity: &Issued) -> PrivateKeyDer<'static> {
+pub(crate) fn key_of(identity: &Issued) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM")
 }
