@@ -1,6 +1,6 @@
 //! Who is shown what, who is let in, what is agreed on, and sessions that are taken up again.
 
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,10 @@ use std::time::Duration;
 use penstock_tests::pki::{Authority, Issued, Wanted};
 use penstock_tests::{Driver, both_drivers, names};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+};
 
 use crate::end::{End, Ending, Socket};
 use crate::gateway::{Gateway, Leg, Plan, builder_of_client, certificate_of, key_of};
@@ -20,6 +23,7 @@ both_drivers! {
     only_listed_subjects_come_in,
     sessions_are_taken_up_again_on_both_legs,
     who_is_older_than_the_minimum_is_told_so,
+    a_target_that_wants_a_certificate_is_told_of,
 }
 
 const NAMES: [&str; 2] = ["one.example", "two.example"];
@@ -210,4 +214,44 @@ fn who_is_older_than_the_minimum_is_told_so(driver: Driver) {
     let detail = record["detail"].as_str().expect("words");
     assert!(detail.contains("TLS 1.2") && detail.contains("`min_version`"), "{detail}");
     assert!(is_let_in(&gateway, &config(&gateway, None, |_| ()), NAMES[0]).is_ok());
+}
+
+/// In TLS 1.3, a target says so only after the handshake has ended for us.
+fn a_target_that_wants_a_certificate_is_told_of(driver: Driver) {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let gateway = Plan::new(driver, [Leg::Tcp, Leg::Tls]).start();
+        let mut client = gateway.connect();
+        let authority = Arc::new(authority(&gateway));
+        let identity = gateway.pki.authority.issue(&Wanted::server(Ipv4Addr::LOCALHOST));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone());
+        let config = builder
+            .with_protocol_versions(&[version])
+            .expect("a version")
+            .with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(authority, provider)
+                    .build()
+                    .expect("an authority"),
+            )
+            .with_single_cert(vec![certificate_of(&identity.certificate)], key_of(&identity))
+            .expect("an identity");
+        let session = ServerConnection::new(Arc::new(config)).expect("a server");
+        let socket = Socket::Tcp(gateway.accept_silently());
+        let refused = End::tls(socket, session).err().expect("we have none").to_string();
+        assert!(refused.contains("no certificates"), "{refused}");
+        assert!(client.rest().0.is_empty(), "nothing of it reaches the client");
+        drop(client);
+        let record = gateway.penstock.records(1).remove(0);
+        assert_eq!((&record["side"], &record["cause"]), (&"target".into(), &"tls_failed".into()));
+        let detail = record["detail"].as_str().expect("words");
+        assert!(detail.contains("certificate"), "{detail}");
+        let phase = if *version == rustls::version::TLS13 { "relay" } else { "tls" };
+        assert_eq!(record["phase"], phase, "{record}");
+    }
+}
+
+fn authority(gateway: &Gateway) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate_of(gateway.pki.authority.pem())).expect("an authority");
+    roots
 }

@@ -28,6 +28,7 @@ both_drivers! {
     in_the_clear_or_not_as_the_client_likes,
     a_header_and_tls_may_come_in_one_piece,
     there_is_no_room_for_one_more,
+    the_address_that_answers_first_gets_the_handshake,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -297,4 +298,51 @@ fn there_is_no_room_for_one_more(driver: Driver) {
         drop(client);
         wait::until_true("there is room again", 5 * SECOND, || proxy.shake(proxy.dial()).is_ok());
     }
+}
+
+/// A name of several addresses, some of which never answer: the others are not heard of any more, and TLS is spoken with one only,
+/// behind the PROXY header.
+fn the_address_that_answers_first_gets_the_handshake(driver: Driver) {
+    let hosts = tempfile::NamedTempFile::new().expect("a file");
+    let (listener, target) = listen();
+    // 240.0.0.0/4 is nobody's; where it is refused at once, the next one has its turn at once.
+    let lines = "240.0.0.1 gateway.test\n192.0.2.1 gateway.test\n127.0.0.1 gateway.test\n192.0.2.2 gateway.test\n";
+    std::fs::write(hosts.path(), lines).expect("room");
+    let proxy = start(driver, true, |setup| {
+        let setup = setup.set(
+            "acl",
+            "lab",
+            "{ dst = [\"127.0.0.0/8\", \"240.0.0.0/4\", \"192.0.2.0/24\"] }",
+        );
+        let setup = setup.set("listen", "send_proxy", "\"v1\"");
+        setup.seeing(hosts.path(), "/etc/hosts")
+    });
+    let before = proxy.penstock.holdings();
+    let identity = proxy.pki.authority.issue(&Wanted::named_server("gateway.test"));
+    for _ in 0..5 {
+        thread::scope(|scope| {
+            let (listener, identity) = (&listener, &identity);
+            scope.spawn(move || {
+                let (mut socket, _) = listener.accept().expect("the proxy connects");
+                let mut header = Vec::new();
+                while !header.ends_with(b"\r\n") {
+                    let mut byte = [0];
+                    socket.read_exact(&mut byte).expect("a header");
+                    header.push(byte[0]);
+                }
+                assert!(header.starts_with(b"PROXY TCP4 127."), "{header:?}");
+                let config = server_config(identity, rustls::ALL_VERSIONS);
+                let session = ServerConnection::new(config).expect("a server");
+                let mut end = End::tls(Socket::Tcp(socket), session).expect("trusted");
+                assert_eq!(end.hear(5), b"early");
+                end.say(b"late");
+                end.finish();
+            });
+            let mut client = proxy.connect();
+            let asked = request(format!("gateway.test:{}", target.port()));
+            client.say(&[asked.as_bytes(), b"early"].concat());
+            assert_eq!(answer(&mut client), (format!("{ESTABLISHED}late"), Ending::InOrder));
+        });
+    }
+    proxy.penstock.assert_holds(&before);
 }

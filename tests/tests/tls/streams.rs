@@ -19,6 +19,7 @@ both_drivers! {
     both_versions,
     records_are_no_larger_than_asked_for,
     keystrokes_do_not_wait,
+    keys_may_change_in_the_middle,
 }
 
 const MIB: usize = 1 << 20;
@@ -118,6 +119,25 @@ fn records_are_no_larger_than_asked_for(driver: Driver) {
             assert_eq!(plain, length);
         });
     }
+}
+
+fn keys_may_change_in_the_middle(driver: Driver) {
+    let gateway = Plan::new(driver, [Leg::Tls, Leg::Tls]).start();
+    let (mut client, mut target) = gateway.ends();
+    for round in 0..20 {
+        // Either asks for a new key of the other side, who tells so before it says more.
+        for end in [&mut client, &mut target] {
+            let connection = end.tls.as_mut().expect("TLS");
+            connection.refresh_traffic_keys().expect("TLS 1.3");
+        }
+        thread::scope(|scope| {
+            let client = &mut client;
+            scope.spawn(move || client.exchange(round, round + 1, 300_000));
+            target.exchange(round + 1, round, 300_000);
+        });
+    }
+    client.finish();
+    assert_eq!(target.rest(), (Vec::new(), Ending::InOrder));
 }
 
 /// Takes the next record of data as it is; how long it is.
