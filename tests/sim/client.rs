@@ -191,14 +191,12 @@ impl Client {
             line.secure(secure, &[], world);
         }
         line.flush(world);
-        match &mut self.wish.request {
-            Some(request) => {
-                if send(request, line, at, host, true, world) {
-                    talker.eager = Some(self.wish.eager);
-                }
+        if let Some(request) = &mut self.wish.request {
+            if send(request, line, at, host, true, world) {
+                talker.eager = Some(self.wish.eager);
             }
-            None if line.is_ready() => self.begin(world),
-            None => {}
+        } else if line.is_ready() {
+            self.begin(world);
         }
     }
 

@@ -16,6 +16,7 @@ both_drivers! {
     who_ends_a_tunnel_hears_the_other_sides_last_word,
     what_was_dropped_is_not_called_whole,
     all_may_be_said_at_once_with_the_last_word,
+    a_last_word_counts_before_the_connection_ends,
     the_other_direction_lives_on,
 }
 
@@ -138,6 +139,22 @@ fn all_may_be_said_at_once_with_the_last_word(driver: Driver) {
     assert_eq!(client.rest(), (b"answer".to_vec(), Ending::InOrder));
     drop((client, target));
     gateway.penstock.assert_holds(&before);
+}
+
+fn a_last_word_counts_before_the_connection_ends(driver: Driver) {
+    for half_close in ["forward", "close"] {
+        each(driver, half_close, |gateway, from_client, what| {
+            let (mut from, mut to) = ends_from(gateway, from_client);
+            if from.tls.is_none() {
+                return;
+            }
+            from.say(b"the last");
+            from.say_last();
+            assert_eq!(to.rest(), (b"the last".to_vec(), Ending::InOrder), "{what}");
+            to.finish();
+            assert_eq!(from.rest(), (Vec::new(), Ending::InOrder), "{what}");
+        });
+    }
 }
 
 fn the_other_direction_lives_on(driver: Driver) {

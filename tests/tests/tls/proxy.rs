@@ -110,6 +110,9 @@ fn a_refusal_through_tls_can_be_read(driver: Driver) {
     assert_refused(&answer(&mut client).0, 405, &["Allow: CONNECT"]);
     drop(client);
     proxy.penstock.assert_holds(&before);
+    let records = proxy.penstock.records(2);
+    let denied = records.iter().find(|record| record["status"] == 403).expect("the first one");
+    assert_eq!(denied["bytes_to_client"], text.len(), "what a client reads, not what TLS adds");
 }
 
 fn curl_reads_why_it_was_refused(driver: Driver) {

@@ -38,7 +38,6 @@ impl Session {
         client_ended: bool,
         turn: &mut Turn<K>,
     ) -> Step {
-        self.facts.reply_bytes += reply.len() as u32;
         let until = turn.now + LINGER;
         let goodbye = Goodbye { reason, until, dropped: 0, shut: false, client_ended };
         self.state = State::AwaitGoodbye(Box::new(goodbye));

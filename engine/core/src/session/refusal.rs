@@ -92,6 +92,7 @@ impl Session {
         };
         refusal.write(&mut reply);
         self.facts.status = row.status;
+        self.facts.reply_bytes += reply.len() as u32;
         let (receiving, ended) = self.leave_opening(turn);
         match self.layers.seal_bytes(reply.into()) {
             Ok(reply) => self.say_goodbye(reason, reply, receiving, ended, turn),
@@ -125,6 +126,7 @@ impl Session {
             true => format!("penstock: {}\r\n", spoken(reason.cause)).into_bytes(),
             false => Vec::new(),
         };
+        self.facts.reply_bytes += words.len() as u32;
         let (receiving, ended) = self.leave_opening(turn);
         match self.layers.seal_bytes(words.into()) {
             Ok(words) => self.say_goodbye(reason, words, receiving, ended, turn),
