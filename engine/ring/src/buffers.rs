@@ -4,18 +4,20 @@
 //! pool hands out the most recently returned buffer first, so that memory touched is memory in use, not memory owned.
 
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::raw::c_void;
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::sys::socket::{MsgFlags, recv};
+use nix::unistd::{SysconfVar, read, sysconf};
 
 use crate::groups::GROUP_MAX;
 pub use crate::groups::{Group, PoolSizes, SMALL_POOL};
 use crate::op::Time;
+use crate::sockets::Kind;
 use crate::warmth::Warmth;
 
 /// Runs of buffers whose memory goes back at once, in each group.
@@ -268,16 +270,32 @@ impl Pool {
         unsafe { self.base.add(place.offset + index as usize * group.stride() + group.headroom()) }
     }
 
-    /// Reads from a descriptor with read(2) into buffer `index`, which the caller has taken.
+    /// Reads what a descriptor has into buffer `index`, which the caller has taken; zero is the end. Of a socket, without
+    /// waiting: a former owner who kept a duplicate may have made its description blocking again.
     ///
     /// # Errors
-    /// Of read(2).
-    pub fn fill(&mut self, from: BorrowedFd<'_>, group: Group, index: u32) -> Result<usize, Errno> {
+    /// Of recv(2) or read(2), but for EINTR.
+    pub fn fill(
+        &mut self,
+        from: BorrowedFd<'_>,
+        kind: Kind,
+        group: Group,
+        index: u32,
+    ) -> Result<usize, Errno> {
         let to = self.writable(group, index);
         // SAFETY: the pool keeps `capacity` bytes at `to` mapped, and the caller, who has taken buffer `index` from the free
         // list, is the only one to use them. The slice ends with this call.
         let slice = unsafe { std::slice::from_raw_parts_mut(to.as_ptr(), group.capacity()) };
-        nix::unistd::read(from, slice)
+        // EINTR ends when the signals do.
+        loop {
+            let result = match kind {
+                Kind::Plain => read(from, slice),
+                Kind::Tcp | Kind::Socket => recv(from.as_raw_fd(), slice, MsgFlags::MSG_DONTWAIT),
+            };
+            if result != Err(Errno::EINTR) {
+                return result;
+            }
+        }
     }
 
     /// The bytes of a filled buffer.
@@ -362,7 +380,7 @@ mod tests {
             (0..64).map(|_| pool.take(Group::Small).expect("64 are free")).collect();
         let mut kept = None;
         for index in indices {
-            let n = pool.fill(zero.as_fd(), Group::Small, index).expect("read");
+            let n = pool.fill(zero.as_fd(), Kind::Plain, Group::Small, index).expect("read");
             let buffer = pool.hand_out(Group::Small, index, n);
             match index {
                 7 => kept = Some(buffer),

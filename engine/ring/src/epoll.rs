@@ -58,6 +58,8 @@ pub struct Epoll {
     now: Time,
     /// Number of the present turn, to know which outcomes the caller may not have seen yet.
     turn: u32,
+    /// The turn in which a leg last got a buffer for bulk.
+    bulk_turn: u32,
     stats: Arc<Stats>,
 }
 
@@ -88,6 +90,7 @@ impl Epoll {
             start: options.epoch,
             now: Time::default(),
             turn: 1,
+            bulk_turn: 0,
             stats,
         };
         driver.gauge_buffers();

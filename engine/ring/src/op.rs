@@ -280,7 +280,8 @@ pub trait Kernel {
     /// [`Arrival::Short`].
     ///
     /// Of a single group ([`Group::is_single`]) a leg gets one buffer: after it, receiving is off without further word, so that
-    /// a prelude can go on in another group, and bulk can wait until more has come, with nothing to cancel.
+    /// a prelude can go on in another group, and bulk can wait until more has come, with nothing to cancel. In one turn, one leg
+    /// at most gets a buffer of bulk.
     fn receive(&mut self, leg: Leg, group: Group);
 
     /// Stops receiving. After [`Stop::Later`] one end follows, and what was asked by [`receive`](Self::receive) meanwhile

@@ -14,6 +14,7 @@ use nix::unistd::pipe2;
 use crate::buffers::{Buffer, Group, Pool};
 use crate::op::{NoPipe, Time};
 use crate::options::{Feature, Options, SpliceMode};
+use crate::sockets::Kind;
 use crate::stats::Stats;
 
 /// How long no pipe is tried after one came out too small.
@@ -68,7 +69,7 @@ pub fn take_out(pipe: &mut Pipe, pool: &mut Pool) -> Option<Vec<Buffer>> {
     let mut buffers = Vec::with_capacity(needed);
     // A pipe's bytes are all there: every read but the last fills its buffer.
     while let Some(index) = (pipe.level > 0).then(|| pool.take(group)).flatten() {
-        match pool.fill(pipe.read.as_fd(), group, index) {
+        match pool.fill(pipe.read.as_fd(), Kind::Plain, group, index) {
             Ok(n @ 1..) => {
                 pipe.drained(n);
                 buffers.push(pool.hand_out(group, index, n));

@@ -27,11 +27,13 @@ impl Uring {
             sockets::reset_on_close(tenant.borrowed());
         }
         let (receive, group) = (tenant.receive, tenant.group);
-        if matches!(receive, Receive::Buffer | Receive::Connection) {
+        if matches!(receive, Receive::Buffer | Receive::Turn | Receive::Connection) {
             tenant.receive = Receive::Off;
         }
-        if receive == Receive::Buffer {
-            self.waiting.leave(leg, group);
+        match receive {
+            Receive::Buffer => self.waiting.leave(leg, group),
+            Receive::Turn => self.leave_bulk(leg),
+            _ => {}
         }
         self.close_pipe(leg);
         let Some(tenant) = self.legs.get_mut(leg) else { return };

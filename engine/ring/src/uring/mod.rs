@@ -8,6 +8,7 @@
 //! verbs ─▶ legs, queues ─▶ wait: [sends, buffers, receives] ─▶ enter ─▶ reap ─▶ file ─▶ events
 //! ```
 
+mod bulk;
 mod closing;
 mod filing;
 mod opening;
@@ -25,6 +26,7 @@ mod tests;
 mod wake;
 mod watching;
 
+use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -54,14 +56,20 @@ use crate::stats::Stats;
 use crate::table::Table;
 use crate::waiting::Waiting;
 
+/// Groups whose buffers the kernel takes by itself, in index order.
+const PROVIDED: [Group; Group::COUNT - 1] = [Group::Reserve, Group::Small, Group::Record];
+
 /// [`Kernel`] on io_uring. It belongs to the thread that made it, and can't leave it.
 pub struct Uring {
     ring: ManuallyDrop<Ring>,
-    provided: [ManuallyDrop<Provided>; Group::COUNT],
+    /// Of all groups but the last, bulk.
+    provided: [ManuallyDrop<Provided>; Group::COUNT - 1],
     legs: Table<Tenant>,
     pool: ManuallyDrop<Pool>,
     pipes: Pipes,
     waiting: Waiting,
+    /// Legs that receive bulk, and may have something to receive.
+    bulk: VecDeque<Leg>,
     /// Legs whose queue is to be handed over in this turn, in the order in which they got something.
     turns: Vec<Leg>,
     /// Legs to which `Stopped` is to be told in the next turn.
@@ -102,10 +110,10 @@ impl Uring {
         // In this order, so that the ring is the first to go if something fails.
         let pool = Pool::new(options.buffers)?;
         let provide = |group| Provided::new(group, pool.total(group));
-        let [reserve, small, record, bulk] = Group::ALL.map(provide);
-        let provided = [reserve?, small?, record?, bulk?];
+        let [reserve, small, record] = PROVIDED.map(provide);
+        let provided = [reserve?, small?, record?];
         let ring = Ring::new(sizes, options.mask, stats.clone())?;
-        for (group, provided) in Group::ALL.into_iter().zip(&provided) {
+        for (group, provided) in PROVIDED.into_iter().zip(&provided) {
             // SAFETY: the mapping belongs to `provided`, which is dropped after the ring: here by the order of the
             // variables, later by `Drop`.
             unsafe {
@@ -119,6 +127,7 @@ impl Uring {
             legs: Table::new(),
             pipes: Pipes::new(options, stats.clone()),
             waiting: Waiting::new(stats.clone()),
+            bulk: VecDeque::new(),
             turns: Vec::new(),
             stopped: Vec::new(),
             alarm_polled: false,
@@ -237,7 +246,8 @@ impl Uring {
 
     /// Buffers of a group that nobody holds.
     fn free_buffers(&self, group: Group) -> usize {
-        self.pool.free(group) + self.provided[group.index()].posted() as usize
+        let posted = self.provided.get(group.index()).map_or(0, |provided| provided.posted());
+        self.pool.free(group) + posted as usize
     }
 
     fn count_buffers(&self) {
@@ -376,11 +386,12 @@ impl Kernel for Uring {
         self.turn = self.turn.wrapping_add(1);
         self.tell_stopped(events);
         self.hand_over_sends(events);
-        self.serve_receivers(events);
+        self.serve_receivers();
         while events.len() == before && self.may_serve_more() {
             self.call(Want::default(), events);
-            self.serve_receivers(events);
+            self.serve_receivers();
         }
+        self.serve_bulk(events);
         self.count_buffers();
         let until = self.trim().into_iter().chain(until).min();
         let limit = until.map(|until| until.since(self.refresh_clock()));

@@ -1,4 +1,5 @@
-//! Receiving: multishot into provided buffers; one buffer at a time when they are short; lines when there are none.
+//! Receiving: multishot into provided buffers; one buffer at a time when they are short; lines when there are none. Of bulk, see
+//! `bulk`.
 //!
 //! ```text
 //! Off ──receive──▶ Bytes ──no buffer──▶ Buffer ──its turn──▶ Bytes ──end──▶ Off
@@ -12,10 +13,10 @@
 use io_uring::{opcode, squeue};
 use nix::errno::Errno;
 
-use super::Uring;
 use super::provided::Provided;
 use super::tag::Operation;
 use super::tenant::Receive;
+use super::{PROVIDED, Uring};
 use crate::buffers::Group;
 use crate::op::{Arrival, Event, Leg, Outcome, Stop};
 use crate::options::Feature;
@@ -41,7 +42,7 @@ impl Uring {
                 tenant.receive = Receive::NextTurn { again: Some(group) };
                 return;
             }
-            Receive::Connection | Receive::Buffer | Receive::Bytes => return,
+            Receive::Connection | Receive::Buffer | Receive::Turn | Receive::Bytes => return,
         }
         tenant.group = group;
         if tenant.connecting {
@@ -54,7 +55,9 @@ impl Uring {
     pub(super) fn stop_receiving(&mut self, leg: Leg) -> Stop {
         let Some(tenant) = self.open_mut(leg) else { return Stop::Done };
         match tenant.receive {
-            Receive::Off | Receive::Connection | Receive::Buffer => self.stop_idle(leg),
+            Receive::Off | Receive::Connection | Receive::Buffer | Receive::Turn => {
+                self.stop_idle(leg)
+            }
             Receive::Bytes => {
                 tenant.receive = Receive::Stop { again: None };
                 let arriving = tenant.arriving;
@@ -76,11 +79,13 @@ impl Uring {
     fn stop_idle(&mut self, leg: Leg) -> Stop {
         let turn = self.turn;
         let Some(tenant) = self.legs.get_mut(leg) else { return Stop::Done };
-        let (waited, group) = (tenant.receive == Receive::Buffer, tenant.group);
+        let (waited, group) = (tenant.receive, tenant.group);
         let unread = tenant.told == turn;
         tenant.receive = if unread { Receive::NextTurn { again: None } } else { Receive::Off };
-        if waited {
-            self.waiting.leave(leg, group);
+        match waited {
+            Receive::Buffer => self.waiting.leave(leg, group),
+            Receive::Turn => self.leave_bulk(leg),
+            _ => {}
         }
         if unread {
             self.stopped.push(leg);
@@ -104,7 +109,7 @@ impl Uring {
         self.stopped = stopped;
     }
 
-    fn tell_receiver(&mut self, leg: Leg, outcome: Outcome, events: &mut Vec<Event>) {
+    pub(super) fn tell_receiver(&mut self, leg: Leg, outcome: Outcome, events: &mut Vec<Event>) {
         let turn = self.turn;
         if let Some(tenant) = self.open_mut(leg) {
             tenant.told = turn;
@@ -114,8 +119,8 @@ impl Uring {
 
     /// Once per turn: posts buffers, then starts as many waiting receives as there are buffers, first come, first served,
     /// one buffer each: a multishot would take what was posted for those behind it.
-    pub(super) fn serve_receivers(&mut self, events: &mut Vec<Event>) {
-        for group in Group::ALL {
+    pub(super) fn serve_receivers(&mut self) {
+        for group in PROVIDED {
             let provided = &mut self.provided[group.index()];
             provided.refill(&mut self.pool);
             for _ in 0..provided.posted() {
@@ -126,9 +131,6 @@ impl Uring {
                 self.arm(leg, Shots::One);
             }
         }
-        if self.free_buffers(Group::Bulk) == 0 {
-            self.tell_short(events);
-        }
     }
 
     /// Whether some stand in line although there are buffers: those who were served before them may have nothing to receive, and
@@ -137,21 +139,15 @@ impl Uring {
         let has_both = |group: &Group| {
             !self.waiting.is_empty(*group) && self.provided[group.index()].posted() > 0
         };
-        Group::ALL.iter().any(has_both)
-    }
-
-    /// Of bulk, nobody stands in line for what others may hold for long.
-    fn tell_short(&mut self, events: &mut Vec<Event>) {
-        while let Some((leg, _)) = self.waiting.next(Group::Bulk) {
-            let tenant = self.legs.get_mut(leg).expect("closed legs leave the line");
-            tenant.receive = Receive::Off;
-            self.tell_receiver(leg, Outcome::ReceiveEnded(Arrival::Short), events);
-        }
+        PROVIDED.iter().any(has_both)
     }
 
     /// Starts the receive, or joins the line if there is one.
     pub(super) fn arm_in_turn(&mut self, leg: Leg) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
+        if tenant.group == Group::Bulk {
+            return self.join_bulk(leg);
+        }
         if self.waiting.is_empty(tenant.group) {
             return self.arm(leg, Shots::Many);
         }
@@ -169,12 +165,10 @@ impl Uring {
 
     fn arm(&mut self, leg: Leg, shots: Shots) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
-        tenant.receive = Receive::Bytes;
-        tenant.arriving = !tenant.is_socket();
-        if tenant.arriving {
-            let poll = opcode::PollAdd::new(tenant.fd(), libc::POLLIN as u32).build();
-            return self.start(leg, Operation::Arrival, poll);
+        if !tenant.is_socket() {
+            return self.poll_arrival(leg);
         }
+        (tenant.receive, tenant.arriving) = (Receive::Bytes, false);
         let (fd, group) = (tenant.fd(), tenant.group);
         // On a UNIX socket a multishot misses, one time in a million, a FIN that comes right behind the bytes: seen on 6.18
         // as a receive left in the kernel with the end readable. TCP hints at the end when it hands out the bytes.
@@ -191,7 +185,15 @@ impl Uring {
         self.start(leg, Operation::Receive, entry);
     }
 
-    /// A plain descriptor has bytes, or an end.
+    /// Waits for bytes, or an end.
+    pub(super) fn poll_arrival(&mut self, leg: Leg) {
+        let Some(tenant) = self.legs.get_mut(leg) else { return };
+        (tenant.receive, tenant.arriving) = (Receive::Bytes, true);
+        let poll = opcode::PollAdd::new(tenant.fd(), libc::POLLIN as u32).build();
+        self.start(leg, Operation::Arrival, poll);
+    }
+
+    /// There are bytes, or an end.
     pub(super) fn file_arrival(
         &mut self,
         leg: Leg,
@@ -204,6 +206,9 @@ impl Uring {
         }
         tenant.arriving = false;
         tenant.multishot = false;
+        if tenant.group == Group::Bulk {
+            return self.join_bulk(leg);
+        }
         let group = Provided::id(tenant.group);
         let length = tenant.group.capacity() as u32;
         let read = opcode::Read::new(tenant.fd(), std::ptr::null_mut(), length);
@@ -248,17 +253,13 @@ impl Uring {
         if tenant.closing {
             return;
         }
-        let arrival = match (result, tenant.broken) {
-            // The error of a broken connection is told once, and a send was told of it: this is no clean end.
-            (Ok(0), Some(errno)) => Arrival::Failed(errno),
-            (Ok(0), None) => Arrival::Ended,
-            // The master side of a terminal says so when the last slave is closed.
-            (Err(Errno::EIO), _) if !tenant.is_socket() => Arrival::Ended,
-            (Ok(_) | Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EAGAIN | Errno::EINTR), _) => {
-                return self.go_on_receiving(leg, state, result, events);
-            }
-            (Err(errno), _) => Arrival::Failed(errno),
-        };
+        if matches!(
+            result,
+            Ok(1..) | Err(Errno::ENOBUFS | Errno::ECANCELED | Errno::EAGAIN | Errno::EINTR)
+        ) {
+            return self.go_on_receiving(leg, state, result, events);
+        }
+        let arrival = tenant.end_of(result);
         self.tell_receiver(leg, Outcome::ReceiveEnded(arrival), events);
     }
 

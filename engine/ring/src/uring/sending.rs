@@ -1,6 +1,7 @@
 //! Sending: chunks handed over between two waits leave in one operation, one operation per leg at a time.
 //!
-//! In a small turn a lone chunk is sent on the worker instead: its completion would be the only reason for one more turn.
+//! In a small turn a lone chunk is sent on the worker instead: its completion would be the only reason for one more turn. So is
+//! bulk, while the core's cache holds it.
 //! The queue keeps a chunk until the kernel has accepted its last byte, also on a leg that was closed meanwhile. Plain
 //! descriptors are written to on the worker, and polled when they are full.
 
@@ -16,7 +17,7 @@ use super::Uring;
 use super::scratch::{PARTS, Scratch};
 use super::tag::Operation;
 use super::tenant::{Sending, Tenant};
-use crate::buffers::Pool;
+use crate::buffers::{Group, Pool};
 use crate::op::{Chunk, Event, Leg, Outcome, Sent};
 use crate::queue::{Queue, chunk_len, release};
 
@@ -62,14 +63,17 @@ impl Uring {
     /// Sends on the worker if that is cheaper; the number of bytes accepted.
     fn send_at_once(&mut self, leg: Leg, chunk: &Chunk) -> Result<usize, Errno> {
         let small_turn = self.received <= AT_ONCE_MAX;
+        let is_bulk = matches!(chunk, Chunk::Pool(buffer) if buffer.group() == Group::Bulk);
         let tenant = self.legs.get_mut(leg).expect("found open by the caller");
         let bytes = match chunk {
             // More of the same stream follows a full buffer, and together they cost one operation.
-            Chunk::Pool(buffer) if buffer.len() == buffer.group().capacity() => return Ok(0),
+            Chunk::Pool(buffer) if !is_bulk && buffer.len() == buffer.group().capacity() => {
+                return Ok(0);
+            }
             Chunk::Pool(buffer) => self.pool.bytes(buffer),
             Chunk::Bytes(bytes) => bytes,
         };
-        if !small_turn || !tenant.sends_nothing() {
+        if !(small_turn || is_bulk) || !tenant.sends_nothing() {
             return Ok(0);
         }
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::tag::Operation;
 use crate::buffers::Group;
-use crate::op::{Interest, Leg, Owner, Time};
+use crate::op::{Arrival, Interest, Leg, Owner, Time};
 use crate::pipes::Pipe;
 use crate::queue::Queue;
 use crate::room::UnsentLimit;
@@ -66,6 +66,8 @@ pub(super) enum Receive {
     Connection,
     /// Stands in a line of `Waiting`.
     Buffer,
+    /// Stands in the line of those who receive bulk.
+    Turn,
     /// In flight.
     Bytes,
     /// In flight, and cancelled; `Stopped` follows, then it starts anew if `again` says for which group.
@@ -151,6 +153,18 @@ impl Tenant {
     pub(super) fn sends_nothing(&self) -> bool {
         let idle = self.sending == Sending::Idle && self.queue.is_empty();
         idle && self.is_socket() && !self.connecting
+    }
+
+    /// What a receive's end means that brought an error or nothing.
+    pub(super) fn end_of(&self, result: Result<usize, Errno>) -> Arrival {
+        match (result, self.broken) {
+            // The error of a broken connection is told once, and a send was told of it: this is no clean end.
+            (Ok(_), Some(errno)) => Arrival::Failed(errno),
+            (Ok(_), None) => Arrival::Ended,
+            // The master side of a terminal says so when the last slave is closed.
+            (Err(Errno::EIO), _) if !self.is_socket() => Arrival::Ended,
+            (Err(errno), _) => Arrival::Failed(errno),
+        }
     }
 
     /// Whether an operation is in flight.

@@ -72,6 +72,7 @@ macro_rules! suite {
                     bytes_that_came_before_receive_are_not_forgotten,
                     receiving_stops_once_and_starts_again,
                     a_stop_of_one_buffer_has_a_last_word,
+                    bulk_comes_from_one_leg_in_a_turn,
                     a_stop_that_is_taken_back_loses_nothing,
                     a_fin_comes_after_the_bytes,
                     a_reset_is_no_clean_end,

@@ -78,6 +78,38 @@ pub fn a_stop_of_one_buffer_has_a_last_word(driver: &Driver) {
     rig.finish();
 }
 
+pub fn bulk_comes_from_one_leg_in_a_turn(driver: &Driver) {
+    const ROUNDS: usize = 4;
+    let mut rig = Rig::new(driver);
+    let legs: [_; 3] = std::array::from_fn(|_| {
+        let (leg, mut peer) = rig.tcp();
+        peer.write_all(&[7; 1000]).expect("written");
+        rig.kernel.receive(leg, Group::Bulk);
+        (leg, peer)
+    });
+    let (mut heard, mut events) = (Vec::new(), Vec::new());
+    while heard.len() < ROUNDS * legs.len() {
+        let until = rig.kernel.refresh() + Duration::from_secs(5);
+        rig.kernel.wait(Some(until), &mut events);
+        assert!(rig.kernel.now() < until, "only {} were served", heard.len());
+        assert!(events.len() < 2, "{events:?}");
+        for event in events.drain(..) {
+            let Outcome::Received(buffer) = event.outcome else { panic!("{event:?}") };
+            rig.kernel.release(buffer);
+            let (_, peer) = legs.iter().find(|(leg, _)| *leg == event.leg).expect("one of them");
+            (&*peer).write_all(&[7; 1000]).expect("written");
+            rig.kernel.receive(event.leg, Group::Bulk);
+            heard.push(event.leg);
+        }
+    }
+    for (leg, _) in &legs {
+        let times = heard.iter().filter(|heard| *heard == leg).count();
+        assert!(times.abs_diff(ROUNDS) <= 1, "{times} of {}: {heard:?}", heard.len());
+        rig.kernel.close(*leg, Close::Normal);
+    }
+    rig.finish();
+}
+
 pub fn receiving_stops_once_and_starts_again(driver: &Driver) {
     let mut rig = Rig::new(driver);
     let (leg, mut peer) = rig.tcp();
