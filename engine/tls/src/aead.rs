@@ -92,8 +92,22 @@ impl Cipher {
         self.sequence
     }
 
-    /// Seals the record of `kind` that fills `record`: [`Form::front`] bytes, the plaintext, [`Form::back`] bytes.
-    pub(crate) fn seal(&mut self, kind: ContentType, record: &mut [u8]) -> Result<(), Error> {
+    /// Takes the numbers of the next `records` records; the first one.
+    pub(crate) fn reserve(&mut self, records: usize) -> Result<u64, Error> {
+        let first = self.sequence;
+        let next = first.checked_add(records as u64);
+        self.sequence = next.ok_or(Error::internal("a key is worn out"))?;
+        Ok(first)
+    }
+
+    /// Seals the record of `kind` that fills `record`: [`Form::front`] bytes, the plaintext, [`Form::back`] bytes. Each
+    /// of the [reserved](Self::reserve) numbers is for one record.
+    pub(crate) fn seal(
+        &self,
+        number: u64,
+        kind: ContentType,
+        record: &mut [u8],
+    ) -> Result<(), Error> {
         let (front, back) = (self.form.front(), self.form.back());
         let (head, body) = record.split_at_mut(front);
         let (body, tail) = body.split_at_mut(body.len() - TAG);
@@ -107,13 +121,12 @@ impl Cipher {
             let last = body.len() + TAG - back;
             body[last] = kind.into();
         }
-        let nonce = self.nonce();
+        let nonce = self.nonce(number);
         if self.form == Form::Tls12Explicit {
             head[HEADER..].copy_from_slice(&nonce[4..]);
         }
-        let (aad, aad_length) = self.additional(sealed, length, body.len());
-        self.key.seal(nonce, &aad[..aad_length], body, tail)?;
-        self.advance()
+        let (aad, aad_length) = self.additional(number, sealed, length, body.len());
+        self.key.seal(nonce, &aad[..aad_length], body, tail)
     }
 
     /// Opens the whole record in `record`: its type, and where in it the plaintext is.
@@ -130,18 +143,18 @@ impl Cipher {
             return Err(Error::broken(Alert::BadRecordMac, "a record too short for its seal"));
         }
         let plain = record.len() - front - TAG;
-        let mut nonce = self.nonce();
+        let mut nonce = self.nonce(self.sequence);
         if self.form == Form::Tls12Explicit {
             nonce[..4].copy_from_slice(&self.iv[..4]);
             nonce[4..].copy_from_slice(&record[HEADER..front]);
         }
         let length = (record.len() - HEADER) as u16;
-        let (mut aad, aad_length) = self.additional(outer, length, plain);
+        let (mut aad, aad_length) = self.additional(self.sequence, outer, length, plain);
         // The version says nothing, and is authenticated as it came.
         let version = aad_length - 4;
         aad[version..version + 2].copy_from_slice(&record[1..3]);
         self.key.open(nonce, &aad[..aad_length], &mut record[front..])?;
-        self.advance()?;
+        self.reserve(1)?;
         if plain > PLAIN_MAX + usize::from(self.form == Form::Tls13) {
             return Err(Error::broken(Alert::RecordOverflow, "a record larger than allowed"));
         }
@@ -156,29 +169,30 @@ impl Cipher {
     }
 
     /// The number of the record, in the nonce.
-    fn nonce(&self) -> [u8; 12] {
+    fn nonce(&self, number: u64) -> [u8; 12] {
         let mut nonce = self.iv;
-        for (byte, digit) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
+        for (byte, digit) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
             *byte ^= digit;
         }
         nonce
     }
 
     /// What is authenticated beside the content: in TLS 1.3 the header, in TLS 1.2 also the number.
-    fn additional(&self, kind: ContentType, length: u16, plain: usize) -> ([u8; 13], usize) {
+    fn additional(
+        &self,
+        number: u64,
+        kind: ContentType,
+        length: u16,
+        plain: usize,
+    ) -> ([u8; 13], usize) {
         let mut aad = [0; 13];
         if self.form == Form::Tls13 {
             aad[..HEADER].copy_from_slice(&header(kind, length));
             return (aad, HEADER);
         }
-        aad[..8].copy_from_slice(&self.sequence.to_be_bytes());
+        aad[..8].copy_from_slice(&number.to_be_bytes());
         aad[8..].copy_from_slice(&header(kind, plain as u16));
         (aad, 13)
-    }
-
-    fn advance(&mut self) -> Result<(), Error> {
-        self.sequence = self.sequence.checked_add(1).ok_or(Error::internal("a key is worn out"))?;
-        Ok(())
     }
 }
 

@@ -161,17 +161,18 @@ impl Records {
         self.spend(total, plain.len().div_ceil(slice), output)?;
         let begin = plain.start - front;
         let each = front + self.sealer.form().back();
-        // The last one moves first: each makes room for the overhead of those before it.
         let records = plain.len().div_ceil(slice);
-        for index in (1..records).rev() {
+        let number = self.sealer.reserve(records)?;
+        // From the last one on: each makes room for the overhead of those before it, and is sealed while the cache holds it.
+        for index in (0..records).rev() {
             let from = plain.start + index * slice;
             let until = plain.end.min(from + slice);
-            memory.copy_within(from..until, from + index * each);
-        }
-        for index in 0..records {
+            if index > 0 {
+                memory.copy_within(from..until, from + index * each);
+            }
             let start = begin + index * (slice + each);
-            let length = slice.min(plain.len() - index * slice) + each;
-            self.sealer.seal(ContentType::ApplicationData, &mut memory[start..start + length])?;
+            let record = &mut memory[start..start + (until - from) + each];
+            self.sealer.seal(number + index as u64, ContentType::ApplicationData, record)?;
         }
         Ok(begin..begin + total)
     }
@@ -201,7 +202,8 @@ impl Records {
         output.resize(start + form.front(), 0);
         output.extend_from_slice(bytes);
         output.resize(output.len() + form.back(), 0);
-        self.sealer.seal(kind, &mut output[start..])
+        let number = self.sealer.reserve(1)?;
+        self.sealer.seal(number, kind, &mut output[start..])
     }
 
     /// Takes so many bytes in so many records off what the key may still seal. All of them come under one key, the next one if need be:

@@ -21,7 +21,8 @@ impl Raw {
         let mut record = vec![0; front];
         record.extend_from_slice(payload);
         record.resize(record.len() + back, 0);
-        self.0.seal(kind, &mut record).unwrap();
+        let number = self.0.reserve(1).unwrap();
+        self.0.seal(number, kind, &mut record).unwrap();
         record
     }
 }
