@@ -63,9 +63,10 @@ impl Crypt {
                 memory.extend_from_slice(bytes);
                 let arrived = headroom..memory.len();
                 let received = session.receive(&mut memory, arrived, output);
-                match received.map_err(|error| error.to_string())?.plain {
-                    Plain::Within(range) => Ok(memory[range].to_vec()),
-                    Plain::Apart(plain) => Ok(plain),
+                match (received.broken, received.plain) {
+                    (Some(error), _) => Err(error.to_string()),
+                    (None, Plain::Within(range)) => Ok(memory[range].to_vec()),
+                    (None, Plain::Apart(plain)) => Ok(plain),
                 }
             }
             Crypt::Rustls(connection) => {

@@ -69,6 +69,11 @@ impl Line {
         self.secure.as_ref().and_then(|secure| secure.error.as_deref())
     }
 
+    /// Whether it has said something that can't be understood, after payload that can.
+    pub fn is_garbled(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.is_garbled())
+    }
+
     /// How it behaves, if it speaks TLS.
     pub fn manner(&self) -> Option<&Manner> {
         self.secure.as_ref().map(|secure| secure.manner())

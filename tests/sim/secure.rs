@@ -262,6 +262,15 @@ impl Secure {
         !self.spoiled && self.crypt.is_established()
     }
 
+    /// Whether it has said something that can't be understood, after payload that can.
+    pub fn is_garbled(&self) -> bool {
+        let cut = matches!(self.manner.mischief, Mischief::Late(_, Late::Cut | Late::CutRecord));
+        self.spoiled
+            && self.sealed > 0
+            && matches!(self.manner.mischief, Mischief::Late(..))
+            && !cut
+    }
+
     /// What it says goes out, whole, or spoiled, or not at all.
     fn emit(&mut self, mut output: Vec<u8>) {
         if output.is_empty() || self.mute {

@@ -161,6 +161,8 @@ faults! {
     TlsFinishOnly = "close_notify left out at the end",
     /// Something that is no record, or not of this session.
     TlsGarbage = "garbage among records",
+    /// What was said before that has come through.
+    TlsLastWords = "payload before garbage",
     /// More bytes behind close_notify.
     TlsTalksOn = "bytes behind close_notify",
     /// A key was changed.

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
+use penstock_core::config::HalfClose;
 
 use crate::sim::client::Leave;
 use crate::sim::listeners::is_program;
 use crate::sim::oracle::Case;
 use crate::sim::scenario::Run;
-use crate::sim::talker::{Talker, WORDS};
+use crate::sim::talker::{Ending, Talker, WORDS};
+use crate::sim::tally::{Fault, count};
 
 /// How long a refused client may take to read why, and then some.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -27,10 +29,32 @@ impl Case<'_> {
         for (source, sink) in [(client, origin), (origin, client)] {
             self.check_end(source, sink);
         }
+        self.check_last_words();
         let words = client.and_then(|client| client.words.as_deref()).unwrap_or_default();
         let refused = self.record.reason.phase != Phase::Relay;
         let is_begun = words.starts_with(WORDS) || WORDS.starts_with(words);
         assert!(words.is_empty() || refused && is_begun, "words instead of payload: {self:?}");
+    }
+
+    /// What was said before what can't be understood was delivered, unless it came too late to be wanted, or its reader went.
+    fn check_last_words(&self) {
+        let (Some(client), Some(origin)) = self.talkers() else { return };
+        let CloseReason { side, phase, cause } = self.record.reason;
+        let (source, sink) = match side {
+            Side::Client => (client, origin),
+            _ => (origin, client),
+        };
+        let garbled =
+            (phase, cause) == (Phase::Relay, Cause::TlsFailed) && source.line.is_garbled();
+        let wanted = self.listener.half_close == HalfClose::Forward
+            || sink.plan.ending == Ending::FinishSecond;
+        // Who talks on meanwhile may be reset with what was delivered unread.
+        let well =
+            source.plan.is_clean() && sink.is_clean() && !sink.gave_up && sink.failed.is_none();
+        if garbled && wanted && well && self.client.left.is_none() {
+            count(Fault::TlsLastWords);
+            assert_eq!(sink.got, source.sent, "lost before a broken record: {self:?}");
+        }
     }
 
     /// Who is told that all has come has got all.

@@ -194,6 +194,7 @@ fn it_explains_itself() {
     let (code, said, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
     assert_says(&said, &["--config", "--engine", "check", "--version", "PENSTOCK_MASK"]);
+    assert_says(&said, &["CONNECT", "TLS", "libvirt", "serial"]);
     for wrong in [&["--nonsense"][..], &["--engine=kqueue"], &["check"], &["--config"]] {
         let (code, out, said) = run(wrong);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{wrong:?}: {said}");

@@ -9,7 +9,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use penstock_proto::libvirt::Messages;
 use penstock_ring::{Buffer, Chunk, Group, Kernel};
-use penstock_tls::{Agreed, Error, Plain, Session};
+use penstock_tls::{Agreed, Error, Plain, Received, Session};
 
 use crate::metrics::Counters;
 
@@ -45,6 +45,8 @@ pub(crate) struct Opened<P> {
     pub agreed: Option<Box<Agreed>>,
     /// The peer said that it sends no more.
     pub ended: bool,
+    /// Nothing more comes, for that reason; the reply is the peer's last word from us. The plain bytes came before it.
+    pub broken: Option<Error>,
 }
 
 /// Why nothing more comes of a leg.
@@ -84,48 +86,38 @@ impl Layers {
         mut buffer: Buffer,
         kernel: &mut K,
         counters: &Counters,
-    ) -> Result<Opened<Option<Chunk>>, Broken> {
+    ) -> Opened<Option<Chunk>> {
         let Layers::Tls(tls) = self else {
-            return Ok(Opened { plain: Some(Chunk::Pool(buffer)), ..Opened::default() });
+            return Opened { plain: Some(Chunk::Pool(buffer)), ..Opened::default() };
         };
         let arrived = buffer.start()..buffer.start() + buffer.len();
-        match tls.receive(kernel.memory(&buffer), arrived) {
-            Ok(Opened { plain: Plain::Within(range), reply, agreed, ended })
-                if !range.is_empty() =>
-            {
+        tls.receive(kernel.memory(&buffer), arrived).map(|plain| match plain {
+            Plain::Within(range) if !range.is_empty() => {
                 buffer.set(range);
-                Ok(Opened { plain: Some(Chunk::Pool(buffer)), reply, agreed, ended })
+                Some(Chunk::Pool(buffer))
             }
-            Ok(Opened { plain, reply, agreed, ended }) => {
+            Plain::Apart(bytes) if !bytes.is_empty() => {
                 kernel.release(buffer);
-                let plain = match plain {
-                    Plain::Apart(bytes) if !bytes.is_empty() => {
-                        counters.tls_apart[0].add(1);
-                        Some(Chunk::Bytes(bytes.into()))
-                    }
-                    Plain::Apart(_) | Plain::Within(_) => None,
-                };
-                Ok(Opened { plain, reply, agreed, ended })
+                counters.tls_apart[0].add(1);
+                Some(Chunk::Bytes(bytes.into()))
             }
-            Err(broken) => {
+            Plain::Apart(_) | Plain::Within(_) => {
                 kernel.release(buffer);
-                Err(broken)
+                None
             }
-        }
+        })
     }
 
     /// The same, of bytes that are in no buffer.
-    pub(crate) fn open_apart(&mut self, mut bytes: Vec<u8>) -> Result<Opened<Vec<u8>>, Broken> {
+    pub(crate) fn open_apart(&mut self, mut bytes: Vec<u8>) -> Opened<Vec<u8>> {
         let Layers::Tls(tls) = self else {
-            return Ok(Opened { plain: bytes, ..Opened::default() });
+            return Opened { plain: bytes, ..Opened::default() };
         };
         let arrived = 0..bytes.len();
-        let Opened { plain, reply, agreed, ended } = tls.receive(&mut bytes, arrived)?;
-        let plain = match plain {
+        tls.receive(&mut bytes, arrived).map(|plain| match plain {
             Plain::Apart(apart) => apart,
             Plain::Within(range) => bytes[range].to_vec(),
-        };
-        Ok(Opened { plain, reply, agreed, ended })
+        })
     }
 
     /// Turns plain bytes into what is sent. The first part, often empty, goes before the other.
@@ -186,22 +178,19 @@ impl Layers {
     }
 }
 
+impl<P> Opened<P> {
+    fn map<Q>(self, change: impl FnOnce(P) -> Q) -> Opened<Q> {
+        let Opened { plain, reply, agreed, ended, broken } = self;
+        Opened { plain: change(plain), reply, agreed, ended, broken }
+    }
+}
+
 impl Tls {
-    fn receive(
-        &mut self,
-        memory: &mut [u8],
-        arrived: Range<usize>,
-    ) -> Result<Opened<Plain>, Broken> {
+    fn receive(&mut self, memory: &mut [u8], arrived: Range<usize>) -> Opened<Plain> {
         let mut output = Vec::new();
-        let received = self.session.receive(memory, arrived, &mut output);
-        let reply = output.into();
-        match received {
-            Ok(received) => {
-                let ended = self.session.peer_closed();
-                Ok(Opened { plain: received.plain, reply, agreed: received.agreed, ended })
-            }
-            Err(error) => Err(Broken { error, reply }),
-        }
+        let Received { plain, agreed, broken } = self.session.receive(memory, arrived, &mut output);
+        let ended = self.session.peer_closed();
+        Opened { plain, reply: output.into(), agreed, ended, broken }
     }
 
     /// Where a record has to end although bytes follow.

@@ -25,7 +25,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// With the commit that it was built of.
 const VERSION: &str = env!("PENSTOCK_VERSION");
 
-/// Zero-copy forwarding of VM consoles: HTTP CONNECT for SPICE.
+/// Forwards the streams of virtual machines: HTTP CONNECT, and ports that lead to one target; TLS on either side.
+///
+/// CONNECT is what SPICE viewers ask for. A port with a target of its own carries libvirt (TLS, UNIX sockets, ssh), VNC, serial lines, or any TCP.
 ///
 /// Without --config an embedded configuration is served on loopback: CONNECT on port 3128, metrics on port 9128.
 #[derive(Debug, Parser)]

@@ -49,6 +49,8 @@ pub(crate) struct Opened {
     pub(crate) plain: Range<usize>,
     /// Bytes of whole records; those behind are the beginning of one.
     pub(crate) taken: usize,
+    /// Why nothing more comes. What came before that is good.
+    pub(crate) broken: Option<Error>,
 }
 
 impl Records {
@@ -73,9 +75,18 @@ impl Records {
         (records, agreed)
     }
 
-    /// Opens all whole records of `data`; their plaintext moves together, in order.
-    pub(crate) fn open(&mut self, data: &mut [u8]) -> Result<Opened, Error> {
+    /// Opens all whole records of `data`, up to one that is wrong; their plaintext moves together, in order.
+    pub(crate) fn open(&mut self, data: &mut [u8]) -> Opened {
         let mut opened = Opened::default();
+        opened.broken = self.open_into(&mut opened, data).err();
+        if self.peer_closed || opened.broken.is_some() {
+            // Whatever follows is nobody's.
+            opened.taken = data.len();
+        }
+        opened
+    }
+
+    fn open_into(&mut self, opened: &mut Opened, data: &mut [u8]) -> Result<(), Error> {
         while !self.peer_closed
             && let Some(length) = record_length(&data[opened.taken..])?
         {
@@ -99,11 +110,7 @@ impl Records {
                 _ => self.told(&record[plain])?,
             }
         }
-        if self.peer_closed {
-            // Whatever follows is nobody's.
-            opened.taken = data.len();
-        }
-        Ok(opened)
+        Ok(())
     }
 
     /// Whether a record of that kind may come now.

@@ -54,6 +54,8 @@ pub struct Received {
     pub plain: Plain,
     /// The handshake has just ended, with this.
     pub agreed: Option<Box<Agreed>>,
+    /// Why the session is over. What came before that is good; whatever is received after it is nobody's.
+    pub broken: Option<Error>,
 }
 
 impl Session {
@@ -76,20 +78,17 @@ impl Session {
 
     /// Takes what has arrived at `arrived` in `memory`. What is in front of it there is free to be written to. `output` is to be sent,
     /// whatever the result.
-    ///
-    /// # Errors
-    /// Why the session is over. Whatever is received after that is nobody's.
     pub fn receive(
         &mut self,
         memory: &mut [u8],
         arrived: Range<usize>,
         output: &mut Vec<u8>,
-    ) -> Result<Received, Error> {
-        let result = self.place(memory, arrived, output);
-        if let Err(error) = &result {
+    ) -> Received {
+        let received = self.place(memory, arrived, output);
+        if let Some(error) = &received.broken {
             self.break_off(error, output);
         }
-        result
+        received
     }
 
     /// Puts what has arrived behind what was there of its record, and takes that.
@@ -98,34 +97,51 @@ impl Session {
         memory: &mut [u8],
         arrived: Range<usize>,
         output: &mut Vec<u8>,
-    ) -> Result<Received, Error> {
+    ) -> Received {
         let length = length_of(&self.partial, &memory[arrived.clone()]);
         let is_whole = length.is_some_and(|length| self.partial.len() + arrived.len() >= length);
         if !self.partial.is_empty() && !is_whole {
             self.keep(&memory[arrived]);
-            return Ok(Received { plain: Plain::Within(0..0), agreed: None });
+            return Received { plain: Plain::Within(0..0), agreed: None, broken: None };
         }
         let mut before = std::mem::take(&mut self.partial);
         if before.len() <= arrived.start {
             let start = arrived.start - before.len();
             memory[start..arrived.start].copy_from_slice(&before);
-            let (opened, agreed) = self.take(&mut memory[start..arrived.end], output)?;
+            let (opened, agreed) = self.take(&mut memory[start..arrived.end], output);
             let plain = opened.plain.start + start..opened.plain.end + start;
-            return Ok(Received { plain: Plain::Within(plain), agreed });
+            return Received { plain: Plain::Within(plain), agreed, broken: opened.broken };
         }
         before.extend_from_slice(&memory[arrived]);
-        let (opened, agreed) = self.take(&mut before, output)?;
+        let (opened, agreed) = self.take(&mut before, output);
         before.truncate(opened.plain.end);
         before.drain(..opened.plain.start);
-        Ok(Received { plain: Plain::Apart(before), agreed })
+        Received { plain: Plain::Apart(before), agreed, broken: opened.broken }
     }
 
     /// Takes all whole records, and keeps the rest.
-    fn take(
+    fn take(&mut self, data: &mut [u8], output: &mut Vec<u8>) -> (Opened, Option<Box<Agreed>>) {
+        let (taken, agreed) = match self.shake_hands(data, output) {
+            Ok(shaken) => shaken,
+            Err(error) => return (Opened { broken: Some(error), ..Opened::default() }, None),
+        };
+        let rest = &mut data[taken..];
+        let mut opened = match &mut self.state {
+            State::Handshaking(_) => Opened::default(),
+            State::Established(records) => records.open(rest),
+            State::Over => Opened { taken: rest.len(), ..Opened::default() },
+        };
+        self.keep(&rest[opened.taken..]);
+        opened.plain = opened.plain.start + taken..opened.plain.end + taken;
+        (opened, agreed)
+    }
+
+    /// Takes what is the handshake's, and says how many bytes that were.
+    fn shake_hands(
         &mut self,
-        data: &mut [u8],
+        data: &[u8],
         output: &mut Vec<u8>,
-    ) -> Result<(Opened, Option<Box<Agreed>>), Error> {
+    ) -> Result<(usize, Option<Box<Agreed>>), Error> {
         let (mut taken, mut agreed) = (0, None);
         while let State::Handshaking(handshake) = &mut self.state {
             let result = handshake.take(&data[taken..], output);
@@ -138,15 +154,7 @@ impl Session {
                 agreed = Some(Box::new(self.establish()?));
             }
         }
-        let mut opened = Opened { plain: 0..0, taken: data.len() - taken };
-        match &mut self.state {
-            State::Handshaking(_) => opened.taken = 0,
-            State::Established(records) => opened = records.open(&mut data[taken..])?,
-            State::Over => {}
-        }
-        opened.plain = opened.plain.start + taken..opened.plain.end + taken;
-        self.keep(&data[taken + opened.taken..]);
-        Ok((opened, agreed))
+        Ok((taken, agreed))
     }
 
     /// Keeps more of a record that is not whole. A good part of one has room made for the rest: it will not stay for long.

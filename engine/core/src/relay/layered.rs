@@ -27,13 +27,13 @@ impl Relay {
         turn: &mut Turn<K>,
     ) -> Step {
         let source = &mut self.layers[way as usize];
-        let Opened { plain, reply, ended, .. } =
-            match source.open(buffer, &mut turn.kernel, &turn.counters) {
-                Ok(opened) => opened,
-                Err(broken) => return self.source_garbled(way, broken, turn),
-            };
+        let Opened { plain, reply, ended, broken, .. } =
+            source.open(buffer, &mut turn.kernel, &turn.counters);
         if let Some(chunk) = plain {
             self.pass_on(way, chunk, turn)?;
+        }
+        if let Some(error) = broken {
+            return self.source_garbled(way, Broken { error, reply }, turn);
         }
         if !reply.is_empty() {
             self.send_overhead(way.back(), reply, turn)?;
@@ -41,8 +41,13 @@ impl Relay {
         self.end_if(ended, way, turn)
     }
 
-    /// The source sends what can't be understood: it is told, and that was all.
-    fn source_garbled<K: Kernel>(&mut self, way: Way, broken: Broken, turn: &mut Turn<K>) -> Step {
+    /// The source sends what can't be understood: it is told, and that was all. What came before is delivered.
+    pub(super) fn source_garbled<K: Kernel>(
+        &mut self,
+        way: Way,
+        broken: Broken,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let Broken { error, reply } = broken;
         if !reply.is_empty() && !self.ways[way.back()].done {
             self.send_overhead(way.back(), reply, turn)?;
@@ -96,14 +101,14 @@ impl Relay {
             return Step::Continue(());
         }
         let source = &mut self.layers[way as usize];
-        let opened = source.open(buffer, &mut turn.kernel, &turn.counters);
-        let Opened { plain, ended, .. } = match opened {
-            Ok(opened) => opened,
-            Err(broken) => return self.source_garbled(way, broken, turn),
-        };
+        let Opened { plain, reply, ended, broken, .. } =
+            source.open(buffer, &mut turn.kernel, &turn.counters);
         if let Some(chunk) = plain {
             self.ways[way].whole = false;
             discard_chunk(chunk, turn);
+        }
+        if let Some(error) = broken {
+            return self.source_garbled(way, Broken { error, reply }, turn);
         }
         self.end_if(ended, way, turn)
     }

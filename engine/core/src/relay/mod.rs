@@ -20,7 +20,7 @@ use penstock_tls::Error;
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
-use crate::layers::Layers;
+use crate::layers::{Broken, Layers};
 use crate::sessions::Handle;
 use crate::timers::earlier;
 use crate::turn::{Step, Turn};
@@ -102,12 +102,20 @@ impl Relay {
 
     /// Lets a direction go on from how its source was left by the prelude.
     pub(crate) fn resume<K: Kernel>(&mut self, way: Way, left: Left, turn: &mut Turn<K>) -> Step {
-        let Left { receiving, ended, early } = left;
+        let Left { receiving, ended, early, broken } = left;
         self.ways[way].receiving = receiving;
+        if self.ways[way].done {
+            // Nobody is there any more for what came.
+            self.stop_listening(way, turn);
+            return self.verdict();
+        }
         if self.ways[way].silenced {
             self.ways[way].whole &= early.is_empty();
         } else if !early.is_empty() {
             self.pass_on(way, Chunk::Bytes(early.into()), turn)?;
+        }
+        if let Some(error) = broken {
+            return self.source_garbled(way, Broken { error, reply: Bytes::new() }, turn);
         }
         if ended {
             self.stop_listening(way, turn);
@@ -235,6 +243,8 @@ pub(crate) struct Left {
     pub ended: bool,
     /// Payload that was read.
     pub early: Vec<u8>,
+    /// Why what came behind that can't be understood; its peer was told.
+    pub broken: Option<Error>,
 }
 
 /// What is behind a broken leg.

@@ -1,7 +1,8 @@
 //! A session that knows where to, until its tunnel stands: what came ahead, and how far the way to the target is.
 //!
 //! Meanwhile the client may send ahead: up to 64 KiB are kept for the target, then reading stops, but a hang-up is still
-//! noticed. None of it is ever sent to a target that did not become the tunnel's.
+//! noticed. None of it is ever sent to a target that did not become the tunnel's: a client that breaks its connection, or its TLS, before
+//! the tunnel stands is not waited for.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use super::target_tls::Handshake;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
+use crate::layers::{Broken, Opened};
 use crate::relay::Receiving;
 use crate::turn::{Step, Turn};
 
@@ -118,18 +120,18 @@ impl Session {
     }
 
     fn take_early<K: Kernel>(&mut self, bytes: Vec<u8>, turn: &mut Turn<K>) -> Step {
-        let opened = match self.layers.open_apart(bytes) {
-            Ok(opened) => opened,
-            Err(broken) => return self.client_broke_tls(broken, turn),
-        };
-        if !opened.reply.is_empty() {
-            self.send_to_client(opened.reply, turn)?;
+        let Opened { plain, reply, ended, broken, .. } = self.layers.open_apart(bytes);
+        if let Some(error) = broken {
+            return self.client_broke_tls(Broken { error, reply }, turn);
+        }
+        if !reply.is_empty() {
+            self.send_to_client(reply, turn)?;
         }
         let client = self.client;
         if let State::AwaitTarget(opening) = &mut self.state {
-            opening.keep(client, &opened.plain, turn);
+            opening.keep(client, &plain, turn);
         }
-        if opened.ended { self.client_finished() } else { Step::Continue(()) }
+        if ended { self.client_finished() } else { Step::Continue(()) }
     }
 
     fn early_ended(&mut self, arrival: Arrival) -> Step {

@@ -53,9 +53,13 @@ impl Session {
         if self.runs_program() {
             relay.prove_until(turn.now + self.listener().timeouts.handshake);
         }
-        let client_left = Left { receiving, ended: client_ended, early };
+        let client_left = Left { receiving, ended: client_ended, early, broken: None };
         let start = || {
             relay.say(Way::ToClient, reply, turn)?;
+            if target_left.broken.is_some() {
+                relay.resume(Way::ToClient, target_left, turn)?;
+                return relay.resume(Way::ToTarget, client_left, turn);
+            }
             relay.resume(Way::ToTarget, client_left, turn)?;
             relay.resume(Way::ToClient, target_left, turn)
         };

@@ -30,19 +30,26 @@ impl Session {
         {
             return self.client_broke_tls(Broken { error, reply: Bytes::new() }, turn);
         }
-        match self.layers.open_apart(bytes) {
-            Ok(opened) => self.take_opened(opened, turn),
-            Err(broken) => self.client_broke_tls(broken, turn),
-        }
+        let opened = self.layers.open_apart(bytes);
+        self.take_opened(opened, turn)
     }
 
     fn take_opened<K: Kernel>(&mut self, opened: Opened<Vec<u8>>, turn: &mut Turn<K>) -> Step {
-        self.send_to_client(opened.reply, turn)?;
-        if let Some(agreed) = opened.agreed {
+        let Opened { plain, reply, agreed, ended, broken } = opened;
+        if let Some(error) = broken {
+            // There was an agreement all the same; of the rest, nothing has gone anywhere.
+            if let Some(agreed) = agreed {
+                self.facts.agreed(Side::Client, agreed, turn);
+                self.after_tls();
+            }
+            return self.client_broke_tls(Broken { error, reply }, turn);
+        }
+        self.send_to_client(reply, turn)?;
+        if let Some(agreed) = agreed {
             self.agreed_with_client(agreed, turn)?;
         }
-        self.take_plain(&opened.plain, turn)?;
-        if opened.ended { self.client_finished() } else { Step::Continue(()) }
+        self.take_plain(&plain, turn)?;
+        if ended { self.client_finished() } else { Step::Continue(()) }
     }
 
     /// A client whose first byte is not that of a handshake may be served in the clear, if the listener says so.

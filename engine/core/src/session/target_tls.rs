@@ -101,16 +101,9 @@ impl Session {
             Outcome::Received(buffer) => {
                 let bytes = turn.kernel.bytes(&buffer).to_vec();
                 turn.kernel.release(buffer);
-                match handshake.layers.open_apart(bytes) {
-                    Ok(opened) => {
-                        self.take_from_target(leg, opened, turn)?;
-                        self.await_target(turn)
-                    }
-                    Err(Broken { error, reply }) => {
-                        self.say(Role::Target, leg, reply, turn);
-                        self.refuse_target(&error, turn)
-                    }
-                }
+                let opened = handshake.layers.open_apart(bytes);
+                self.take_from_target(leg, opened, turn)?;
+                self.await_target(turn)
             }
             Outcome::ReceiveEnded(Arrival::Failed(errno)) | Outcome::SendFailed(errno) => {
                 self.target_left(Some(errno), turn)
@@ -140,18 +133,28 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let libvirt = self.listener().upstream_tls.as_ref().is_some_and(|tls| tls.libvirt);
-        self.say(Role::Target, leg, opened.reply, turn);
+        let Opened { plain, reply, agreed, ended, broken } = opened;
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
         let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
-        if let Some(agreed) = opened.agreed {
+        if let Some(agreed) = agreed {
             self.facts.agreed(Side::Target, agreed, turn);
             handshake.agreed = true;
         }
-        handshake.left.early.extend_from_slice(&opened.plain);
-        handshake.left.ended |= opened.ended;
-        if !handshake.agreed {
-            return Step::Continue(());
+        handshake.left.early.extend_from_slice(&plain);
+        handshake.left.ended |= ended;
+        let agreed = handshake.agreed;
+        self.say(Role::Target, leg, reply, turn);
+        match broken {
+            Some(error) => self.target_garbled(libvirt, error, turn),
+            None if agreed => self.target_speaks(libvirt, turn),
+            None => Step::Continue(()),
         }
+    }
+
+    /// TLS with the target stands, and where libvirt is spoken its first word counts.
+    fn target_speaks<K: Kernel>(&mut self, libvirt: bool, turn: &mut Turn<K>) -> Step {
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
         match handshake.left.early.first() {
             _ if !libvirt => self.target_agreed(turn),
             Some(&LET_IN) => {
@@ -161,6 +164,22 @@ impl Session {
             None if !handshake.left.ended => Step::Continue(()),
             Some(_) | None => self.not_let_in(turn),
         }
+    }
+
+    /// Something came that can't be understood. What the target said before that is for the client, if it was more than that it lets us in.
+    fn target_garbled<K: Kernel>(
+        &mut self,
+        libvirt: bool,
+        error: Error,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
+        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        if handshake.left.early.len() > usize::from(libvirt) {
+            handshake.left.broken = Some(error);
+            return self.target_speaks(libvirt, turn);
+        }
+        self.refuse_target(&error, turn)
     }
 
     fn target_agreed<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {

@@ -141,9 +141,9 @@ pub(super) fn ends_of(mut sides: [Session; 2]) -> Ends {
             }
             let all = 0..arrived.len();
             match sides[to].receive(&mut arrived, all, &mut bytes[to]) {
-                Ok(Received { agreed: Some(agreed), .. }) => ends[to] = Ok(Some(*agreed)),
-                Ok(_) => {}
-                Err(error) => ends[to] = Err(error),
+                Received { broken: Some(error), .. } => ends[to] = Err(error),
+                Received { agreed: Some(agreed), .. } => ends[to] = Ok(Some(*agreed)),
+                _ => {}
             }
         }
     }

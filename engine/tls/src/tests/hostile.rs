@@ -238,6 +238,52 @@ fn a_handshake_of_many_whole_messages_has_a_bound_too() {
     assert_eq!(output, b"", "nobody has keys for an alert, and none goes out without");
 }
 
+/// A record that was changed, one of noise, none at all, an alert in the clear, and a fatal one in order: what may break a session.
+fn breaking(kind: usize, peer: &mut Buffered) -> Vec<u8> {
+    match kind {
+        0 => {
+            peer.writer().write_all(b"changed").unwrap();
+            let mut record = written(peer);
+            *record.last_mut().unwrap() ^= 1;
+            record
+        }
+        1 => [&[23, 3, 3, 0, 40][..], &[7; 40]].concat(),
+        2 => b"none at all".to_vec(),
+        3 => vec![21, 3, 3, 0, 2, 2, 40],
+        _ => {
+            peer.read_tls(&mut &[23, 3, 3, 0xff, 0xff, 0][..]).unwrap();
+            peer.process_new_packets().unwrap_err();
+            written(peer)
+        }
+    }
+}
+
+#[test]
+fn what_came_before_a_broken_record_is_understood_however_it_comes() {
+    let plain = pattern(20_000);
+    let pieces =
+        [(usize::MAX, 0), (usize::MAX, 300), (18_432, 16_400), (100, 0), (100, 300), (1, 0)];
+    for (kind, (piece, headroom)) in (0..5).flat_map(|kind| pieces.map(|piece| (kind, piece))) {
+        for suite in [SUITES[0], SUITES[4]] {
+            for (mut session, mut peer) in pairs(suite, Implementation::AwsLc) {
+                shake(&mut session, &mut peer, usize::MAX);
+                peer.writer().write_all(&plain).unwrap();
+                let good = written(&mut peer);
+                let bytes = [&good[..], &breaking(kind, &mut peer), &good].concat();
+                let (came, broken) =
+                    feed_until_broken(&mut session, &bytes, piece, headroom, &mut Vec::new());
+                assert_eq!(came, plain, "before {kind}, in pieces of {piece}");
+                match broken.expect("an end") {
+                    Error::Told(_) => assert_eq!(kind, 4),
+                    error => assert!(kind < 4 && matches!(error, Error::Broken(..)), "{error}"),
+                }
+                let after = feed(&mut session, &good, 100, 0, &mut Vec::new());
+                assert_eq!(after, Ok(vec![]), "it is over");
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nonsense_is_refused_or_waited_out(

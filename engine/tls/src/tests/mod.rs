@@ -80,17 +80,33 @@ fn feed(
     headroom: usize,
     output: &mut Vec<u8>,
 ) -> Result<Vec<u8>, Error> {
+    let (plain, broken) = feed_until_broken(session, bytes, piece, headroom, output);
+    broken.map_or(Ok(plain), Err)
+}
+
+/// The same; the plaintext up to where it broke, if it did, and why.
+fn feed_until_broken(
+    session: &mut Session,
+    bytes: &[u8],
+    piece: usize,
+    headroom: usize,
+    output: &mut Vec<u8>,
+) -> (Vec<u8>, Option<Error>) {
     let mut plain = Vec::new();
     for part in bytes.chunks(piece) {
         let mut memory = vec![0xee; headroom];
         memory.extend_from_slice(part);
         let end = memory.len();
-        match session.receive(&mut memory, headroom..end, output)?.plain {
+        let received = session.receive(&mut memory, headroom..end, output);
+        match received.plain {
             Plain::Within(range) => plain.extend_from_slice(&memory[range]),
             Plain::Apart(bytes) => plain.extend_from_slice(&bytes),
         }
+        if received.broken.is_some() {
+            return (plain, received.broken);
+        }
     }
-    Ok(plain)
+    (plain, None)
 }
 
 /// Seals `bytes` as a buffer would be; all that is to be sent.

@@ -55,14 +55,16 @@ impl Line {
             Ok(length) => length,
         };
         let mut output = Vec::new();
-        let result = self.session.receive(&mut memory, HEADROOM..HEADROOM + length, &mut output);
+        let received = self.session.receive(&mut memory, HEADROOM..HEADROOM + length, &mut output);
         let sent = self.send(&output);
-        let received = result.map_err(End::Refused)?;
-        sent.map_err(|_| End::Cut)?;
         match received.plain {
             Plain::Within(range) => self.received.extend_from_slice(&memory[range]),
             Plain::Apart(bytes) => self.received.extend_from_slice(&bytes),
         }
+        if let Some(error) = received.broken {
+            return Err(End::Refused(error));
+        }
+        sent.map_err(|_| End::Cut)?;
         match self.session.peer_closed() {
             true => Err(End::Closed),
             false => Ok(received.agreed.map(|agreed| *agreed)),
