@@ -47,6 +47,7 @@ pub struct Setup {
     environment: BTreeMap<&'static str, String>,
     user: Option<u32>,
     seccomp: bool,
+    descriptors: Option<u32>,
     mounts: Vec<(PathBuf, &'static str)>,
 }
 
@@ -87,6 +88,7 @@ impl Setup {
             environment: BTreeMap::new(),
             user: None,
             seccomp: false,
+            descriptors: None,
             mounts: Vec::new(),
         };
         setup.set("log", "access", "{ path = \"access.log\", format = \"json\" }").set(
@@ -161,6 +163,13 @@ impl Setup {
     #[must_use]
     pub fn without_uring(mut self) -> Setup {
         self.seccomp = true;
+        self
+    }
+
+    /// Lets the daemon have no more descriptors than that.
+    #[must_use]
+    pub fn descriptors(mut self, limit: u32) -> Setup {
+        self.descriptors = Some(limit);
         self
     }
 
@@ -240,6 +249,11 @@ impl Setup {
             None if self.seccomp => {
                 let mut command = process::command(helper_program());
                 command.arg("without-uring").arg(program);
+                command
+            }
+            None if let Some(limit) = self.descriptors => {
+                let mut command = process::command("prlimit");
+                command.arg(format!("--nofile={limit}")).arg(program);
                 command
             }
             None if !self.mounts.is_empty() => {

@@ -10,7 +10,9 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use penstock_tests::stream::Pattern;
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, connect, names, process, wait};
+use penstock_tests::{
+    Driver, Penstock, Setup, both_drivers, connect, names, process, procfs, wait,
+};
 use tempfile::TempDir;
 
 both_drivers! {
@@ -19,18 +21,23 @@ both_drivers! {
     a_daemon_that_is_killed_leaves_no_program,
     a_drain_leaves_programs_alone,
     without_a_spawner_what_runs_goes_on_and_nothing_new_does,
+    as_many_as_are_admitted_find_descriptors,
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// A daemon whose target is a shell script, and the folder that this is in.
 fn with_script(driver: Driver, script: &str) -> (Penstock, TempDir) {
+    with(Setup::new(driver), script)
+}
+
+fn with(setup: Setup, script: &str) -> (Penstock, TempDir) {
     let folder = process::directory();
     let program = folder.path().join("program");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("our folder");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("our file");
     let target = format!("\"qemu+ext:///system?command={}\"", program.display());
-    let penstock = Setup::new(driver)
+    let penstock = setup
         .set("log", "access", "{ path = \"access.log\", format = \"json\" }")
         .set("listen", "service", "\"forward\"")
         .set("listen", "target", &target)
@@ -155,4 +162,27 @@ fn without_a_spawner_what_runs_goes_on_and_nothing_new_does(driver: Driver) {
     assert!(
         penstock.process().text("errors").contains("the process that starts programs has ended")
     );
+}
+
+fn as_many_as_are_admitted_find_descriptors(driver: Driver) {
+    let limit = 1000;
+    let setup = Setup::new(driver).set("engine", "workers", "1").descriptors(limit);
+    let (penstock, _folder) = with(setup, "exec cat");
+    let most = penstock.metric("penstock_max_tunnels", &[]) as usize;
+    assert!((150..300).contains(&most), "{most}");
+    let mut clients: Vec<_> = (0..most).map(|_| client(&penstock)).collect();
+    clients.iter_mut().for_each(echo);
+    let used = procfs::descriptors(penstock.pid()).len();
+    assert!(used >= 3 * most && used < limit as usize - 200, "{used} for {most} tunnels");
+    assert_eq!(penstock.metric(names::ACCEPT_PAUSES, &[]), 0.0);
+    // Others come as soon as these leave.
+    for _ in 0..3 {
+        clients.truncate(most / 4);
+        wait::until_true("room", LIMIT, || {
+            penstock.metric(names::TUNNELS_OPEN, &[]) <= (most / 4) as f64
+        });
+        clients.resize_with(most, || client(&penstock));
+        clients.iter_mut().for_each(echo);
+    }
+    assert_eq!(penstock.metric(names::ACCEPT_PAUSES, &[]), 0.0);
 }

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use penstock_core::config::{Config, Door, Reach, Service};
+
 /// Clients that each worker may be turning away at the same time.
 const TURNED_AWAY: usize = 64;
+/// Of programs: two for the one that is being started, and those whose last words are waited for after their tunnels.
+const PROGRAMS: usize = 2 + 128;
 
 /// What the number of tunnels follows from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +21,39 @@ pub struct Descriptors {
     pub workers: usize,
     /// Pipes that one worker may hold, two descriptors each.
     pub pipes_per_worker: usize,
+    /// Of a tunnel that holds most.
+    pub per_tunnel: u64,
+}
+
+/// What listeners hold or have held.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// Addresses listened on.
+    pub addresses: usize,
+    /// Terminals as targets. Each has one user at a time, for whom it is held twice.
+    pub terminals: usize,
+    /// Programs are targets. Of each that runs, standard error is read, too.
+    pub programs: bool,
+}
+
+impl Held {
+    /// By the listeners of a configuration.
+    pub fn of(config: &Config) -> Held {
+        let mut held = Held::default();
+        for listener in &config.listeners {
+            held.addresses += listener.addresses.len();
+            let Service::Forward(destination) = &listener.service else { continue };
+            match &destination.reach {
+                Reach::Door(door) => match **door {
+                    Door::Terminal(_) => held.terminals += 1,
+                    Door::Command(_) => held.programs = true,
+                    Door::Unix(_) => {}
+                },
+                Reach::Network(_) => {}
+            }
+        }
+        held
+    }
 }
 
 /// A number of tunnels that the descriptors can't carry.
@@ -31,18 +68,25 @@ pub struct TooMany {
 }
 
 impl Descriptors {
-    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, and 72
-    /// and the number of listening addresses for each worker.
-    pub fn divide(limit: u64, workers: usize, addresses: usize) -> Descriptors {
+    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 72 and the number of
+    /// listening addresses for each worker, one for each terminal, and 130 for programs.
+    pub fn divide(limit: u64, workers: usize, held: Held) -> Descriptors {
         let share = limit / 8 / (2 * workers.max(1) as u64);
-        let reserve = 96 + (workers * (8 + TURNED_AWAY + addresses)) as u64;
-        Descriptors { limit, reserve, workers, pipes_per_worker: share.clamp(4, 64) as usize }
+        let of_workers = workers * (8 + TURNED_AWAY + held.addresses);
+        let of_programs = if held.programs { PROGRAMS } else { 0 };
+        Descriptors {
+            limit,
+            reserve: (96 + of_workers + held.terminals + of_programs) as u64,
+            workers,
+            pipes_per_worker: share.clamp(4, 64) as usize,
+            per_tunnel: if held.programs { 3 } else { 2 },
+        }
     }
 
-    /// `(limit - reserve - 2 * pipes * workers) / 2`: what a tunnel needs is two sockets.
+    /// `(limit - reserve - 2 * pipes * workers) / 2`: what a tunnel needs is two sockets; one to a program, a pipe for its errors, too.
     pub fn tunnels(&self) -> u64 {
         let pipes = 2 * (self.pipes_per_worker * self.workers) as u64;
-        self.limit.saturating_sub(self.reserve + pipes) / 2
+        self.limit.saturating_sub(self.reserve + pipes) / self.per_tunnel
     }
 
     /// The number of tunnels to admit.
@@ -61,10 +105,10 @@ impl Descriptors {
 
 impl fmt::Display for Descriptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Descriptors { limit, reserve, workers, pipes_per_worker } = self;
+        let Descriptors { limit, reserve, workers, pipes_per_worker, per_tunnel } = self;
         write!(
             f,
-            "({limit} descriptors - {reserve} in reserve - 2 * {pipes_per_worker} pipes * {workers} workers) / 2"
+            "({limit} descriptors - {reserve} in reserve - 2 * {pipes_per_worker} pipes * {workers} workers) / {per_tunnel}"
         )
     }
 }
@@ -89,14 +133,34 @@ impl std::error::Error for TooMany {}
 mod tests {
     use super::*;
 
-    const TWENTY_THOUSAND: Descriptors =
-        Descriptors { limit: 20_000, reserve: 244, workers: 2, pipes_per_worker: 64 };
+    const TWENTY_THOUSAND: Descriptors = Descriptors {
+        limit: 20_000,
+        reserve: 244,
+        workers: 2,
+        pipes_per_worker: 64,
+        per_tunnel: 2,
+    };
+
+    fn addresses(addresses: usize) -> Held {
+        Held { addresses, ..Held::default() }
+    }
 
     #[test]
     fn a_tunnel_needs_two_descriptors_of_what_is_left() {
-        assert_eq!(Descriptors::divide(20_000, 2, 2), TWENTY_THOUSAND);
+        assert_eq!(Descriptors::divide(20_000, 2, addresses(2)), TWENTY_THOUSAND);
         assert_eq!(TWENTY_THOUSAND.max_tunnels(None), Ok((20_000 - 244 - 256) / 2));
         assert_eq!(TWENTY_THOUSAND.max_tunnels(Some(9750)), Ok(9750));
+    }
+
+    #[test]
+    fn a_tunnel_to_a_program_needs_three_and_a_terminal_is_held_once_more() {
+        let terminals = Held { terminals: 5, ..addresses(2) };
+        let programs = Held { programs: true, ..addresses(2) };
+        let tunnels = |held| Descriptors::divide(20_000, 2, held).tunnels();
+        assert_eq!(tunnels(terminals), (20_000 - 244 - 5 - 256) / 2);
+        assert_eq!(tunnels(programs), (20_000 - 244 - 130 - 256) / 3);
+        let shown = Descriptors::divide(20_000, 2, programs).to_string();
+        assert!(shown.ends_with("2 workers) / 3"), "{shown}");
     }
 
     #[test]
@@ -111,8 +175,8 @@ mod tests {
 
     #[test]
     fn few_descriptors_leave_few_pipes_or_nothing() {
-        let small = Descriptors::divide(256, 1, 1);
+        let small = Descriptors::divide(256, 1, addresses(1));
         assert_eq!((small.pipes_per_worker, small.tunnels()), (16, (256 - 169 - 32) / 2));
-        assert!(Descriptors::divide(64, 4, 2).max_tunnels(None).is_err());
+        assert!(Descriptors::divide(64, 4, addresses(2)).max_tunnels(None).is_err());
     }
 }

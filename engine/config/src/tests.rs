@@ -246,6 +246,22 @@ fn the_embedded_default_lets_only_this_host_reach_private_networks() {
 }
 
 #[test]
+fn the_explanation_says_how_a_target_is_reached() {
+    for (target, part) in [
+        ("tcp://127.0.0.1:1", "TCP in the clear to 127.0.0.1:1"),
+        ("unix:/nowhere", "UNIX socket /nowhere (missing)"),
+        ("serial:/nowhere?baud=9600", "device /nowhere (missing)\n    line 9600 8N1"),
+        ("qemu+tcp://h/system", "TCP in the clear to h, port 16509"),
+    ] {
+        let text = format!(
+            "[[listen]]\nname = \"x\"\naddress = \"unix:/tmp/x\"\nservice = \"forward\"\ntarget = \"{target}\"\n"
+        );
+        let text = explain(&parse("x", &text).expect("valid"));
+        assert!(text.contains(&format!("  target:\n    {part}")), "{part} in\n{text}");
+    }
+}
+
+#[test]
 fn the_explanation_names_every_limit() {
     let text = explain(&parse("x", FULL).expect("documented"));
     let parts = [

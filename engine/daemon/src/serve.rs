@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use penstock_config::limits::Descriptors;
+use penstock_config::limits::{Descriptors, Held};
 use penstock_config::{AccessFormat, AccessLog, Level, Settings};
 use penstock_control::messages::LevelFilter;
 use penstock_control::spawner::{self, Spawner};
@@ -84,8 +84,7 @@ fn descriptors(config: &Config) -> Result<Descriptors, Failure> {
     let limit = limits::raise_descriptors()
         .map_err(|e| Failure::System("can't read the descriptor limit", e))?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(256);
-    let addresses = config.listeners.iter().map(|listener| listener.addresses.len()).sum();
-    Ok(Descriptors::divide(limit, config.engine.workers.unwrap_or(cores), addresses))
+    Ok(Descriptors::divide(limit, config.engine.workers.unwrap_or(cores), Held::of(config)))
 }
 
 fn bind_admin(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

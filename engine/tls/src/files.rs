@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use crate::fault::FileFault;
 use crate::identity::{self, Authorities, Identity, Revoked};
@@ -172,16 +172,32 @@ impl ClientFiles {
         Client::new(options).map_err(|error| unusable("ca", &error))
     }
 
-    /// All files that are read, but for the system's own authorities.
+    /// All files that are read; of the system's own authorities, those that have them all.
     pub fn files(&self) -> Vec<&Path> {
-        let ca = match &self.ca {
-            Some(Ca::File(path)) => Some(path),
-            Some(Ca::Native) | None => None,
+        let mut files = match &self.ca {
+            Some(Ca::File(path)) => vec![path.as_path()],
+            Some(Ca::Native) => bundles(),
+            None => Vec::new(),
         };
         let others = [&self.cert, &self.key, &self.key_password_file, &self.crl];
-        ca.into_iter().chain(others.into_iter().flatten()).map(PathBuf::as_path).collect()
+        files.extend(others.into_iter().flatten().map(PathBuf::as_path));
+        files
     }
 }
+
+/// Where the system's authorities may be in one file. It need not be there.
+fn bundles() -> Vec<&'static Path> {
+    static NAMED: LazyLock<Option<PathBuf>> =
+        LazyLock::new(|| std::env::var_os("SSL_CERT_FILE").map(PathBuf::from));
+    match NAMED.as_deref() {
+        Some(path) => vec![path],
+        None => BUNDLES.iter().map(Path::new).collect(),
+    }
+}
+
+/// Of Debian, Red Hat, and others.
+const BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// What is current, while it is being renewed: a handle to it that may be cloned.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! Whoever takes a session up again shows no certificate, and gets new tickets for it: left to itself, a chain of sessions would carry the
 //! certificate of the first one for ever.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -13,13 +13,19 @@ use rustls::client::{
 };
 use rustls::pki_types::ServerName;
 
-/// Targets whose tickets are kept.
+/// Targets of which something is kept.
 const TARGETS: usize = 256;
+/// Tickets of TLS 1.3 that are kept of one target: each is used once (RFC 8446 §C.4), and many may come back at the same time.
+const TICKETS_EACH: usize = 64;
+/// Of all targets.
+const TICKETS: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Remembered {
+    /// All but the tickets of TLS 1.3, of which it would keep eight of a target.
     sessions: ClientSessionMemoryCache,
+    tickets: Mutex<Tickets<Tls13ClientSessionValue>>,
     /// When what a target showed ceases to be valid.
     ends: Mutex<HashMap<ServerName<'static>, SystemTime>>,
 }
@@ -27,7 +33,7 @@ pub(crate) struct Remembered {
 impl Remembered {
     pub(crate) fn new() -> Remembered {
         let sessions = ClientSessionMemoryCache::new(TARGETS);
-        Remembered { sessions, ends: Mutex::default() }
+        Remembered { sessions, tickets: Mutex::default(), ends: Mutex::default() }
     }
 
     /// A target has shown a certificate that is valid until `end`.
@@ -45,6 +51,50 @@ impl Remembered {
 
     fn ends(&self) -> MutexGuard<'_, HashMap<ServerName<'static>, SystemTime>> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tickets(&self) -> MutexGuard<'_, Tickets<Tls13ClientSessionValue>> {
+        self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tickets by target, the oldest first.
+#[derive(Debug)]
+struct Tickets<T> {
+    of: HashMap<ServerName<'static>, VecDeque<T>>,
+    /// How many, of all.
+    kept: usize,
+}
+
+impl<T> Default for Tickets<T> {
+    fn default() -> Tickets<T> {
+        Tickets { of: HashMap::new(), kept: 0 }
+    }
+}
+
+impl<T> Tickets<T> {
+    fn insert(&mut self, target: ServerName<'static>, ticket: T) {
+        if self.kept >= TICKETS {
+            *self = Tickets::default();
+        }
+        let tickets = self.of.entry(target).or_default();
+        if tickets.len() < TICKETS_EACH {
+            self.kept += 1;
+        } else {
+            tickets.pop_front();
+        }
+        tickets.push_back(ticket);
+    }
+
+    /// The newest: it lives longest.
+    fn take(&mut self, target: &ServerName<'static>) -> Option<T> {
+        let tickets = self.of.get_mut(target)?;
+        let taken = tickets.pop_back();
+        if tickets.is_empty() {
+            self.of.remove(target);
+        }
+        self.kept -= usize::from(taken.is_some());
+        taken
     }
 }
 
@@ -70,10 +120,42 @@ impl ClientSessionStore for Remembered {
     }
 
     fn insert_tls13_ticket(&self, target: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        self.sessions.insert_tls13_ticket(target, ticket);
+        self.tickets().insert(target, ticket);
     }
 
     fn take_tls13_ticket(&self, target: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.sessions.take_tls13_ticket(target).filter(|_| self.is_valid(target))
+        self.tickets().take(target).filter(|_| self.is_valid(target))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> ServerName<'static> {
+        format!("target-{number}.example").try_into().expect("a name")
+    }
+
+    #[test]
+    fn each_ticket_is_given_once_the_newest_first() {
+        let mut tickets = Tickets::default();
+        (0..100).for_each(|ticket| tickets.insert(name(1), ticket));
+        tickets.insert(name(2), 1000);
+        let taken: Vec<_> = std::iter::from_fn(|| tickets.take(&name(1))).collect();
+        assert_eq!(taken, (36..100).rev().collect::<Vec<_>>());
+        assert_eq!((tickets.take(&name(2)), tickets.take(&name(2))), (Some(1000), None));
+        assert_eq!((tickets.kept, tickets.of.len()), (0, 0));
+    }
+
+    #[test]
+    fn however_many_targets_there_are_tickets_have_a_bound() {
+        let mut tickets = Tickets::default();
+        for number in 0..10_000 {
+            tickets.insert(name(number % 3000), number);
+            let counted: usize = tickets.of.values().map(VecDeque::len).sum();
+            assert!(counted == tickets.kept && counted <= TICKETS, "{counted}");
+            let back = (number % 5 == 0).then(|| tickets.take(&name(number % 3000)));
+            assert!(back.is_none_or(|ticket| ticket == Some(number)));
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use penstock_core::config::{Address, Door, Listener, ListenerTls, Reach, Service, UpstreamTls};
-use penstock_core::libvirt::{self, ClientLeg, Uri};
+use penstock_core::config::{Address, Destination, Listener, ListenerTls, Service, UpstreamTls};
+use penstock_core::libvirt::{self, ClientLeg};
 use penstock_core::target::Target;
 use penstock_core::tls::{Ca, ClientAuth, MinVersion, Verify};
 
@@ -17,15 +17,11 @@ pub(super) fn write(to: &mut String, listener: &Listener) -> fmt::Result {
     if let Some(most) = listener.max_sessions {
         writeln!(to, "  sessions at a time: {most}, the next one is refused")?;
     }
-    let libvirt = libvirt_of(listener);
-    if let (Service::Forward(destination), None) = (&listener.service, &libvirt) {
-        write_reach(to, &destination.reach)?;
+    if let Service::Forward(destination) = &listener.service {
+        write_target(to, listener, destination)?;
     }
-    if let Some(upstream) = &listener.upstream_tls {
-        write_upstream(to, upstream)?;
-    }
-    match libvirt {
-        Some((uri, readonly)) => write_libvirt(to, listener, &uri, readonly),
+    match &listener.upstream_tls {
+        Some(upstream) => write_upstream(to, upstream),
         None => Ok(()),
     }
 }
@@ -61,28 +57,6 @@ fn version(oldest: MinVersion) -> &'static str {
     match oldest {
         MinVersion::Tls12 => "1.2",
         MinVersion::Tls13 => "1.3",
-    }
-}
-
-fn write_reach(to: &mut String, reach: &Reach) -> fmt::Result {
-    match reach {
-        Reach::Network(target) => writeln!(to, "  target: TCP to {target}"),
-        Reach::Door(door) => match &**door {
-            Door::Unix(paths) => {
-                let paths: Vec<String> =
-                    paths.iter().map(|path| path.display().to_string()).collect();
-                writeln!(to, "  target: the UNIX socket {}", paths.join(", else "))
-            }
-            Door::Terminal(serial) => writeln!(to, "  target: the terminal {serial}"),
-            Door::Command(command) => {
-                writeln!(
-                    to,
-                    "  target: the program {} {}",
-                    command.program,
-                    command.arguments.join(" ")
-                )
-            }
-        },
     }
 }
 
@@ -123,25 +97,20 @@ fn write_upstream(to: &mut String, upstream: &UpstreamTls) -> fmt::Result {
     }
 }
 
-/// The URI of a daemon that is forwarded to, and whether nothing may be changed there.
-fn libvirt_of(listener: &Listener) -> Option<(Uri, bool)> {
-    let Service::Forward(destination) = &listener.service else { return None };
-    match Target::parse(&destination.text) {
-        Ok(Target::Libvirt(uri)) => Some((*uri, destination.readonly)),
-        _ => None,
-    }
-}
-
-fn write_libvirt(to: &mut String, listener: &Listener, uri: &Uri, readonly: bool) -> fmt::Result {
-    writeln!(to, "  libvirt:")?;
-    let exists = |path: &str| Path::new(path).exists();
+fn write_target(to: &mut String, listener: &Listener, destination: &Destination) -> fmt::Result {
     // What can't be is refused before anything is explained.
-    let lines = libvirt::explain(uri, &surroundings(), readonly, &exists).unwrap_or_default();
+    let Ok(target) = Target::parse(&destination.text) else { return Ok(()) };
+    let exists = |path: &str| Path::new(path).exists();
+    let lines = target.explain(&surroundings(), destination.readonly, &exists).unwrap_or_default();
+    writeln!(to, "  target:")?;
     lines.iter().try_for_each(|line| writeln!(to, "    {line}"))?;
-    if let Some(conflict) = libvirt::sasl_conflict(client_leg(listener), uri.transport) {
-        writeln!(to, "    note: {conflict}")?;
+    match target {
+        Target::Libvirt(uri) => match libvirt::sasl_conflict(client_leg(listener), uri.transport) {
+            Some(conflict) => writeln!(to, "    note: {conflict}"),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn client_leg(listener: &Listener) -> ClientLeg {

@@ -27,6 +27,8 @@ pub(super) struct Hub {
     socket: tokio::net::UnixDatagram,
     /// Programs that are to be started, and those that run. None: the spawner is gone.
     waiting: Mutex<Option<HashMap<SessionId, Waiting>>>,
+    /// Held by who hands descriptors over.
+    turn: tokio::sync::Mutex<()>,
     counts: Arc<OpenerCounts>,
 }
 
@@ -65,7 +67,7 @@ impl Hub {
         let socket = tokio::net::UnixDatagram::from_std(socket)?;
         let waiting = Mutex::new(Some(HashMap::new()));
         counts.spawner.store(1, Relaxed);
-        let hub = Arc::new(Hub { socket, waiting, counts });
+        let hub = Arc::new(Hub { socket, waiting, turn: tokio::sync::Mutex::default(), counts });
         tokio::spawn(hub.clone().listen(process));
         Ok(hub)
     }
@@ -81,6 +83,8 @@ impl Hub {
         if request.len() > MESSAGE_MAX {
             return Err(Errno::E2BIG);
         }
+        // One at a time holds what will be the program's.
+        let turn = self.turn.lock().await;
         let (leg, theirs) = UnixStream::pair().map_err(errno)?;
         leg.set_nonblocking(true).map_err(errno)?;
         let (errors, their_errors) = io::pipe().map_err(errno)?;
@@ -89,6 +93,7 @@ impl Hub {
         let sent = self.send(&request, &[theirs.as_fd(), their_errors.as_fd()]).await;
         // With them here, their end would never be one.
         drop((theirs, their_errors));
+        drop(turn);
         if sent.is_err() {
             self.forget(id);
         }

@@ -39,6 +39,8 @@ use hub::Hub;
 pub(crate) const DOORS_MAX: usize = 4096;
 /// Threads that wait for the file system and for devices.
 pub(crate) const OPENINGS_AT_ONCE: usize = 16;
+/// Programs whose last words are waited for after their tunnels have ended: what is left of each holds a descriptor that is no tunnel's.
+const LEAVING: usize = 128;
 /// How long an opening may take. Below the default connect time-out, so that the client learns what was slow.
 const PATIENCE: Duration = Duration::from_secs(9);
 /// How long the last lines may take to be complete, at the end of the daemon: programs have their time, and some more.
@@ -61,6 +63,7 @@ type Opened = Result<OwnedFd, OpenError>;
 #[derive(Clone)]
 struct Tools {
     permits: Arc<Semaphore>,
+    leaving: Arc<Semaphore>,
     /// None: no program was configured.
     hub: Option<Arc<Hub>>,
     access_log: access_log::Sender,
@@ -83,7 +86,8 @@ impl Opener {
     ) -> std::io::Result<Opener> {
         let hub = spawner.map(|spawner| Hub::new(spawner, counts.clone())).transpose()?;
         let permits = Arc::new(Semaphore::new(OPENINGS_AT_ONCE));
-        let tools = Tools { permits, hub, access_log, counts };
+        let leaving = Arc::new(Semaphore::new(LEAVING));
+        let tools = Tools { permits, leaving, hub, access_log, counts };
         Ok(Opener { tools, kept: HashMap::new(), tasks: JoinSet::new() })
     }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! In: a command line, later the record of its connection. Out: the leg, and the record with what the program said last and how it
-//! ended, if that was not well. That it ends at all is the spawner's care.
+//! ended, if that was not well; where many end at once, without that. That it ends at all is the spawner's care.
 
 use std::path::Path;
 use std::time::Duration;
@@ -59,7 +59,9 @@ pub(super) async fn serve(
         () = words.listen() => ended.await,
     };
     end(id, tools);
-    let _ = timeout(LAST_WORDS, words.listen()).await;
+    if let Ok(_permit) = tools.leaving.try_acquire() {
+        let _ = timeout(LAST_WORDS, words.listen()).await;
+    }
     let name = Path::new(&command.program).file_name().unwrap_or_default().to_string_lossy();
     log(ended, tools, |detail| words.add_to(detail, &name));
 }

@@ -5,7 +5,7 @@
 
 use penstock_proto::http::Host;
 use penstock_ring::{Arrival, Errno, Group, Kernel, Leg, Outcome};
-use penstock_tls::Error;
+use penstock_tls::{Ca, CertificateFault, Error};
 
 use super::opening::Stage;
 use super::secure::{LET_IN, cause_of};
@@ -212,7 +212,15 @@ impl Session {
 
     /// TLS with the target has failed.
     fn refuse_target<K: Kernel>(&mut self, error: &Error, turn: &mut Turn<K>) -> Step {
-        self.facts.detail = Some(error.to_string().into());
+        let mut detail = error.to_string();
+        let upstream = self.listener().upstream_tls.as_ref();
+        if let Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } = error
+            && let Some(Ca::File(path)) = upstream.and_then(|upstream| upstream.files.ca.as_ref())
+        {
+            // Of a URI's `pkipath`, nobody has written `ca`.
+            detail.push_str(&format!("; `ca` is {} here", path.display()));
+        }
+        self.facts.detail = Some(detail.into());
         self.refuse(Side::Target, cause_of(error), None, turn)
     }
 }

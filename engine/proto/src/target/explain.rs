@@ -1,4 +1,4 @@
-//! A target in words, for `penstock check`, and what it would lend to whoever may reach it.
+//! A target in words, for `penstock check`.
 
 use alloc::format;
 use alloc::string::String;
@@ -6,7 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Flow, Parity, Serial, Target};
-use crate::libvirt::{self, Surroundings, Transport, WayError};
+use crate::libvirt::{self, Surroundings, WayError};
 
 impl Target {
     /// What would be done to reach it, line by line. `readonly` is for daemons of libvirt alone.
@@ -29,24 +29,6 @@ impl Target {
             }
             Self::Libvirt(uri) => libvirt::explain(uri, surroundings, readonly, exists)?,
         })
-    }
-
-    /// What of Penstock's own a client makes use of by reaching this target; none if it could as well connect by itself.
-    /// Certificates for a target that is not libvirt's are configured elsewhere, and not told here.
-    pub fn lends(&self) -> Option<&'static str> {
-        let transport = match self {
-            Self::Tcp(_) | Self::Tls(_) => return None,
-            Self::Unix(_) => Transport::Unix,
-            Self::Serial(_) => return Some("Penstock's right to open the device"),
-            Self::Libvirt(uri) => uri.transport,
-        };
-        match transport {
-            Transport::Tcp => None,
-            Transport::Tls => Some("Penstock's client certificate"),
-            Transport::Unix => Some("the user that Penstock runs as, whom the socket lets in"),
-            Transport::Ssh => Some("Penstock's ssh key"),
-            Transport::Ext => Some("the user that Penstock runs as, who runs the program"),
-        }
     }
 }
 
@@ -86,23 +68,5 @@ mod tests {
         let odd = told("serial:/dev/ttyS1?baud=9600&bits=7&parity=odd&stop=2&flow=xonxoff");
         assert!(odd.contains("/dev/ttyS1 (missing); line 9600 7O2, flow control by XON"), "{odd}");
         assert!(told("qemu+tcp://h/").starts_with("TCP in the clear to h, port 16509"));
-    }
-
-    #[test]
-    fn what_is_lent_is_what_a_client_does_not_have() {
-        let lends = |text| Target::parse(text).unwrap().lends();
-        for text in ["tcp://h:1", "tls://h:1", "qemu+tcp://h/"] {
-            assert_eq!(lends(text), None, "{text}");
-        }
-        for (text, word) in [
-            ("unix:/x", "user"),
-            ("serial:/dev/ttyS0", "device"),
-            ("qemu:///system", "user"),
-            ("qemu://h/", "certificate"),
-            ("qemu+ssh://h/", "key"),
-            ("qemu+ext:///?command=x", "program"),
-        ] {
-            assert!(lends(text).is_some_and(|told| told.contains(word)), "{text}");
-        }
     }
 }

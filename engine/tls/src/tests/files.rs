@@ -317,5 +317,9 @@ fn the_systems_own_authorities_are_read() {
             assert!(error.to_string().contains("install ca-certificates"), "{error}");
         }
     }
-    assert!(!files.files().contains(&folder.path("ca.pem").as_path()));
+    let watched = files.files();
+    assert!(!watched.contains(&folder.path("ca.pem").as_path()));
+    let here = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    let elsewhere = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    assert!(watched.contains(&elsewhere.as_deref().unwrap_or(here)), "{watched:?}");
 }

@@ -36,6 +36,20 @@ fn who_comes_again_is_still_known_by_name() {
 }
 
 #[test]
+fn many_who_come_again_at_once_are_all_known() {
+    let (client, server) = sides(&Authority::new("Lab CA"), unchanged, unchanged);
+    // Each brings more than one ticket, and none of them is asked for before all have come.
+    for resumed in [false, true, true] {
+        let sessions: Vec<_> = (0..16)
+            .map(|_| [client.session("a.example").unwrap(), server.session().unwrap()])
+            .collect();
+        let known = |ends: Ends| agreed(&ends[0]).resumed;
+        let again = sessions.into_iter().map(ends_of).filter(|ends| known(ends.clone())).count();
+        assert_eq!(again, if resumed { 16 } else { 0 });
+    }
+}
+
+#[test]
 fn who_comes_again_under_another_name_begins_anew() {
     let authority = Authority::new("Lab CA");
     let names = &["a.example", "b.example"];
