@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use penstock_core::close::{Cause, Phase, Side};
-use penstock_core::config::HalfClose;
+use penstock_core::config::{HalfClose, Listener};
 use penstock_ring::Errno;
 
 use crate::sim::client::Stage;
@@ -30,6 +30,7 @@ impl Case<'_> {
             Cause::Finished => {
                 let left = reason.side == Side::Client && self.client.left.is_some();
                 let ended = |talker: &Talker| talker.finished && reason.phase == Phase::Relay;
+                let left = left || self.left_between_messages(reason.side, talker);
                 left || talker.is_some_and(ended) && self.is_finished(reason.side)
             }
             Cause::HungUp => self.client.stage == Stage::Gone && self.client_left(),
@@ -50,7 +51,9 @@ impl Case<'_> {
             // A connection that ends is an end without the last word.
             Cause::Truncated => {
                 let gone = |talker: &Talker| talker.harmed || talker.gave_up;
-                talker.is_some_and(|talker| talker.line.is_secure() && gone(talker))
+                let whole = self.left_between_messages(reason.side, talker)
+                    && talker.is_some_and(|talker| talker.line.lacks_last_word_only());
+                talker.is_some_and(|talker| talker.line.is_secure() && gone(talker) && !whole)
                     || reason.side == Side::Client && self.client.left.is_some()
             }
             Cause::TlsFailed => self.asks_for(reason.cause) || spoiled || harmed_early,
@@ -67,6 +70,19 @@ impl Case<'_> {
             Cause::Overloaded | Cause::PoolPinned | Cause::Drained => false,
             other => self.asks_for(other),
         }
+    }
+
+    /// Whether it has left as libvirt's programs do: without a word, between two messages.
+    fn left_between_messages(&self, side: Side, talker: Option<&Talker>) -> bool {
+        let Listener { tls, upstream_tls, .. } = self.listener;
+        let libvirt = match side {
+            Side::Client => tls.as_ref().is_some_and(|tls| tls.libvirt),
+            _ => upstream_tls.as_ref().is_some_and(|tls| tls.libvirt),
+        };
+        libvirt
+            && talker.is_some_and(|talker| {
+                (talker.harmed || talker.gave_up) && talker.is_between_messages()
+            })
     }
 
     /// Whether the other side of one that has finished had its say, too, or could not.

@@ -74,6 +74,11 @@ impl Line {
         self.secure.as_ref().is_some_and(|secure| secure.is_garbled())
     }
 
+    /// Whether it has said all but its last word, and then FIN.
+    pub fn lacks_last_word_only(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.lacks_last_word_only())
+    }
+
     /// How it behaves, if it speaks TLS.
     pub fn manner(&self) -> Option<&Manner> {
         self.secure.as_ref().map(|secure| secure.manner())

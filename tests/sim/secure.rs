@@ -271,6 +271,13 @@ impl Secure {
             && !cut
     }
 
+    /// Whether it has said all but its last word, and then FIN.
+    pub fn lacks_last_word_only(&self) -> bool {
+        let only = [Mischief::Last(Last::FinishOnly)].contains(&self.manner.mischief)
+            || matches!(self.manner.mischief, Mischief::Late(_, Late::Cut));
+        self.spoiled && only && self.crypt.is_established() && self.error.is_none()
+    }
+
     /// What it says goes out, whole, or spoiled, or not at all.
     fn emit(&mut self, mut output: Vec<u8>) {
         if output.is_empty() || self.mute {

@@ -8,7 +8,7 @@ use penstock_ring::{Close, Errno, Time};
 use crate::sim::line::Line;
 use crate::sim::link::Read;
 use crate::sim::manner::{Last, Mischief};
-use crate::sim::pattern::fill;
+use crate::sim::pattern::{fill, message};
 use crate::sim::random::Random;
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::World;
@@ -195,6 +195,11 @@ impl Talker {
     /// Whether it has played to the end, and found nothing wrong.
     pub fn is_clean(&self) -> bool {
         self.plan.is_clean() && !self.harmed && self.line.error().is_none()
+    }
+
+    /// Whether what it has sent ends where one of libvirt's messages does.
+    pub fn is_between_messages(&self) -> bool {
+        self.sent == 0 || message(self.keys[0]).is_some_and(|length| self.sent.is_multiple_of(length))
     }
 
     /// Whether it reads so slowly that a flush may take too long.

@@ -82,6 +82,8 @@ fn assert_errands(penstock: &Penstock, virsh: &Virsh, libvirtd: &Libvirtd, tls: 
     }
     for record in penstock.records(CONNECTIONS) {
         assert_eq!((&record["listener"], &record["phase"]), (&"gateway".into(), &"relay".into()));
+        // Nobody says so in TLS, but no message is cut.
+        assert_eq!(record["cause"], "finished", "{record}");
         let subjects = [&record["client_tls"]["subject"], &record["target_tls"]["subject"]];
         let expected =
             [tls[0].then_some("O=Consoles,CN=somebody"), tls[1].then_some("O=Penstock,CN=server")];

@@ -32,6 +32,8 @@ pub(crate) struct Tls {
     /// libvirt's peers don't notice what is left within their TLS library when they have read a message: no record may
     /// reach from one message into the next.
     messages: Option<Messages>,
+    /// Those of the peer: it leaves between two of them without another word.
+    heard: Option<Messages>,
 }
 
 /// What came of bytes that were received.
@@ -62,7 +64,8 @@ impl Layers {
     /// A TLS session whose records carry at most `max_record` bytes and, with a peer of libvirt's, of one message each.
     pub(crate) fn tls(session: Session, max_record: usize, libvirt: bool) -> Layers {
         let messages = libvirt.then(Messages::default);
-        Layers::Tls(Box::new(Tls { session, max_record, messages }))
+        let heard = messages.clone();
+        Layers::Tls(Box::new(Tls { session, max_record, messages, heard }))
     }
 
     /// Whether bytes may pass without being looked at.
@@ -172,9 +175,29 @@ impl Layers {
         output.into()
     }
 
+    /// Takes note of payload that the peer has sent.
+    pub(crate) fn follow<K: Kernel>(&mut self, chunk: &Chunk, kernel: &K) {
+        let Layers::Tls(tls) = self else { return };
+        if let Some(heard) = &mut tls.heard {
+            match chunk {
+                Chunk::Pool(buffer) => heard.follow(kernel.bytes(buffer)),
+                Chunk::Bytes(bytes) => heard.follow(bytes),
+            }
+        }
+    }
+
     /// Whether an end of the stream now comes without the word that ends it.
     pub(crate) fn is_truncated(&self) -> bool {
         matches!(self, Layers::Tls(tls) if !tls.session.peer_closed())
+    }
+
+    /// The same, unless that is how the peer's program always leaves, and no message of it is cut.
+    pub(crate) fn is_cut(&self) -> bool {
+        let between = |tls: &Tls| {
+            let heard = tls.heard.as_ref().is_some_and(Messages::is_between);
+            heard && !tls.session.is_within_record()
+        };
+        self.is_truncated() && !matches!(self, Layers::Tls(tls) if between(tls))
     }
 }
 

@@ -243,6 +243,12 @@ impl Session {
         matches!(&self.state, State::Established(records) if records.peer_closed)
     }
 
+    /// Whether a record has begun to come, or a message of the protocol's own, that is not whole.
+    pub fn is_within_record(&self) -> bool {
+        let held = matches!(&self.state, State::Established(records) if records.held() > 0);
+        held || !self.partial.is_empty()
+    }
+
     /// A handshake has told its peer already.
     fn break_off(&mut self, error: &Error, output: &mut Vec<u8>) {
         let state = std::mem::replace(&mut self.state, State::Over);

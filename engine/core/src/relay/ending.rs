@@ -48,8 +48,9 @@ impl Relay {
     /// The source has finished sending.
     pub(super) fn source_ended<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         let cause = self.cause_of_end(way);
+        let whole = cause == Cause::Finished && !self.layers[way as usize].is_truncated();
         let direction = &mut self.ways[way];
-        (direction.ended, direction.whole) = (true, direction.whole && cause == Cause::Finished);
+        (direction.ended, direction.whole) = (true, direction.whole && whole);
         if cause != Cause::Finished && !direction.silenced {
             self.unfinish();
         }

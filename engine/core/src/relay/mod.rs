@@ -112,7 +112,9 @@ impl Relay {
         if self.ways[way].silenced {
             self.ways[way].whole &= early.is_empty();
         } else if !early.is_empty() {
-            self.pass_on(way, Chunk::Bytes(early.into()), turn)?;
+            let chunk = Chunk::Bytes(early.into());
+            self.layers[way as usize].follow(&chunk, &turn.kernel);
+            self.pass_on(way, chunk, turn)?;
         }
         if let Some(error) = broken {
             return self.source_garbled(way, Broken { error, reply: Bytes::new() }, turn);

@@ -46,6 +46,19 @@ impl Messages {
         ends
     }
 
+    /// Takes the bytes that come next.
+    pub fn follow(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            at += self.take(&bytes[at..]);
+        }
+    }
+
+    /// Whether no message is under way.
+    pub fn is_between(&self) -> bool {
+        self.0 == State::default()
+    }
+
     /// How many bytes were taken: one of a length, or as much as is there of a body.
     fn take(&mut self, bytes: &[u8]) -> usize {
         let (taken, next) = match self.0 {
@@ -95,6 +108,22 @@ mod tests {
             assert_eq!(ends, expected, "pieces of {piece}");
             assert_eq!(messages, Messages::default());
         }
+    }
+
+    #[test]
+    fn between_messages_is_where_one_has_ended_and_none_begun() {
+        let stream = [message(28), message(300), message(28)].concat();
+        for piece in [1, 3, 29, 1000] {
+            for length in 0..=stream.len() {
+                let mut messages = Messages::default();
+                stream[..length].chunks(piece).for_each(|bytes| messages.follow(bytes));
+                let is_between = [0, 28, 328, 356].contains(&length);
+                assert_eq!(messages.is_between(), is_between, "{length} in pieces of {piece}");
+            }
+        }
+        let mut messages = Messages::default();
+        messages.follow(&[0; 28]);
+        assert!(!messages.is_between(), "what is no message has none between");
     }
 
     #[test]
