@@ -199,7 +199,8 @@ impl Talker {
 
     /// Whether what it has sent ends where one of libvirt's messages does.
     pub fn is_between_messages(&self) -> bool {
-        self.sent == 0 || message(self.keys[0]).is_some_and(|length| self.sent.is_multiple_of(length))
+        self.sent == 0
+            || message(self.keys[0]).is_some_and(|length| self.sent.is_multiple_of(length))
     }
 
     /// Whether it reads so slowly that a flush may take too long.

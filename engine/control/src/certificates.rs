@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(60);
 /// From how many days on a certificate's end is worth a warning, and how often.
 const DAYS_WARNED: f64 = 14.0;
+/// The same of a revocation list: many are made for a week.
+const LIST_DAYS_WARNED: f64 = 1.0;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The files of one side of a listener.
@@ -117,11 +119,17 @@ impl Watched {
             Side::Client => tls.as_ref().map(|tls| tls.server.get().expires()),
             Side::Target => upstream_tls.as_ref().and_then(|tls| tls.client.get().expires()),
         };
-        let seconds = match expires?.duration_since(now) {
-            Ok(left) => left.as_secs_f64(),
-            Err(gone) => -gone.duration().as_secs_f64(),
+        expires.map(|end| days_until(end, now))
+    }
+
+    /// The same of the first revocation list that will be out of date.
+    pub(crate) fn days_left_of_lists(&self, now: SystemTime) -> Option<f64> {
+        let Listener { tls, upstream_tls, .. } = self.config();
+        let expires = match self.side {
+            Side::Client => tls.as_ref().and_then(|tls| tls.server.get().lists_expire()),
+            Side::Target => upstream_tls.as_ref().and_then(|tls| tls.client.get().lists_expire()),
         };
-        Some(seconds / DAY.as_secs_f64())
+        expires.map(|end| days_until(end, now))
     }
 
     pub(crate) fn implementation(&self) -> Option<Implementation> {
@@ -247,22 +255,44 @@ impl Seen {
     }
 
     fn warn(&mut self, watched: &Watched, now: Instant, time: SystemTime) {
-        let Some(days) = watched.days_left(time).filter(|days| *days < DAYS_WARNED) else { return };
-        if self.warned.is_some_and(|at| now.duration_since(at) < DAY) {
+        let soon = |days: Option<f64>, warned: f64| days.filter(|days| *days < warned);
+        let certificate = soon(watched.days_left(time), DAYS_WARNED);
+        let lists = soon(watched.days_left_of_lists(time), LIST_DAYS_WARNED);
+        let is_due = self.warned.is_none_or(|at| now.duration_since(at) >= DAY);
+        if certificate.is_none() && lists.is_none() || !is_due {
             return;
         }
         self.warned = Some(now);
         let (listener, key) = (watched.listener(), watched.side.key());
-        match days < 0.0 {
-            true => tracing::warn!(
+        match certificate {
+            Some(days) if days < 0.0 => tracing::warn!(
                 "listener `{listener}`: {key}: the certificate has expired {:.1} days ago: renew it",
                 -days
             ),
-            false => tracing::warn!(
+            Some(days) => tracing::warn!(
                 "listener `{listener}`: {key}: the certificate expires in {days:.1} days: renew it"
             ),
+            None => {}
+        }
+        match lists {
+            Some(days) if days < 0.0 => tracing::warn!(
+                "listener `{listener}`: {key}: a list of `crl` is out of date since {:.1} days: nobody whom its CA has signed passes until it is renewed",
+                -days
+            ),
+            Some(days) => tracing::warn!(
+                "listener `{listener}`: {key}: a list of `crl` is out of date in {days:.1} days: renew it"
+            ),
+            None => {}
         }
     }
+}
+
+fn days_until(end: SystemTime, now: SystemTime) -> f64 {
+    let seconds = match end.duration_since(now) {
+        Ok(left) => left.as_secs_f64(),
+        Err(gone) => -gone.duration().as_secs_f64(),
+    };
+    seconds / DAY.as_secs_f64()
 }
 
 #[cfg(test)]

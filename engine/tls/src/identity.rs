@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use webpki::OwnedCertRevocationList;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
 
 use crate::fault::FileFault;
 
@@ -83,6 +83,17 @@ pub struct Authorities(pub(crate) Arc<RootCertStore>);
 /// Revocation lists.
 #[derive(Clone, Debug, Default)]
 pub struct Revoked(pub(crate) Vec<CertificateRevocationListDer<'static>>);
+
+impl Revoked {
+    /// When the first of them is out of date. None if none of them ever is, or there are none.
+    pub(crate) fn expires(&self) -> Option<SystemTime> {
+        let end = |list: &CertificateRevocationListDer<'static>| {
+            let (_, parsed) = CertificateRevocationList::from_der(list).ok()?;
+            Some(after_epoch(parsed.next_update()?.timestamp()))
+        };
+        self.0.iter().filter_map(end).min()
+    }
+}
 
 /// Revocation lists, of the contents of a PEM file.
 ///
@@ -159,7 +170,9 @@ fn about(certificate: &CertificateDer<'_>) -> Result<(Vec<String>, SystemTime), 
         _ => None,
     });
     let names: Vec<String> = names.collect();
-    let end = parsed.validity().not_after.timestamp();
-    let expires = UNIX_EPOCH + Duration::from_secs(u64::try_from(end).unwrap_or(0));
-    Ok((names, expires))
+    Ok((names, after_epoch(parsed.validity().not_after.timestamp())))
+}
+
+fn after_epoch(seconds: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
 }

@@ -86,6 +86,7 @@ pub struct Server {
     implementation: Implementation,
     least: MinVersion,
     expires: SystemTime,
+    lists_expire: Option<SystemTime>,
 }
 
 impl Server {
@@ -93,6 +94,7 @@ impl Server {
     /// If the options contradict one another, or a revocation list can't be read.
     pub fn new(options: ServerOptions) -> Result<Server, Error> {
         let implementation = options.implementation;
+        let lists_expire = options.revoked.expires();
         let builder = ServerConfig::builder_with_provider(implementation.provider())
             .with_protocol_versions(options.min_version.versions())?;
         let builder = match client_verifier(&options)? {
@@ -114,12 +116,17 @@ impl Server {
             config.send_tls13_tickets = 0;
         }
         let least = options.min_version;
-        Ok(Server { config: Arc::new(config), implementation, least, expires })
+        Ok(Server { config: Arc::new(config), implementation, least, expires, lists_expire })
     }
 
     /// When the first of its certificates ceases to be valid.
     pub fn expires(&self) -> SystemTime {
         self.expires
+    }
+
+    /// When the first of its revocation lists is out of date: from then on nobody of that CA passes. None if it has none.
+    pub fn lists_expire(&self) -> Option<SystemTime> {
+        self.lists_expire
     }
 
     /// A session with a client that has just connected.
@@ -203,6 +210,7 @@ pub struct Client {
     implementation: Implementation,
     least: MinVersion,
     expires: Option<SystemTime>,
+    lists_expire: Option<SystemTime>,
     remembered: Arc<Remembered>,
 }
 
@@ -211,6 +219,7 @@ impl Client {
     /// If there is nobody to trust, or a revocation list can't be read.
     pub fn new(options: ClientOptions) -> Result<Client, Error> {
         let implementation = options.implementation;
+        let lists_expire = options.revoked.expires();
         let provider = implementation.provider();
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider)
@@ -244,12 +253,18 @@ impl Client {
         let remembered = Arc::new(Remembered::new());
         config.resumption = Resumption::store(Arc::clone(&remembered) as _);
         let least = options.min_version;
-        Ok(Client { config: Arc::new(config), implementation, least, expires, remembered })
+        let config = Arc::new(config);
+        Ok(Client { config, implementation, least, expires, lists_expire, remembered })
     }
 
     /// When the certificate that it shows ceases to be valid, if it has one to show.
     pub fn expires(&self) -> Option<SystemTime> {
         self.expires
+    }
+
+    /// When the first of its revocation lists is out of date: from then on nobody of that CA passes. None if it has none.
+    pub fn lists_expire(&self) -> Option<SystemTime> {
+        self.lists_expire
     }
 
     /// A session with the target of that name or address; it begins with [`Session::start`].

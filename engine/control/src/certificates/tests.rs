@@ -8,7 +8,10 @@ use std::time::UNIX_EPOCH;
 use penstock_core::config::{Engine, ListenerTls, Service, UpstreamTls};
 use penstock_core::policy::Rules;
 use penstock_core::tls::{Ca, ClientAuth, ClientFiles, MinVersion, ServerFiles, Swap, Verify};
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rcgen::{
+    CertificateParams, CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, SerialNumber,
+    date_time_ymd,
+};
 use tempfile::TempDir;
 
 use super::*;
@@ -43,6 +46,21 @@ fn pair(year: i32) -> (String, String) {
     (params.self_signed(&key).expect("signed").pem(), key.serialize_pem())
 }
 
+/// A revocation list, PEM, until a new year.
+fn list(year: i32) -> String {
+    let key = KeyPair::generate().expect("randomness");
+    let authority = CertificateParams::new(Vec::new()).expect("no name");
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2024, 1, 1),
+        next_update: date_time_ymd(year, 1, 1),
+        crl_number: SerialNumber::from(1u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(&Issuer::new(authority, key)).expect("signed").pem().expect("PEM")
+}
+
 /// Days until that new year.
 fn days_before(year: u64, days: u64) -> SystemTime {
     // Leap years in between: every fourth since 1972, and no century that is none before 2100.
@@ -58,6 +76,7 @@ pub(crate) fn config(folder: &Path) -> Arc<Config> {
         fs::write(path(&format!("{side}.pem")), certificate).expect("written");
         fs::write(path(&format!("{side}.key")), key).expect("written");
     }
+    fs::write(path("lists.pem"), list(2060) + &list(2050)).expect("written");
     let mut listener = Listener::new("one", Vec::new(), Service::Connect, Rules::default());
     listener.tls = Some(tls(ServerFiles {
         tickets: true,
@@ -77,7 +96,7 @@ pub(crate) fn config(folder: &Path) -> Arc<Config> {
         cert: Some(path("client.pem")),
         key: Some(path("client.key")),
         key_password_file: None,
-        crl: None,
+        crl: Some(path("lists.pem")),
         verify: Verify::Name,
         min_version: MinVersion::Tls12,
         alpn: Vec::new(),
@@ -235,6 +254,26 @@ fn what_could_not_be_loaded_is_tried_again_after_a_while_without_a_word() {
     rig.now += RETRY;
     assert!(rig.look().contains("loaded anew"));
     assert_eq!(rig.counts(), [[1, 1], [0, 0]]);
+}
+
+#[test]
+fn a_list_that_is_out_of_date_is_warned_of_and_loaded_all_the_same() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.watch.all[0].days_left_of_lists(rig.time), None);
+    rig.put("lists.pem", &(list(2060) + &list(2040)));
+    assert!(rig.look().contains("upstream_tls: loaded anew"));
+    assert_eq!(rig.watch.all[1].days_left_of_lists(rig.time).map(f64::round), Some(100.0));
+    // Certificates are warned of, too, from earlier on.
+    rig.time = days_before(2040, 2);
+    assert!(!rig.look().contains("`crl`"));
+    (rig.time, rig.now) = (days_before(2040, 1) + DAY / 2, rig.now + DAY);
+    let log = rig.look();
+    assert!(log.contains("upstream_tls: a list of `crl` is out of date in 0.5 days"), "{log}");
+    assert!(!rig.look().contains("`crl`"));
+    (rig.time, rig.now) = (days_before(2040, 0) + DAY, rig.now + DAY);
+    assert!(rig.look().contains("a list of `crl` is out of date since 1.0 days"));
+    rig.put("lists.pem", &list(2030));
+    assert!(rig.look().contains("upstream_tls: loaded anew"), "old as it is");
 }
 
 #[test]

@@ -114,6 +114,8 @@ fn certificates_are_shown_by_listener_and_side() {
     let until_2040 = 25_567.0
         - SystemTime::now().duration_since(UNIX_EPOCH).expect("later").as_secs_f64() / 86_400.0;
     assert!((days - until_2040).abs() < 0.01, "{days} for {until_2040}");
+    let list = samples[r#"penstock_tls_crl_expiry_days{listener="one",side="target"}"#];
+    assert!((list - until_2040 - 3653.0).abs() < 0.01, "the first of two lists: {list}");
 }
 
 #[test]

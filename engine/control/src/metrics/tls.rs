@@ -48,6 +48,13 @@ impl Sheet<'_, '_> {
                 family.encode_family(&labels(one))?.encode_gauge(&days)?;
             }
         }
+        let help = "Days until the first revocation list is out of date";
+        let mut family = self.family("tls_crl_expiry_days", help, MetricType::Gauge)?;
+        for one in watched {
+            if let Some(days) = one.days_left_of_lists(now) {
+                family.encode_family(&labels(one))?.encode_gauge(&days)?;
+            }
+        }
         let help = "Targets judged by their common name, having no other in their certificates";
         let mut family = self.family("tls_by_common_name", help, MetricType::Counter)?;
         for one in watched {
