@@ -97,6 +97,7 @@ macro_rules! suite {
                     endless_floods_have_equal_shares,
                     who_waits_is_served_in_order_when_buffers_come_back,
                     closing_and_stopping_leave_the_line,
+                    who_has_nothing_to_receive_does_not_hold_up_the_line,
                     of_bulk_nobody_waits,
                     what_is_queued_apart_counts_as_if_it_were_held,
                     the_reserve_hears_new_connections_while_relays_starve,

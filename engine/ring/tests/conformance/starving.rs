@@ -162,6 +162,32 @@ pub fn who_waits_is_served_in_order_when_buffers_come_back(driver: &Driver) {
     rig.finish();
 }
 
+pub fn who_has_nothing_to_receive_does_not_hold_up_the_line(driver: &Driver) {
+    let mut rig = small_pool(driver, 4);
+    let mut pinned = pin_all(&mut rig, 4);
+    // Who comes to a line joins it, whether there is something to receive or not.
+    let (first, mut peer) = rig.tcp();
+    rig.kernel.receive(first, Group::Small);
+    peer.write_all(b"first").expect("written");
+    rig.silent(first);
+    let quiet: Vec<_> = (0..3).map(|_| rig.tcp()).collect();
+    quiet.iter().for_each(|(leg, _)| rig.kernel.receive(*leg, Group::Small));
+    let (last, mut peer) = rig.tcp();
+    rig.kernel.receive(last, Group::Small);
+    peer.write_all(b"last").expect("written");
+    rig.kernel.close(first, Close::Normal);
+    rig.silent(last);
+    rig.kernel.release(pinned.pop().expect("four"));
+    // Nothing else happens, so that one turn has to do.
+    rig.turn(Duration::from_secs(2));
+    assert!(!rig.backlog.is_empty(), "a buffer is free, and somebody has something to receive");
+    assert_eq!(rig.read(last, 4), b"last");
+    for buffer in pinned {
+        rig.kernel.release(buffer);
+    }
+    rig.finish();
+}
+
 pub fn closing_and_stopping_leave_the_line(driver: &Driver) {
     let mut rig = small_pool(driver, 4);
     let pinned = pin_all(&mut rig, 4);
