@@ -139,6 +139,7 @@ pub fn run(seed: u64) -> Run {
             .collect(),
         outside: Box::new(desk.clone()),
         mailbox: mailbox.clone(),
+        at_rest: None,
     };
     let worker = Worker::new(setup, kernel).expect("the simulated kernel takes every listener");
     let mut run = Run { worker, counters, choices, records: Vec::new() };

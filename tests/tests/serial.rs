@@ -100,7 +100,8 @@ fn a_line_has_one_user_at_a_time(driver: Driver) {
     echo(&first, &first, 2, 1000);
 
     drop(first);
-    wait::until_true("the line is free again", Duration::from_secs(5), || {
+    // Who comes next must not find it taken by somebody who has left.
+    wait::until_true("the line is free again", Duration::from_secs(1), || {
         penstock.metric(names::SESSIONS_OPEN, &[]) == 0.0
     });
     let second = connect(address);

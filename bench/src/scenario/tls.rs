@@ -207,7 +207,7 @@ pub(super) const TO_IDLE: Scenario = Scenario {
     special: Special::Fresh,
     reference: "haproxy-to-tls",
     field: &[],
-    also: &[TO, "haproxy-to-tls", "nginx-to-tls"],
+    also: &[TO, TO_EPOLL, "haproxy-to-tls", "nginx-to-tls"],
     bars: &[memory(TO)],
     ..TO_BASE
 };

@@ -46,6 +46,8 @@ pub struct Plan {
     pub max_tunnels: usize,
     /// Bound of each worker's pipe pool.
     pub pipes_per_worker: usize,
+    /// Each worker calls this, on its own thread, when it rests: to give back what its busiest moment took of the heap.
+    pub at_rest: Option<fn()>,
 }
 
 /// Why nothing was started.
@@ -243,11 +245,12 @@ impl Engine {
             (Arc::clone(&self.shared), Arc::clone(&counters), options(plan, self.epoch));
         let (made, is_made) = sync_channel(1);
         let (rest, wait_for_rest) = sync_channel(1);
-        let driver = plan.driver;
+        let (driver, at_rest) = (plan.driver, plan.at_rest);
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         let body = move || {
             pin_to(core);
-            let own = Own { index: index as u8, shared, counters: own_counters, listeners };
+            let own =
+                Own { index: index as u8, shared, counters: own_counters, listeners, at_rest };
             match driver {
                 Driver::Uring => own.run(Uring::new(&options), &made, &wait_for_rest),
                 Driver::Epoll => own.run(Epoll::new(&options), &made, &wait_for_rest),
@@ -271,6 +274,7 @@ struct Own {
     shared: Arc<Shared>,
     counters: Arc<Counters>,
     listeners: Vec<(OwnedFd, u16)>,
+    at_rest: Option<fn()>,
 }
 
 impl Own {
@@ -290,8 +294,8 @@ impl Own {
         let _ = made.send(Ok((kernel.waker(), Arc::clone(kernel.stats()))));
         // Nobody sends if another worker could not start.
         let Ok((mailbox, outside)) = rest.recv() else { return };
-        let Own { index, shared, counters, listeners } = self;
-        let setup = Setup { index, shared, counters, listeners, outside, mailbox };
+        let Own { index, shared, counters, listeners, at_rest } = self;
+        let setup = Setup { index, shared, counters, listeners, outside, mailbox, at_rest };
         match Worker::new(setup, kernel) {
             Ok(mut worker) => while worker.turn() {},
             // The descriptors were bound and listening a moment ago: only a broken kernel refuses them now.

@@ -5,6 +5,7 @@
 
 mod banner;
 mod failure;
+mod heap;
 mod limits;
 mod serve;
 mod supervise;

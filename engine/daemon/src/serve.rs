@@ -20,7 +20,7 @@ use penstock_core::ring::{Driver, Feature, Mask};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
-use crate::{limits, supervise};
+use crate::{heap, limits, supervise};
 
 /// How long the last lines of the logs may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -45,6 +45,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
         workers: descriptors.workers,
         max_tunnels,
         pipes_per_worker: descriptors.pipes_per_worker,
+        at_rest: Some(heap::settle),
     };
     let bound = bind(plan)?;
     let admin_listener = admin.map(bind_admin).transpose()?;

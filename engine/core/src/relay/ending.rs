@@ -159,10 +159,13 @@ impl Relay {
 
     /// Once nothing is left to flush, a silenced peer has a short time of its own.
     pub(super) fn linger_if_flushed<K: Kernel>(&mut self, turn: &Turn<K>) {
-        let silenced = self.ways.iter().any(|direction| direction.silenced && !direction.ended);
-        if silenced && !self.lingering && self.is_flushed(turn) {
+        let silenced = |way: &Way| self.ways[*way].silenced && !self.ways[*way].ended;
+        let ends = |way: Way| way == Way::ToTarget || !self.endless;
+        let Some(way) = Way::BOTH.into_iter().find(silenced) else { return };
+        if !self.lingering && self.is_flushed(turn) {
+            let time = if ends(way) { LINGER } else { Duration::ZERO };
             self.lingering = true;
-            self.flush_until = Some(turn.now + LINGER);
+            self.flush_until = Some(turn.now + time);
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Relay {
     dropped: usize,
     /// Until when the target has to say something, if it is one that may still turn out not to be there.
     unproved_until: Option<Time>,
+    /// The target is one that never ends by itself.
+    endless: bool,
 }
 
 impl Relay {
@@ -76,6 +78,7 @@ impl Relay {
             lingering: false,
             dropped: 0,
             unproved_until: None,
+            endless: false,
         }
     }
 
@@ -98,6 +101,11 @@ impl Relay {
     /// The target is a program: that it has reached anybody is shown by what it says, until then.
     pub(crate) fn prove_until(&mut self, until: Time) {
         self.unproved_until = Some(until);
+    }
+
+    /// The target is a terminal: nobody waits for its end, and closing it loses nothing that was written to it.
+    pub(crate) fn never_ends(&mut self) {
+        self.endless = true;
     }
 
     /// Lets a direction go on from how its source was left by the prelude.

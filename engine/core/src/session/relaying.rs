@@ -50,8 +50,12 @@ impl Session {
             turn.now,
         );
         relay.take_over(self.owed);
-        if self.runs_program() {
-            relay.prove_until(turn.now + self.listener().timeouts.handshake);
+        match self.door() {
+            Some(Door::Command(_)) => {
+                relay.prove_until(turn.now + self.listener().timeouts.handshake);
+            }
+            Some(Door::Terminal(_)) => relay.never_ends(),
+            Some(Door::Unix(_)) | None => {}
         }
         let client_left = Left { receiving, ended: client_ended, early, broken: None };
         let start = || {
@@ -68,10 +72,13 @@ impl Session {
         step
     }
 
-    /// Whether the target is a program.
-    fn runs_program(&self) -> bool {
-        let Service::Forward(destination) = &self.listener().service else { return false };
-        matches!(&destination.reach, Reach::Door(door) if matches!(**door, Door::Command(_)))
+    /// What the target is, if it is no address.
+    fn door(&self) -> Option<&Door> {
+        let Service::Forward(destination) = &self.listener().service else { return None };
+        match &destination.reach {
+            Reach::Door(door) => Some(door),
+            Reach::Network(_) => None,
+        }
     }
 
     /// What tells the client that the tunnel stands.

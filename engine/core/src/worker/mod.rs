@@ -6,6 +6,7 @@
 
 mod accepting;
 mod commands;
+mod rest;
 mod starvation;
 
 use std::collections::VecDeque;
@@ -26,6 +27,7 @@ use crate::timers::Wheel;
 use crate::turn::{Step, Turn};
 
 use accepting::Listening;
+use rest::Rest;
 
 /// Once so many bytes went into pipes in one turn, who waits for a keystroke is looked after.
 const SPLICED: usize = 256 << 10;
@@ -44,6 +46,8 @@ pub struct Setup {
     pub outside: Box<dyn Outside>,
     /// Where commands come from.
     pub mailbox: Mailbox,
+    /// What it calls when it rests.
+    pub at_rest: Option<fn()>,
 }
 
 /// See the module.
@@ -61,6 +65,7 @@ pub struct Worker<K: Kernel> {
     drain_until: Option<Time>,
     /// The last time that a starved pool was looked into.
     starvation_checked: Time,
+    rest: Rest,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -69,7 +74,7 @@ impl<K: Kernel> Worker<K> {
     /// # Errors
     /// The errno with which a listening socket could not be driven.
     pub fn new(setup: Setup, mut kernel: K) -> Result<Worker<K>, Errno> {
-        let Setup { index, shared, counters, listeners, outside, mailbox } = setup;
+        let Setup { index, shared, counters, listeners, outside, mailbox, at_rest } = setup;
         let mut listening = Vec::with_capacity(listeners.len());
         for (descriptor, config) in listeners {
             let owner = Recipient::Listener(listening.len() as u32).owner();
@@ -102,6 +107,7 @@ impl<K: Kernel> Worker<K> {
             turned_away: 0,
             drain_until: None,
             starvation_checked: now,
+            rest: Rest::new(at_rest),
         })
     }
 
@@ -111,12 +117,14 @@ impl<K: Kernel> Worker<K> {
         self.turn.kernel.wait(until, &mut self.events);
         self.turn.now = self.turn.kernel.now();
         self.turn.number = self.turn.number.wrapping_add(1);
+        let heard = !self.events.is_empty();
         self.take_events();
         self.take_commands();
         self.fire_timers();
         self.splice();
         self.see_to_listeners();
         self.relieve_starvation();
+        self.rest.turn(self.turn.now, heard);
         self.drain_until.is_none() || !self.sessions.is_empty() || !self.is_deaf()
     }
 
@@ -137,8 +145,9 @@ impl<K: Kernel> Worker<K> {
         }
         let drained = self.drain_until.filter(|_| !self.sessions.is_empty());
         let gathered = self.turn.gathering.due();
+        let (listening, starvation) = (self.listening_at(), self.starvation_at());
         let others =
-            [self.timers.next(), self.listening_at(), self.starvation_at(), drained, gathered];
+            [self.timers.next(), listening, starvation, drained, gathered, self.rest.due()];
         others.into_iter().flatten().min()
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn start_with(
         workers: 1,
         max_tunnels: 64,
         pipes_per_worker: 8,
+        at_rest: None,
     };
     let bound = bind(plan).expect("a free port");
     let address = bound.addresses()[0].tcp().expect("a TCP port");
