@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::sim::random::Random;
 
+/// Who takes longer may be too late for a time-out of a second.
+pub const SLOW: Duration = Duration::from_millis(800);
+/// What a side says in a handshake, at most, in bytes.
+const HANDSHAKE: usize = 4096;
+
 /// What a seed decided of one side of one connection.
 #[derive(Clone, Debug)]
 pub struct Manner {
@@ -11,6 +16,8 @@ pub struct Manner {
     pub slice: usize,
     /// Bytes written to the socket at once, and the pause between two writes.
     pub trickle: Option<(usize, Duration)>,
+    /// How long it may wait for its turn, each time.
+    pub turn: Duration,
     /// Of 100 writes, so many come under a new key.
     pub key_changes: u32,
     /// Free bytes in front of what is received.
@@ -74,8 +81,8 @@ pub enum Last {
 }
 
 impl Manner {
-    /// A seed's choice for who is to write `total` bytes.
-    pub fn of(random: &mut Random, total: u64, fair: bool) -> Manner {
+    /// A seed's choice for who is to write `total` bytes, in turns that may be so long.
+    pub fn of(random: &mut Random, total: u64, fair: bool, turn: Duration) -> Manner {
         let trickle = random.percent(8).then(|| {
             (random.pick(&[1, 1, 7, 300]), Duration::from_micros(random.pick(&[0, 5, 100])))
         });
@@ -87,6 +94,7 @@ impl Manner {
         Manner {
             slice,
             trickle: trickle.filter(|_| total < 100_000),
+            turn,
             key_changes: random.pick(&[0, 0, 0, 5, 100]),
             headroom: random.pick(&[0, 16, 300]),
             mischief: if fair || random.percent(60) {
@@ -99,7 +107,15 @@ impl Manner {
 
     /// Whether its bytes come so slowly that a handshake may take long.
     pub fn is_slow(&self) -> bool {
-        self.trickle.is_some_and(|(bytes, pause)| bytes == 1 && !pause.is_zero())
+        self.time_for(0) > SLOW
+    }
+
+    /// How long a handshake and so many bytes more may take.
+    pub fn time_for(&self, bytes: usize) -> Duration {
+        let paused = self.trickle.filter(|(_, pause)| !pause.is_zero());
+        paused.map_or(Duration::ZERO, |(piece, pause)| {
+            (pause + self.turn) * (HANDSHAKE + bytes).div_ceil(piece) as u32
+        })
     }
 }
 

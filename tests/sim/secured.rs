@@ -149,11 +149,15 @@ impl Seat<'_> {
         &self.choices.config.listeners[self.listener]
     }
 
+    fn manner(&self, plan: &Plan, random: &mut Random) -> Manner {
+        Manner::of(random, plan.total(), self.fair, self.choices.temper.turn)
+    }
+
     /// How the client makes its side.
     pub fn client(&self, kind: ClientKind, plan: &Plan, random: &mut Random) -> Recipe {
         let libvirt = self.settings().tls.as_ref().is_some_and(|tls| tls.libvirt);
         let word = if libvirt { Word::Awaited } else { Word::None };
-        let manner = Manner::of(random, plan.total(), self.fair);
+        let manner = self.manner(plan, random);
         let name = listeners::name(self.listener);
         let mut recipe = self.choices.kit.client(kind, &name, manner, word);
         // Neither the reply to a request nor what a terminal's user is told are messages.
@@ -170,7 +174,7 @@ impl Seat<'_> {
         plan: &Plan,
         random: &mut Random,
     ) -> Recipe {
-        let manner = Manner::of(random, plan.total(), self.fair);
+        let manner = self.manner(plan, random);
         let mut recipe = self.choices.kit.server(kind, manner, word);
         if let Some(tls) = &self.settings().upstream_tls {
             recipe.expected.max_record = tls.max_record;

@@ -10,6 +10,7 @@ use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 use crate::sim::client::{Client, Leave, Pieces, Wish};
 use crate::sim::kit::{ClientKind, ServerKind};
 use crate::sim::listeners;
+use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
 use crate::sim::population::Population;
 use crate::sim::random::Random;
@@ -127,8 +128,9 @@ impl Ways {
         let longest = Duration::from_millis(random.pick(&[2, 2, 50, 3_000]));
         let (header, request) =
             (pieces(header, random), request.map(|bytes| pieces(bytes, random)));
-        let gaps = header.iter().chain(request.iter().flatten()).map(|(gap, _)| *gap);
-        let is_slow = gaps.sum::<Duration>() > Duration::from_millis(800);
+        let asked: Vec<_> = header.iter().chain(request.iter().flatten()).collect();
+        let gaps: Duration = asked.iter().map(|(gap, _)| *gap + choices.temper.turn).sum();
+        let asked = asked.iter().map(|(_, bytes)| bytes.len()).sum();
         let latest = Duration::from_millis(random.pick(&[10, 2_000, 20_000]));
         let mut plans = [client_first, origin_first].map(|first| Plan::of(random, first, fair));
         let deaf = random.percent(choices.deaf);
@@ -139,12 +141,14 @@ impl Ways {
         let seat = secured::Seat { listener, choices, keys, fair };
         let client = self.client.map(|kind| seat.client(kind, &plans[0], random));
         let target = self.target.map(|kind| seat.target(kind, &plans[1], random));
+        let sealing =
+            client.as_ref().map_or(Duration::ZERO, |client| client.manner.time_for(asked));
         let [client_plan, origin_plan] = plans;
         let wish = Wish {
             listener,
             address: self.address,
             start: random.span(latest),
-            is_slow: is_slow || client.as_ref().is_some_and(|client| client.manner.is_slow()),
+            is_slow: gaps + sealing > SLOW,
             header,
             secure: client,
             request,
