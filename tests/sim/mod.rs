@@ -38,6 +38,7 @@ pub mod talker;
 pub mod tally;
 pub mod targets;
 pub mod temper;
+mod told;
 pub mod trace;
 mod trust;
 mod turn;

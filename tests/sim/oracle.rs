@@ -134,17 +134,6 @@ impl Case<'_> {
         );
     }
 
-    /// Who was refused could read why.
-    fn check_refusal(&self) {
-        let walked_out = self.client.left.is_some()
-            || self.client.talker.as_ref().is_none_or(|talker| talker.harmed);
-        if self.record.status >= 400 && !walked_out {
-            let whole =
-                self.client.status == Some(self.record.status) && self.client.has_whole_refusal();
-            assert!(whole, "the refusal was lost: {self:?}");
-        }
-    }
-
     /// With `close`, the end of one side is the end of the other one's speech.
     fn check_close(&self) {
         let (Some(client), Some(origin)) = self.talkers() else { return };

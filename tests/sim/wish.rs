@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use penstock_core::close::Cause;
-use penstock_core::config::{ProxyProtocol, SendProxy, Service};
+use penstock_core::config::{Listener, ProxyProtocol, SendProxy, Service};
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 
 use crate::sim::client::{Client, Leave, Pieces, Wish};
-use crate::sim::kit::{ClientKind, ServerKind};
+use crate::sim::kit::{ClientKind, Recipe, ServerKind};
 use crate::sim::listeners;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
@@ -29,147 +29,205 @@ pub const TRUSTED: &str = "10.0.0.0/9";
 /// Adds one client, and all that belongs to it.
 pub fn add(number: usize, choices: &Choices, population: &mut Population, world: &mut World) {
     let mut random = world.random.clone();
-    let listener = random.below(choices.config.listeners.len());
-    let settings = &choices.config.listeners[listener];
-    let keys = secured::keys(settings, &mut random);
-    let address = client_address(number, random.percent(5));
-    let told =
-        SocketAddr::from(([172, 16, (number >> 8) as u8, number as u8], 30_000 + number as u16));
-    let has_header = settings.proxy_protocol == ProxyProtocol::Required;
-    let (mut request, mut explains) = match settings.service {
-        Service::Connect => {
-            let target = targets::asked_for(number, population, world, &mut random);
-            let (bytes, explains) = request(target, &mut random);
-            (Some(bytes), explains)
-        }
-        Service::Forward(_) => {
-            let of_listener = choices.forwarding[listener].clone();
-            let own = targets::behind_door(number, settings, population, &mut random);
-            (None, [of_listener, own].concat())
-        }
-    };
-    let client = secured::client(listener, choices, &mut explains, &mut random);
-    let target = secured::target(listener, choices, &mut explains, &mut random);
-    let mut header = Vec::new();
-    if has_header {
-        header = self::header(told, &mut random);
-        if random.percent(8) {
-            header = b"PROXY TCP4 nonsense\r\n".to_vec();
-        }
-        if header.starts_with(b"PROXY TCP4 n") || !is_trusted(address) {
-            explains = vec![Cause::BadProxyHeader];
-        }
-    }
-    let stops = random.percent(5) && stop(&mut header, &mut request, &mut explains, &mut random);
-    let ways = Ways { listener, address, has_header, told, client, target, keys, stops };
-    let bytes = (header, request);
-    let (origin, wish) = ways.plan(number, choices, explains, bytes, &mut random);
+    let asking = Asking::of(number, choices, population, world, &mut random);
+    let keys = asking.keys;
+    let (origin, wish) = asking.plan(number, choices, &mut random);
     world.random = random;
     population.origins.push(origin);
     population.clients.push(Client::new(2 * number, wish, keys, world));
 }
 
-/// It stops in mid-request, and says no more. False if there is nothing to stop in.
-fn stop(
-    header: &mut Vec<u8>,
-    request: &mut Option<Vec<u8>>,
-    explains: &mut Vec<Cause>,
-    random: &mut Random,
-) -> bool {
-    let whole = header.len() + request.as_ref().map_or(0, Vec::len);
-    if whole == 0 {
-        return false;
-    }
-    let at = random.below(whole);
-    let in_header = at < header.len();
-    if let Some(request) = request {
-        request.truncate(at.saturating_sub(header.len()));
-    }
-    header.truncate(at);
-    explains.extend([
-        Cause::HandshakeTimeout,
-        Cause::BadProxyHeader,
-        Cause::BadRequest,
-        Cause::TooLarge,
-    ]);
-    in_header
-}
-
-/// What is known of a client before its plan is made.
-struct Ways {
+/// Who a client is and what it says until its tunnel stands, before anything is known of what it does then.
+struct Asking {
     listener: usize,
     address: SocketAddr,
-    has_header: bool,
+    /// The address that its PROXY header tells of.
     told: SocketAddr,
+    header: Vec<u8>,
+    request: Option<Vec<u8>>,
     client: Option<ClientKind>,
     target: Option<(ServerKind, Word)>,
+    /// Of the client's stream, and of the target's.
     keys: [u64; 2],
+    explains: Vec<Cause>,
     stops: bool,
 }
 
-impl Ways {
-    fn plan(
-        &self,
+impl Asking {
+    fn of(
         number: usize,
         choices: &Choices,
-        explains: Vec<Cause>,
-        (header, request): (Vec<u8>, Option<Vec<u8>>),
+        population: &mut Population,
+        world: &mut World,
         random: &mut Random,
-    ) -> (Origin, Wish) {
-        let (listener, keys) = (self.listener, self.keys);
+    ) -> Asking {
+        let listener = random.below(choices.config.listeners.len());
+        let settings = &choices.config.listeners[listener];
+        let keys = secured::keys(settings, random);
+        let address = client_address(number, random.percent(5));
+        let told = [172, 16, (number >> 8) as u8, number as u8];
+        let told = SocketAddr::from((told, 30_000 + number as u16));
+        let (request, mut explains) = match settings.service {
+            Service::Connect => {
+                let target = targets::asked_for(number, population, world, random);
+                let (bytes, explains) = request(target, random);
+                (Some(bytes), explains)
+            }
+            Service::Forward(_) => {
+                let own = targets::behind_door(number, settings, population, random);
+                (None, [choices.forwarding[listener].clone(), own].concat())
+            }
+        };
+        let client = secured::client(listener, choices, &mut explains, random);
+        let target = secured::target(listener, choices, &mut explains, random);
+        let (header, stops) = (Vec::new(), false);
+        let mut asking = Asking {
+            listener,
+            address,
+            told,
+            header,
+            request,
+            client,
+            target,
+            keys,
+            explains,
+            stops,
+        };
+        if settings.proxy_protocol == ProxyProtocol::Required {
+            asking.introduce(random);
+        }
+        asking.stops = random.percent(5) && asking.stop(random);
+        asking
+    }
+
+    /// The PROXY header, or nonsense.
+    fn introduce(&mut self, random: &mut Random) {
+        self.header = header(self.told, random);
+        let nonsense = random.percent(8);
+        if nonsense {
+            self.header = b"PROXY TCP4 nonsense\r\n".to_vec();
+        }
+        if nonsense || !is_trusted(self.address) {
+            self.explains = vec![Cause::BadProxyHeader];
+        }
+    }
+
+    /// It stops in mid-request, and says no more. False if it does not stop in the header.
+    fn stop(&mut self, random: &mut Random) -> bool {
+        let whole = self.header.len() + self.request.as_ref().map_or(0, Vec::len);
+        if whole == 0 {
+            return false;
+        }
+        let at = random.below(whole);
+        let in_header = at < self.header.len();
+        if let Some(request) = &mut self.request {
+            request.truncate(at.saturating_sub(self.header.len()));
+        }
+        self.header.truncate(at);
+        self.explains.extend([
+            Cause::HandshakeTimeout,
+            Cause::BadProxyHeader,
+            Cause::BadRequest,
+            Cause::TooLarge,
+        ]);
+        in_header
+    }
+
+    /// What the client does, and the target that belongs to it.
+    fn plan(self, number: usize, choices: &Choices, random: &mut Random) -> (Origin, Wish) {
+        let Asking { listener, keys, .. } = self;
         let settings = &choices.config.listeners[listener];
         let client_first = random.percent(50);
         let origin_first = !client_first || random.percent(20);
-        let fair = random.percent(50) && explains.is_empty();
-        // Payload behind half a head would be taken for the rest of it.
-        let whole = !explains.contains(&Cause::HandshakeTimeout);
+        let fair = random.percent(50) && self.explains.is_empty();
         let leaves = !fair && random.percent(25);
-        let leave = [Leave::Finish, Leave::Close, Leave::Reset, Leave::Vanish];
         let longest = Duration::from_millis(random.pick(&[2, 2, 50, 3_000]));
-        let (header, request) =
-            (pieces(header, random), request.map(|bytes| pieces(bytes, random)));
-        let asked: Vec<_> = header.iter().chain(request.iter().flatten()).collect();
-        let gaps: Duration = asked.iter().map(|(gap, _)| *gap + choices.temper.turn).sum();
-        let asked = asked.iter().map(|(_, bytes)| bytes.len()).sum();
-        let latest = Duration::from_millis(random.pick(&[10, 2_000, 20_000]));
+        let said = Said {
+            header: pieces(&self.header, random),
+            request: self.request.as_ref().map(|bytes| pieces(bytes, random)),
+            latest: Duration::from_millis(random.pick(&[10, 2_000, 20_000])),
+            leaves_after: leaves.then_some(longest),
+        };
         let mut plans = [client_first, origin_first].map(|first| Plan::of(random, first, fair));
-        let deaf = random.percent(choices.deaf);
-        if deaf {
+        if random.percent(choices.deaf) {
             fall_deaf(&mut plans, random);
         }
         secured::spare(settings, keys, &mut plans);
         let seat = secured::Seat { listener, choices, keys, fair };
         let client = self.client.map(|kind| seat.client(kind, &plans[0], random));
         let target = self.target.map(|kind| seat.target(kind, &plans[1], random));
-        let sealing =
-            client.as_ref().map_or(Duration::ZERO, |client| client.manner.time_for(asked));
         let [client_plan, origin_plan] = plans;
-        let wish = Wish {
-            listener,
-            address: self.address,
-            start: random.span(latest),
-            is_slow: gaps + sealing > SLOW,
-            header,
-            secure: client,
-            request,
-            stops: self.stops,
-            eager: if whole { random.pick(&[0, 0, 0, 10, 5_000, 70_000, 300_000]) } else { 0 },
-            leave: leaves.then(|| (random.span(longest), random.pick(&leave))),
-            explains,
-            is_told_in_words: listeners::is_terminal(&settings.service),
-            plan: client_plan,
-        };
-        let client = if self.has_header { self.told } else { self.address };
-        let origin = Origin {
+        let origin = self.origin(number, settings, origin_plan, target);
+        (origin, self.wish(choices, said, client_plan, client, random))
+    }
+
+    fn origin(
+        &self,
+        number: usize,
+        settings: &Listener,
+        plan: Plan,
+        secure: Option<Recipe>,
+    ) -> Origin {
+        let has_header = settings.proxy_protocol == ProxyProtocol::Required;
+        let client = if has_header { self.told } else { self.address };
+        Origin {
             host: 2 * number + 1,
-            plan: origin_plan,
-            keys: [keys[1], keys[0]],
+            plan,
+            keys: [self.keys[1], self.keys[0]],
             header_of: (settings.send_proxy != SendProxy::Off).then_some(client),
-            secure: target,
+            secure,
             talkers: Vec::new(),
             greeting: Vec::new(),
-        };
-        (origin, wish)
+        }
+    }
+
+    fn wish(
+        self,
+        choices: &Choices,
+        said: Said,
+        plan: Plan,
+        secure: Option<Recipe>,
+        random: &mut Random,
+    ) -> Wish {
+        // Payload behind half a head would be taken for the rest of it.
+        let whole = !self.explains.contains(&Cause::HandshakeTimeout);
+        let leave = [Leave::Finish, Leave::Close, Leave::Reset, Leave::Vanish];
+        let service = &choices.config.listeners[self.listener].service;
+        Wish {
+            listener: self.listener,
+            address: self.address,
+            start: random.span(said.latest),
+            is_slow: said.time(choices.temper.turn, secure.as_ref()) > SLOW,
+            header: said.header,
+            secure,
+            request: said.request,
+            stops: self.stops,
+            eager: if whole { random.pick(&[0, 0, 0, 10, 5_000, 70_000, 300_000]) } else { 0 },
+            leave: said.leaves_after.map(|most| (random.span(most), random.pick(&leave))),
+            explains: self.explains,
+            is_told_in_words: listeners::is_terminal(service),
+            plan,
+        }
+    }
+}
+
+/// What a client says until its tunnel stands, piece by piece.
+struct Said {
+    header: Pieces,
+    request: Option<Pieces>,
+    /// When it begins, at the latest.
+    latest: Duration,
+    /// It does not wait for the tunnel longer than this.
+    leaves_after: Option<Duration>,
+}
+
+impl Said {
+    /// How long all of it may take, where each piece may have to wait for a turn of the world.
+    fn time(&self, turn: Duration, secure: Option<&Recipe>) -> Duration {
+        let pieces: Vec<_> = self.header.iter().chain(self.request.iter().flatten()).collect();
+        let bytes = pieces.iter().map(|(_, bytes)| bytes.len()).sum();
+        let gaps: Duration = pieces.iter().map(|(gap, _)| *gap + turn).sum();
+        gaps + secure.map_or(Duration::ZERO, |recipe| recipe.manner.time_for(bytes))
     }
 }
 
@@ -243,7 +301,7 @@ fn request(target: Target, random: &mut Random) -> (Vec<u8>, Vec<Cause>) {
     }
 }
 
-fn pieces(bytes: Vec<u8>, random: &mut Random) -> Pieces {
+fn pieces(bytes: &[u8], random: &mut Random) -> Pieces {
     let size = random.pick(&[usize::MAX, usize::MAX, 1, 40, 1_000]);
     let size = size.max(bytes.len() / 50).max(1);
     let most = Duration::from_millis(random.pick(&[0, 1, 20, 400]));
