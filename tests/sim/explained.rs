@@ -10,7 +10,62 @@ use crate::sim::client::Stage;
 use crate::sim::link::Link;
 use crate::sim::listeners::is_program;
 use crate::sim::oracle::Case;
+use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
+
+/// What the run as a whole explains, whomever it meets.
+pub struct Excuses {
+    /// There are fewer places than clients.
+    tight: bool,
+    /// Descriptors were short, or what was connected or opened could not be driven.
+    lacking: bool,
+    /// Questions for names were refused, or their answers lost.
+    busy: bool,
+    names_lost: bool,
+    /// The answer to a question for a door was lost.
+    doors_lost: bool,
+    /// It was stopped while sessions lived.
+    pub drained: bool,
+    /// Somebody had to wait for a buffer.
+    pub exhausted: bool,
+}
+
+impl Excuses {
+    /// What a run that has ended explains.
+    pub fn of(run: &mut Run) -> Excuses {
+        let kernel = run.worker.kernel();
+        let (temper, hosts) = (&run.choices.temper, &kernel.hosts);
+        Excuses {
+            tight: run.choices.max_tunnels < 100,
+            lacking: temper.descriptors < usize::MAX
+                || temper.connect_fails > 0
+                || temper.adopt_fails > 0
+                || kernel.world.descriptors_failed,
+            busy: hosts.resolver.busy > 0,
+            names_lost: hosts.resolver.lost,
+            doors_lost: hosts.doors.lost,
+            drained: run.choices.drain.is_some(),
+            exhausted: kernel.was_exhausted(),
+        }
+    }
+
+    /// Whether that explains this end.
+    pub fn cover(&self, case: &Case) -> bool {
+        match case.record.reason.cause {
+            Cause::Overloaded => self.tight || self.busy,
+            Cause::Exhausted => self.lacking,
+            // The best of several addresses may have met the lack, and the last one tells its own story.
+            Cause::ConnectRefused | Cause::Unreachable => self.lacking,
+            Cause::InUse => case.listener.max_sessions.is_some(),
+            // Who was gone when the run was stopped may have left a connection behind.
+            Cause::Drained => self.drained || case.client.left.is_some(),
+            Cause::PoolPinned => true,
+            Cause::NameLookupFailed => self.names_lost,
+            Cause::ConnectTimeout => self.doors_lost,
+            _ => false,
+        }
+    }
+}
 
 impl Case<'_> {
     /// Whether anything explains the end.

@@ -171,20 +171,24 @@ fn client_side(random: &mut Random) -> Option<(ListenerTls, ClientTerms)> {
     };
     let (only, libvirt) = (random.percent(60), random.percent(25));
     random.percent(50).then(|| {
-        let server = Server::new(ServerOptions {
-            identities: vec![Shown::Good.paper().identity()],
-            client_auth: files.client_auth,
-            client_authorities: asks.then(trusted),
-            revoked: Revoked::default(),
-            allowed: files.allowed.clone(),
-            min_version: files.min_version,
-            alpn: Vec::new(),
-            tickets: files.tickets,
-            implementation: files.implementation,
-        });
-        let server = Swap::new(server.expect("the options are right"));
+        let server = Swap::new(server(&files));
         (ListenerTls { server, files, only, libvirt }, terms)
     })
+}
+
+fn server(files: &ServerFiles) -> Server {
+    let options = ServerOptions {
+        identities: vec![Shown::Good.paper().identity()],
+        client_auth: files.client_auth,
+        client_authorities: (files.client_auth != ClientAuth::Off).then(trusted),
+        revoked: Revoked::default(),
+        allowed: files.allowed.clone(),
+        min_version: files.min_version,
+        alpn: Vec::new(),
+        tickets: files.tickets,
+        implementation: files.implementation,
+    };
+    Server::new(options).expect("the options are right")
 }
 
 fn target_side(forwards: bool, random: &mut Random) -> Option<(UpstreamTls, TargetTerms)> {
@@ -206,30 +210,34 @@ fn target_side(forwards: bool, random: &mut Random) -> Option<(UpstreamTls, Targ
         key: None,
         key_password_file: None,
         crl: None,
-        verify: verify.clone(),
+        verify,
         min_version: least(terms.new_only),
         alpn: Vec::new(),
         implementation: random.pick(&[Implementation::AwsLc, Implementation::Ring]),
         by_common_name: Arc::default(),
     };
-    let needs_name = forwards || matches!(verify, Verify::Name);
+    let needs_name = forwards || matches!(files.verify, Verify::Name);
     let server_name = (random.percent(50) || needs_name).then(|| TARGET.into());
     let max_record = random.pick(&[RECORD_MAX, RECORD_MAX, 4096, 500, 1]);
     let libvirt = random.percent(25);
     random.percent(45).then(|| {
-        let client = Client::new(ClientOptions {
-            authorities: terms.verified.then(trusted),
-            verify,
-            revoked: Revoked::default(),
-            identity: terms.shows.then(|| Shown::Good.paper().identity()),
-            min_version: files.min_version,
-            alpn: Vec::new(),
-            implementation: files.implementation,
-            by_common_name: Arc::default(),
-        });
-        let client = Swap::new(client.expect("the options are right"));
+        let client = Swap::new(client(&files, terms));
         (UpstreamTls { client, files, server_name, max_record, libvirt }, terms)
     })
+}
+
+fn client(files: &ClientFiles, terms: TargetTerms) -> Client {
+    let options = ClientOptions {
+        authorities: terms.verified.then(trusted),
+        verify: files.verify.clone(),
+        revoked: Revoked::default(),
+        identity: terms.shows.then(|| Shown::Good.paper().identity()),
+        min_version: files.min_version,
+        alpn: Vec::new(),
+        implementation: files.implementation,
+        by_common_name: Arc::default(),
+    };
+    Client::new(options).expect("the options are right")
 }
 
 fn least(new_only: bool) -> MinVersion {

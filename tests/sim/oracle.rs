@@ -10,6 +10,7 @@ use penstock_core::control::Record;
 use penstock_ring::Time;
 
 use crate::sim::client::Client;
+use crate::sim::explained::Excuses;
 use crate::sim::origin::Origin;
 use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
@@ -34,16 +35,9 @@ pub fn check(run: &mut Run) {
     check_places(run);
     check_counters(run);
     let by_client = by_client(&run.records);
-    let records = run.records.clone();
-    let config = run.choices.config.clone();
-    let (temper, tight) = (run.choices.temper.clone(), run.choices.max_tunnels < 100);
-    let drained = run.choices.drain.is_some();
+    let excuses = Excuses::of(run);
+    let (records, config) = (run.records.clone(), run.choices.config.clone());
     let kernel = run.worker.kernel();
-    let exhausted = kernel.was_exhausted();
-    let lacking = temper.descriptors < usize::MAX
-        || temper.connect_fails > 0
-        || temper.adopt_fails > 0
-        || kernel.world.descriptors_failed;
     for (number, client) in kernel.hosts.clients.iter().enumerate() {
         let mine = by_client.get(&number).map_or(&[][..], Vec::as_slice);
         let reached = client.end.is_some_and(|end| kernel.world.links[end.link as usize].accepted);
@@ -56,35 +50,9 @@ pub fn check(run: &mut Run) {
         let record = &records[*index].1;
         let listener = &config.listeners[usize::from(record.listener)];
         let origin = &kernel.hosts.origins[number];
-        let case = Case { client, origin, record, listener, world: &kernel.world, exhausted };
-        case.check_bytes();
-        case.check_secrecy();
-        case.check_time();
-        let excused = match record.reason.cause {
-            Cause::Overloaded => tight || kernel.hosts.resolver.busy > 0,
-            Cause::Exhausted => lacking,
-            // The best of several addresses may have met the lack, and the last one tells its own story.
-            Cause::ConnectRefused | Cause::Unreachable => lacking,
-            Cause::InUse => listener.max_sessions.is_some(),
-            // Who was gone when the run was stopped may have left a connection behind.
-            Cause::Drained => drained || client.left.is_some(),
-            Cause::PoolPinned => true,
-            Cause::NameLookupFailed => kernel.hosts.resolver.lost,
-            Cause::ConnectTimeout => kernel.hosts.doors.lost,
-            _ => false,
-        };
-        assert!(
-            excused || case.is_explained(),
-            "nothing explains the end of client {number}: {case:?}"
-        );
-        case.check_fairness(excused);
-        if !exhausted {
-            case.check_idleness();
-            case.check_close();
-        }
-        if !drained {
-            case.check_refusal();
-        }
+        let world = &kernel.world;
+        Case { client, origin, record, listener, world, exhausted: excuses.exhausted }
+            .check(&excuses);
     }
 }
 
@@ -108,6 +76,22 @@ fn by_client(records: &[(Time, Record)]) -> HashMap<usize, Vec<usize>> {
 }
 
 impl Case<'_> {
+    fn check(&self, excuses: &Excuses) {
+        self.check_bytes();
+        self.check_secrecy();
+        self.check_time();
+        let excused = excuses.cover(self);
+        assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
+        self.check_fairness(excused);
+        if !excuses.exhausted {
+            self.check_idleness();
+            self.check_close();
+        }
+        if !excuses.drained {
+            self.check_refusal();
+        }
+    }
+
     /// The tunnel, as both sides live it.
     pub fn talkers(&self) -> (Option<&Talker>, Option<&Talker>) {
         (self.client.talker.as_ref(), self.origin.winner())

@@ -21,7 +21,7 @@ use crate::sim::outside::{Desk, Resolver};
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::temper::Temper;
-use crate::sim::world::Action;
+use crate::sim::world::{Action, World};
 use crate::sim::{targets, wish};
 
 /// Turns after which a run is taken for one that never ends.
@@ -101,20 +101,9 @@ pub fn run(seed: u64) -> Run {
     let mut choices = Choices::of(&mut random);
     let desk = Desk::default();
     let clients = random.pick(&[3, 12, 30, 60]);
-    let mut resolver = Resolver::new(2 * clients, desk.clone());
-    resolver.confused = random.pick(&[0, 0, 50]);
-    resolver.busy = random.pick(&[0, 0, 0, 30]);
-    let mut doors = Doors::new(2 * clients + 1, desk.clone());
-    doors.confused = random.pick(&[0, 0, 50]);
-    let population = Population { clients: Vec::new(), origins: Vec::new(), resolver, doors };
+    let population = people(clients, &desk, &mut random);
     let mut kernel = SimKernel::new(seed, choices.temper.clone(), population);
-    kernel.world.socket_sizes =
-        random.pick(&[&[4 << 10, 16 << 10, 64 << 10], &[64 << 10, 256 << 10, 512 << 10]]);
-    if random.percent(25) {
-        let at = random.span(Duration::from_secs(5));
-        kernel.world.after(at, Action::Descriptors(true));
-        kernel.world.after(at + random.span(Duration::from_secs(5)), Action::Descriptors(false));
-    }
+    prepare(&mut kernel.world, &mut random);
     let mailbox = Mailbox::new(random.pick(&[2, 64]), kernel.waker());
     kernel.hosts.resolver.answer_to(mailbox.clone());
     kernel.hosts.doors.answer_to(mailbox.clone());
@@ -128,9 +117,39 @@ pub fn run(seed: u64) -> Run {
         wish::add(number, &choices, &mut kernel.hosts, &mut kernel.world);
     }
     let counters = Arc::<Counters>::default();
+    let setup = setup(&choices, &counters, &desk, &mailbox);
+    let worker = Worker::new(setup, kernel).expect("the simulated kernel takes every listener");
+    let mut run = Run { worker, counters, choices, records: Vec::new() };
+    run.live(&mailbox, &desk);
+    run.wind_up(&desk);
+    run
+}
+
+/// Those who know names and open doors; there will be so many clients.
+fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
+    let mut resolver = Resolver::new(2 * clients, desk.clone());
+    resolver.confused = random.pick(&[0, 0, 50]);
+    resolver.busy = random.pick(&[0, 0, 0, 30]);
+    let mut doors = Doors::new(2 * clients + 1, desk.clone());
+    doors.confused = random.pick(&[0, 0, 50]);
+    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors }
+}
+
+/// Sockets of some size, and a time without descriptors.
+fn prepare(world: &mut World, random: &mut Random) {
+    world.socket_sizes =
+        random.pick(&[&[4 << 10, 16 << 10, 64 << 10], &[64 << 10, 256 << 10, 512 << 10]]);
+    if random.percent(25) {
+        let at = random.span(Duration::from_secs(5));
+        world.after(at, Action::Descriptors(true));
+        world.after(at + random.span(Duration::from_secs(5)), Action::Descriptors(false));
+    }
+}
+
+fn setup(choices: &Choices, counters: &Arc<Counters>, desk: &Desk, mailbox: &Mailbox) -> Setup {
     let count = listeners::COUNT as u16;
     let own = (0..count).map(|index| ([127, 0, 0, 1], 3128 + index).into()).collect();
-    let setup = Setup {
+    Setup {
         index: 0,
         shared: Arc::new(Shared::new(choices.config.clone(), own, choices.max_tunnels)),
         counters: counters.clone(),
@@ -140,12 +159,7 @@ pub fn run(seed: u64) -> Run {
         outside: Box::new(desk.clone()),
         mailbox: mailbox.clone(),
         at_rest: None,
-    };
-    let worker = Worker::new(setup, kernel).expect("the simulated kernel takes every listener");
-    let mut run = Run { worker, counters, choices, records: Vec::new() };
-    run.live(&mailbox, &desk);
-    run.wind_up(&desk);
-    run
+    }
 }
 
 impl Run {

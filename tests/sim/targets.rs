@@ -102,32 +102,41 @@ fn named(
             explains = &[Cause::LocalTarget, Cause::NameLookupFailed];
         }
         _ => {
-            let mut addresses = Vec::new();
-            for last in 0..random.below(4) as u8 {
-                let bad = IpAddr::from([10, 201, number as u8, last]);
-                let door = bad_door(random);
-                world
-                    .addresses
-                    .insert(SocketAddr::new(bad, port), Address { host: Some(host), door });
-                addresses.push(bad);
-            }
+            let addresses = mixed(number, port, good, host, world, random);
             // Bad addresses may use up the time to connect.
-            if !addresses.is_empty() {
+            if addresses.len() > good.len() {
                 explains = late;
-            }
-            for ip in good {
-                let door = Door::Open(slowness(random));
-                world
-                    .addresses
-                    .insert(SocketAddr::new(ip, port), Address { host: Some(host), door });
-                let at = random.below(addresses.len() + 1);
-                addresses.insert(at, ip);
             }
             entry.addresses = Ok(addresses);
         }
     }
     population.resolver.names.insert(name.clone().into(), entry);
     Target { text: format!("{name}:{port}"), explains: explains.to_vec() }
+}
+
+/// Up to three addresses that are no good, and among them those that are.
+fn mixed(
+    number: usize,
+    port: u16,
+    good: [IpAddr; 2],
+    host: usize,
+    world: &mut World,
+    random: &mut Random,
+) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    let mut stand = |ip: IpAddr, door: Door| {
+        world.addresses.insert(SocketAddr::new(ip, port), Address { host: Some(host), door });
+    };
+    for last in 0..random.below(4) as u8 {
+        let bad = IpAddr::from([10, 201, number as u8, last]);
+        stand(bad, bad_door(random));
+        addresses.push(bad);
+    }
+    for ip in good {
+        stand(ip, Door::Open(slowness(random)));
+        addresses.insert(random.below(addresses.len() + 1), ip);
+    }
+    addresses
 }
 
 /// Sets up the target of a listener that forwards, which belongs to whoever called: what it explains.
