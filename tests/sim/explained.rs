@@ -86,7 +86,8 @@ impl Case<'_> {
                 let left = reason.side == Side::Client && self.client.left.is_some();
                 let ended = |talker: &Talker| talker.finished && reason.phase == Phase::Relay;
                 let left = left || self.left_between_messages(reason.side, talker);
-                left || talker.is_some_and(ended) && self.is_finished(reason.side)
+                let mute = reason.side == Side::Target && self.has_mute_program();
+                left || talker.is_some_and(ended) && self.is_finished(reason.side) && !mute
             }
             Cause::HungUp => self.client.stage == Stage::Gone && self.client_left(),
             Cause::Reset => {
@@ -96,13 +97,7 @@ impl Case<'_> {
             // ETIMEDOUT of a connection that stood.
             Cause::ConnectTimeout if reason.phase == Phase::Relay => self.timed_out(reason.side),
             Cause::ConnectTimeout => elapsed >= timeouts.connect && self.asks_for(reason.cause),
-            Cause::HandshakeTimeout if elapsed < timeouts.handshake => false,
-            Cause::HandshakeTimeout => match (reason.side, reason.phase) {
-                (Side::Target, Phase::Connect) => self.is_program_silent(),
-                (Side::Client, Phase::Connect) => self.is_program_unasked(),
-                (Side::Target, _) => self.asks_for(reason.cause) || self.is_target_slow(),
-                _ => self.asks_for(reason.cause) || self.is_slow(),
-            },
+            Cause::HandshakeTimeout => elapsed >= timeouts.handshake && self.is_somebody_slow(),
             // A connection that ends is an end without the last word.
             Cause::Truncated => {
                 let gone = |talker: &Talker| talker.harmed || talker.gave_up;
@@ -138,6 +133,16 @@ impl Case<'_> {
             && talker.is_some_and(|talker| {
                 (talker.harmed || talker.gave_up) && talker.is_between_messages()
             })
+    }
+
+    /// Whether somebody took too long to say what has to be said first.
+    fn is_somebody_slow(&self) -> bool {
+        match (self.record.reason.side, self.record.reason.phase) {
+            (Side::Target, Phase::Connect) => self.is_program_silent(),
+            (Side::Client, Phase::Connect) => self.is_program_unasked(),
+            (Side::Target, _) => self.asks_for(Cause::HandshakeTimeout) || self.is_target_slow(),
+            _ => self.asks_for(Cause::HandshakeTimeout) || self.is_slow(),
+        }
     }
 
     /// Whether the other side of one that has finished had its say, too, or could not.
@@ -197,6 +202,12 @@ impl Case<'_> {
     fn is_program_unasked(&self) -> bool {
         let late = self.is_late(self.client.talker.as_ref()) || self.client.wish.is_slow;
         is_program(&self.listener.service) && (late || self.exhausted)
+    }
+
+    /// Whether there is a program that was never heard of: nobody knows whether it has reached anybody.
+    pub(super) fn has_mute_program(&self) -> bool {
+        let mute = self.origin.winner().is_some_and(|talker| talker.sent == 0);
+        is_program(&self.listener.service) && mute
     }
 
     /// A program that has ended without a word.

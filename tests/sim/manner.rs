@@ -8,6 +8,8 @@ use crate::sim::random::Random;
 pub const SLOW: Duration = Duration::from_millis(800);
 /// What a side says in a handshake, at most, in bytes.
 const HANDSHAKE: usize = 4096;
+/// What a record adds to its plaintext, at most, in bytes.
+const RECORD: usize = 32;
 
 /// What a seed decided of one side of one connection.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Manner {
     pub key_changes: u32,
     /// Free bytes in front of what is received.
     pub headroom: usize,
+    /// After its last word it keeps the connection, until the other side has ended, too.
+    pub stays: bool,
     /// What it does against the protocol.
     pub mischief: Mischief,
 }
@@ -97,6 +101,7 @@ impl Manner {
             turn,
             key_changes: random.pick(&[0, 0, 0, 5, 100]),
             headroom: random.pick(&[0, 16, 300]),
+            stays: random.percent(15),
             mischief: if fair || random.percent(60) {
                 Mischief::None
             } else {
@@ -107,14 +112,23 @@ impl Manner {
 
     /// Whether its bytes come so slowly that a handshake may take long.
     pub fn is_slow(&self) -> bool {
-        self.time_for(0) > SLOW
+        self.time_to_agree() > SLOW
     }
 
-    /// How long a handshake and so many bytes more may take.
-    pub fn time_for(&self, bytes: usize) -> Duration {
+    /// How long its part of a handshake may take.
+    pub fn time_to_agree(&self) -> Duration {
+        self.time_to_write(HANDSHAKE)
+    }
+
+    /// How long so many bytes of plaintext may take, with a change of keys before them.
+    pub fn time_to_seal(&self, bytes: usize) -> Duration {
+        self.time_to_write(bytes + RECORD * (1 + bytes.div_ceil(self.slice)))
+    }
+
+    fn time_to_write(&self, bytes: usize) -> Duration {
         let paused = self.trickle.filter(|(_, pause)| !pause.is_zero());
         paused.map_or(Duration::ZERO, |(piece, pause)| {
-            (pause + self.turn) * (HANDSHAKE + bytes).div_ceil(piece) as u32
+            (pause + self.turn) * bytes.div_ceil(piece) as u32
         })
     }
 }

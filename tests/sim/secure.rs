@@ -232,15 +232,19 @@ impl Secure {
 
     /// Says that nothing more follows, or does what it does instead.
     pub fn finish(&mut self) {
-        self.fin_due = true;
         let mischief = self.manner.mischief;
         if mischief == Mischief::Last(Last::FinishOnly) {
             count(Fault::TlsFinishOnly);
-            (self.spoiled, self.mute) = (true, true);
+            (self.spoiled, self.mute, self.fin_due) = (true, true, true);
             return;
         }
         let mut output = Vec::new();
         self.close(&mut output);
+        let stays = self.manner.stays && !output.is_empty() && mischief == Mischief::None;
+        if stays {
+            count(Fault::TlsStays);
+        }
+        self.fin_due = !stays;
         if mischief == Mischief::Last(Last::TalksOn) && self.crypt.is_established() {
             count(Fault::TlsTalksOn);
             let noise = self.noise(1, 3000);

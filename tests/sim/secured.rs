@@ -8,7 +8,7 @@ use penstock_tls::ClientAuth;
 
 use crate::sim::certificates::Shown;
 use crate::sim::kit::{ClientKind, Make, Recipe, ServerKind};
-use crate::sim::listeners::{self, ClientTerms};
+use crate::sim::listeners::{self, ClientTerms, TargetTerms};
 use crate::sim::manner::Manner;
 use crate::sim::pattern::{key, message};
 use crate::sim::random::Random;
@@ -85,12 +85,7 @@ pub fn target(
     let bad = [Shown::Expired, Shown::Foreign, Shown::Stranger];
     let shown = if good { Shown::Good } else { random.pick(&bad) };
     let demands = random.percent(15);
-    let trusted = match shown {
-        Shown::Good => true,
-        Shown::Stranger => !terms.named,
-        Shown::Expired | Shown::Foreign => !terms.verified,
-    };
-    if !trusted {
+    if !is_target_trusted(terms, shown) {
         count(Fault::TlsBadPaper);
         explains.push(Cause::CertificateRefused);
     }
@@ -98,19 +93,29 @@ pub fn target(
     if make.is_old() && terms.new_only || demands && !terms.shows {
         explains.push(Cause::TlsFailed);
     }
-    let word = match random.below(12) {
-        _ if !libvirt => Word::None,
-        0 => Word::No(random.pick(&[0, 2, 255])),
-        1 => Word::Never,
-        2 => Word::Leave,
-        _ => Word::Yes,
-    };
-    match word {
-        Word::No(_) | Word::Leave => explains.push(Cause::NotLetIn),
-        Word::Never => explains.push(Cause::HandshakeTimeout),
-        _ => {}
-    }
+    let word = word(libvirt, explains, random);
     Some((ServerKind { make, shown, demands }, word))
+}
+
+fn is_target_trusted(terms: TargetTerms, shown: Shown) -> bool {
+    match shown {
+        Shown::Good => true,
+        Shown::Stranger => !terms.named,
+        Shown::Expired | Shown::Foreign => !terms.verified,
+    }
+}
+
+/// Whether a libvirt server lets us in.
+fn word(libvirt: bool, explains: &mut Vec<Cause>, random: &mut Random) -> Word {
+    let (word, explained) = match random.below(12) {
+        _ if !libvirt => (Word::None, None),
+        0 => (Word::No(random.pick(&[0, 2, 255])), Some(Cause::NotLetIn)),
+        1 => (Word::Never, Some(Cause::HandshakeTimeout)),
+        2 => (Word::Leave, Some(Cause::NotLetIn)),
+        _ => (Word::Yes, None),
+    };
+    explains.extend(explained);
+    word
 }
 
 /// A record of one byte costs as much as one of a kilobyte: who has to send such sends less.

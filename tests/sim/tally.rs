@@ -164,6 +164,7 @@ faults! {
     /// What was said before that has come through.
     TlsLastWords = "payload before garbage",
     /// More bytes behind close_notify.
+    TlsStays = "last words without FIN",
     TlsTalksOn = "bytes behind close_notify",
     /// A key was changed.
     TlsKeyChanged = "key update",

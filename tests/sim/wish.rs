@@ -70,28 +70,24 @@ impl Asking {
         let (request, mut explains) = match settings.service {
             Service::Connect => {
                 let target = targets::asked_for(number, population, world, random);
-                let (bytes, explains) = request(target, random);
-                (Some(bytes), explains)
+                request(target, random)
             }
             Service::Forward(_) => {
                 let own = targets::behind_door(number, settings, population, random);
-                (None, [choices.forwarding[listener].clone(), own].concat())
+                (Vec::new(), [choices.forwarding[listener].clone(), own].concat())
             }
         };
-        let client = secured::client(listener, choices, &mut explains, random);
-        let target = secured::target(listener, choices, &mut explains, random);
-        let (header, stops) = (Vec::new(), false);
         let mut asking = Asking {
             listener,
             address,
             told,
-            header,
-            request,
-            client,
-            target,
+            header: Vec::new(),
+            request: (settings.service == Service::Connect).then_some(request),
+            client: secured::client(listener, choices, &mut explains, random),
+            target: secured::target(listener, choices, &mut explains, random),
             keys,
             explains,
-            stops,
+            stops: false,
         };
         if settings.proxy_protocol == ProxyProtocol::Required {
             asking.introduce(random);
@@ -224,10 +220,13 @@ struct Said {
 impl Said {
     /// How long all of it may take, where each piece may have to wait for a turn of the world.
     fn time(&self, turn: Duration, secure: Option<&Recipe>) -> Duration {
-        let pieces: Vec<_> = self.header.iter().chain(self.request.iter().flatten()).collect();
-        let bytes = pieces.iter().map(|(_, bytes)| bytes.len()).sum();
-        let gaps: Duration = pieces.iter().map(|(gap, _)| *gap + turn).sum();
-        gaps + secure.map_or(Duration::ZERO, |recipe| recipe.manner.time_for(bytes))
+        let pieces = self.header.iter().chain(self.request.iter().flatten());
+        let piece = |(gap, bytes): &(Duration, Vec<u8>)| {
+            let sealing = secure.map(|recipe| recipe.manner.time_to_seal(bytes.len()));
+            *gap + turn + sealing.unwrap_or_default()
+        };
+        let agreeing = secure.map(|recipe| recipe.manner.time_to_agree());
+        pieces.map(piece).sum::<Duration>() + agreeing.unwrap_or_default()
     }
 }
 
