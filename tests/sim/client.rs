@@ -48,7 +48,7 @@ pub struct Wish {
     pub request: Option<Pieces>,
     /// After the PROXY header, or a part of it, it says no more.
     pub stops: bool,
-    /// Its request takes seconds to arrive.
+    /// All that it says until its tunnel stands may take longer than the shortest time-out.
     pub is_slow: bool,
     /// Payload sent without waiting for the answer, at most.
     pub eager: u64,

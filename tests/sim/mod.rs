@@ -4,8 +4,8 @@
 //! byte came through, nothing was lost, and nothing was left behind. It opens no socket and reads no clock.
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
-//! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak); [`scenario`] and
-//! [`oracle`] (what must be true).
+//! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak), [`doors`] (what is opened
+//! for the worker); [`scenario`] and [`oracle`] with `explained`, `told` and `trust` (what must be true).
 
 pub mod certificates;
 pub mod client;

@@ -1,5 +1,5 @@
-//! What must be true of streams within TLS: their ends mean what they say, whoever gets an alert has earned it, and what was sealed
-//! and opened is accounted for as what it was.
+//! What must be true besides the bytes: ends within TLS mean what they say, whoever gets an alert has earned it, nobody is served
+//! without TLS where it has to be spoken, nothing takes longer than its time-out, and places and counters are right.
 
 use std::time::Duration;
 
