@@ -210,6 +210,12 @@ impl Case<'_> {
         is_program(&self.listener.service) && mute
     }
 
+    /// Whether there is one that was waited for to the end.
+    pub(super) fn is_program_awaited(&self) -> bool {
+        let stays = self.origin.winner().is_some_and(|talker| !talker.finished && !talker.harmed);
+        self.has_mute_program() && stays
+    }
+
     /// A program that has ended without a word.
     fn is_program_mute(&self) -> bool {
         let mute = |talker: &Talker| talker.sent == 0 || talker.harmed;

@@ -113,7 +113,7 @@ impl Case<'_> {
             (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + timeouts.connect,
             // Who does not read may hold up the end of it.
             (Phase::Relay, Side::Client | Side::Penstock)
-                if self.has_mute_program() && reason.cause != Cause::FlushTimeout =>
+                if self.is_program_awaited() && reason.cause != Cause::FlushTimeout =>
             {
                 2 * timeouts.handshake + timeouts.connect
             }
