@@ -8,12 +8,16 @@ use crate::sim::listeners::is_terminal;
 use crate::sim::oracle::Case;
 use crate::sim::talker::{Talker, WORDS};
 
+/// Whoever goes on sending so much is not heard out, and may lose what it was told.
+const DROPPED: u64 = 1 << 20;
+
 impl Case<'_> {
     /// Nobody who stays and listens is left without a word.
     pub fn check_refusal(&self) {
         let Some(client) = self.client.talker.as_ref() else { return };
         self.check_answered();
-        if self.client.left.is_some() || client.harmed {
+        let drowned = self.world.half(client.line.end).written > DROPPED;
+        if self.client.left.is_some() || client.harmed || drowned {
             return;
         }
         if self.record.status >= 400 {
