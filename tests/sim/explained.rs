@@ -148,14 +148,15 @@ impl Case<'_> {
     /// Whether the other side of one that has finished had its say, too, or could not.
     fn is_finished(&self, first: Side) -> bool {
         let (client, origin) = self.talkers();
-        let (first, second, side) = match first {
-            Side::Client => (client, origin, Side::Client),
-            _ => (origin, client, Side::Target),
+        let (first, second, side, other) = match first {
+            Side::Client => (client, origin, Side::Client, Side::Target),
+            _ => (origin, client, Side::Target, Side::Client),
         };
         let gone = first.is_some_and(|first| first.harmed) || self.was_reset(side);
         self.listener.half_close == HalfClose::Close
             || gone
             || second.is_some_and(|second| second.finished)
+            || self.left_between_messages(other, second)
     }
 
     pub(super) fn asks_for(&self, cause: Cause) -> bool {
