@@ -127,7 +127,9 @@ impl Doors {
         let (one, other) = UnixStream::pair().expect("descriptors are left");
         other.set_nonblocking(true).expect("it is a socket");
         let end = world.link([Holder::Nobody, Holder::Host(target)]);
-        world.links[end.link as usize].host = Some(target);
+        let link = &mut world.links[end.link as usize];
+        link.host = Some(target);
+        link.is_terminal = matches!(*self.plans[&(target - 1)].0, Door::Terminal(_));
         world.visitors.push((target, end.peer()));
         world.wake_host(target, Duration::ZERO);
         let number = one.as_raw_fd();

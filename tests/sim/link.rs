@@ -85,6 +85,8 @@ pub struct Link {
     pub was_reset: bool,
     /// We have accepted it.
     pub accepted: bool,
+    /// It is a line to a terminal: it has no end of one direction, and whoever leaves takes nothing along that he wrote.
+    pub is_terminal: bool,
     /// The host at the other end.
     pub host: Option<usize>,
     /// Its address, if it called us.
@@ -130,6 +132,7 @@ impl World {
             black_hole: false,
             was_reset: false,
             accepted: false,
+            is_terminal: false,
             host: None,
             caller: None,
         });
@@ -237,6 +240,7 @@ impl World {
 
     /// close(2), or RST at once.
     pub fn close_end(&mut self, end: End, how: Close) {
+        let leaves_terminal = self.links[end.link as usize].is_terminal && end.side == 0;
         let now = self.now;
         let half = self.half_mut(end);
         if !half.open {
@@ -250,8 +254,9 @@ impl World {
         if half.broken.is_some() {
             return;
         }
-        if how == Close::Normal && half.arrived.is_empty() {
+        if leaves_terminal || how == Close::Normal && half.arrived.is_empty() {
             half.fin_sent = true;
+            self.deliver_later(end.peer());
             return self.deliver_later(end);
         }
         if how == Close::Normal {
@@ -330,6 +335,9 @@ impl World {
     fn meet_closed_socket(&mut self, end: End) {
         if !self.half(end).outgoing.is_empty() {
             self.half_mut(end).outgoing.clear();
+            if self.links[end.link as usize].is_terminal {
+                return self.signal(end, Change::Writable);
+            }
             // An orphaned socket that is sent to forgets what it had still to send, its FIN included.
             let orphan = self.half_mut(end.peer());
             orphan.outgoing.clear();

@@ -74,15 +74,16 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         true => Service::Forward(destination(index, random)),
         false => Service::Connect,
     };
-    // A program is a way to its target, TLS or not; it speaks none itself.
-    let target_side = target_side(forwards, random).filter(|_| !plain && !is_program(&service));
+    // A program is a way to its target, TLS or not; it speaks none itself, nor does a terminal.
+    let silent = is_program(&service) || is_terminal(&service);
+    let target_side = target_side(forwards, random).filter(|_| !plain && !silent);
+    let half_close = random.pick(&[HalfClose::Close, HalfClose::Forward]);
     let (upstream_tls, targets) = target_side.unzip();
     let has_header = if forwards { random.percent(30) } else { index == 1 };
     let few = random.percent(if forwards { 40 } else { 10 });
     let listener = Listener {
         name: format!("l{index}").into(),
         addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
-        service,
         tls,
         upstream_tls,
         max_sessions: few.then(|| random.pick(&[1, 1, 3])),
@@ -90,7 +91,9 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),
         send_proxy: random.pick(&[SendProxy::Off, SendProxy::Off, SendProxy::V1, SendProxy::V2]),
         rules: if forwards { all() } else { some() },
-        half_close: random.pick(&[HalfClose::Close, HalfClose::Forward]),
+        // A terminal has no end that could be passed on.
+        half_close: if is_terminal(&service) { HalfClose::Close } else { half_close },
+        service,
         idle_scope: random.pick(&[IdleScope::Tunnel, IdleScope::ClientAndTarget]),
         timeouts: Timeouts {
             handshake: seconds(&[1, 10], random),

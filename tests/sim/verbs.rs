@@ -345,7 +345,8 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         let tenant = self.live_mut(leg).expect("just looked");
         assert_eq!(tenant.out.queued().bytes, 0, "shutdown of {leg:?} with bytes queued");
         tenant.shut = true;
-        if let Some(end) = tenant.end {
+        let end = tenant.end.filter(|end| !self.world.links[end.link as usize].is_terminal);
+        if let Some(end) = end {
             self.world.finish(end);
         }
         self.say(leg, "shutdown", 0);

@@ -18,6 +18,8 @@ use crate::turn::{Step, Turn};
 const FLUSH: Duration = Duration::from_secs(30);
 /// How long a silenced peer may take to end, once all is flushed.
 const LINGER: Duration = Duration::from_secs(2);
+/// The same of a terminal, which has no end that could come: what was said to it is reported by then.
+const LINGER_ENDLESS: Duration = Duration::from_millis(100);
 /// How much it may still send meanwhile, in bytes.
 const DROPPED: usize = 1 << 20;
 
@@ -163,7 +165,7 @@ impl Relay {
         let ends = |way: Way| way == Way::ToTarget || !self.endless;
         let Some(way) = Way::BOTH.into_iter().find(silenced) else { return };
         if !self.lingering && self.is_flushed(turn) {
-            let time = if ends(way) { LINGER } else { Duration::ZERO };
+            let time = if ends(way) { LINGER } else { LINGER_ENDLESS };
             self.lingering = true;
             self.flush_until = Some(turn.now + time);
         }
@@ -182,6 +184,8 @@ impl Relay {
             Way::BOTH.into_iter().find(|way| !self.ways[*way].done && !self.is_empty(*way, turn));
         match (left, self.ending) {
             (None, Some(reason)) => Step::Break(reason),
+            // All was flushed before; what came after that is nobody's.
+            (Some(_), Some(reason)) if self.lingering => Step::Break(reason),
             // The sink is the one that does not read.
             (Some(way), _) => Step::Break(CloseReason::new(
                 source_side(way.back()),

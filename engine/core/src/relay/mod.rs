@@ -103,7 +103,7 @@ impl Relay {
         self.unproved_until = Some(until);
     }
 
-    /// The target is a terminal: nobody waits for its end, and closing it loses nothing that was written to it.
+    /// The target is a terminal: nobody waits for its end, and closing it takes nothing back that was written to it.
     pub(crate) fn never_ends(&mut self) {
         self.endless = true;
     }
