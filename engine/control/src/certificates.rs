@@ -1,7 +1,7 @@
 //! Certificates, keys and lists are followed while the daemon runs: what changes on disk is loaded, and becomes what new sessions get.
 //!
 //! In: the files that a configuration names, looked at twice a second. Out: settings for new handshakes; counts of what was loaded and what
-//! could not be, a line in the log for each; a warning a day when a certificate is about to expire. Sessions that live are never touched, and
+//! could not be, a line in the log for each; a warning a day when a certificate or a list is about to expire. Sessions that live are never touched, and
 //! what can't be loaded changes nothing: half-written files and pairs that do not belong together are met every time somebody renews one.
 
 use std::fs;

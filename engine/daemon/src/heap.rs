@@ -11,7 +11,9 @@ const IMPOSSIBLE: usize = 1 << 62;
 /// Has mimalloc give back all that it can, of this thread's. It does so before it says that there is no memory; the function that
 /// does no more than that is unsafe to call.
 pub(crate) fn settle() {
-    let _ = black_box(Vec::<u8>::new().try_reserve_exact(IMPOSSIBLE));
+    let mut nothing = Vec::<u8>::new();
+    let _ = black_box(&mut nothing).try_reserve_exact(IMPOSSIBLE);
+    black_box(nothing);
 }
 
 #[cfg(test)]

@@ -195,9 +195,14 @@ fn bundles() -> Vec<&'static Path> {
     }
 }
 
-/// Of Debian, Red Hat, and others.
-const BUNDLES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+/// Of Debian, Red Hat (two), SUSE, and others.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// What is current, while it is being renewed: a handle to it that may be cloned.
 #[derive(Clone, Debug)]

@@ -74,16 +74,24 @@ impl<T> Default for Tickets<T> {
 
 impl<T> Tickets<T> {
     fn insert(&mut self, target: ServerName<'static>, ticket: T) {
-        if self.kept >= TICKETS {
-            *self = Tickets::default();
+        let is_full = self.of.get(&target).is_some_and(|tickets| tickets.len() == TICKETS_EACH);
+        if is_full {
+            self.forget_oldest(&target.clone());
+        } else if self.kept == TICKETS {
+            let most = self.of.iter().max_by_key(|(_, tickets)| tickets.len());
+            let most = most.map(|(target, _)| target.clone());
+            self.forget_oldest(&most.expect("so many are kept"));
         }
-        let tickets = self.of.entry(target).or_default();
-        if tickets.len() < TICKETS_EACH {
-            self.kept += 1;
-        } else {
-            tickets.pop_front();
+        self.of.entry(target).or_default().push_back(ticket);
+        self.kept += 1;
+    }
+
+    fn forget_oldest(&mut self, target: &ServerName<'static>) {
+        let Some(tickets) = self.of.get_mut(target) else { return };
+        self.kept -= usize::from(tickets.pop_front().is_some());
+        if tickets.is_empty() {
+            self.of.remove(target);
         }
-        tickets.push_back(ticket);
     }
 
     /// The newest: it lives longest.
@@ -157,5 +165,21 @@ mod tests {
             let back = (number % 5 == 0).then(|| tickets.take(&name(number % 3000)));
             assert!(back.is_none_or(|ticket| ticket == Some(number)));
         }
+    }
+
+    #[test]
+    fn who_has_most_makes_room() {
+        let mut tickets = Tickets::default();
+        let many = TICKETS / TICKETS_EACH;
+        for (target, ticket) in (0..many).flat_map(|target| (0..100).map(move |n| (target, n))) {
+            tickets.insert(name(target), ticket);
+        }
+        assert_eq!((tickets.kept, tickets.of.len()), (TICKETS, many));
+        tickets.insert(name(many), 0);
+        tickets.insert(name(many + 1), 0);
+        let mut counts: Vec<_> = tickets.of.values().map(VecDeque::len).collect();
+        counts.sort_unstable();
+        assert_eq!(counts[..4], [1, 1, TICKETS_EACH - 1, TICKETS_EACH - 1]);
+        assert_eq!((tickets.kept, tickets.of.len()), (TICKETS, many + 2));
     }
 }

@@ -3,7 +3,7 @@
 //! An end is passed on once everything before it was delivered. With `forward` the other direction lives on. With `close`
 //! it is silenced: what was read is flushed, what still comes is read and dropped, since closing a socket that holds
 //! unread bytes resets the connection and the tail of what we sent with it. A broken leg ends both directions: what it
-//! sent is still delivered, what was meant for it is dropped.
+//! sent is still delivered, what was meant for it is dropped; whoever is still sending then is reset, and may lose the tail.
 
 use std::time::Duration;
 
@@ -103,6 +103,9 @@ impl Relay {
         // A program that ends before it has said anything has reached nobody, however we hear of it.
         let unproved = way == Way::ToTarget && self.unproved_until.is_some();
         let cause = if unproved { Cause::NotLetIn } else { Cause::of_broken_leg(errno) };
+        if !self.is_empty(way, turn) {
+            self.unfinish();
+        }
         self.note_ending(source_side(way.back()), cause, turn);
         self.give_up(way, turn);
         self.verdict()

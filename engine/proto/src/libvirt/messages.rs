@@ -1,7 +1,7 @@
 //! Where the messages of libvirt's RPC end, in a stream of them.
 //!
 //! Each message begins with its length: four bytes, the greatest first, which count themselves. Nothing else of it is read. In: one
-//! direction's bytes, in whatever pieces. Out: how far the message reaches that is under way. A stream that can't be RPC has no
+//! direction's bytes, in whatever pieces. Out: how far the message reaches that is under way, and whether one is. A stream that can't be RPC has no
 //! ends any more.
 
 use alloc::vec::Vec;

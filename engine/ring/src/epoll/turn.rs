@@ -191,7 +191,8 @@ impl Epoll {
         }
     }
 
-    /// Receives until nothing is left, the leg's share of the turn is used up, or no buffer is free.
+    /// Receives until nothing is left, the leg's share of the turn is used up, or no buffer is free. Bulk is received of one leg in a
+    /// turn.
     fn receive_some(&mut self, leg: Leg, events: &mut Vec<Event>) {
         let mut received = 0;
         while received < TURN_BYTES {

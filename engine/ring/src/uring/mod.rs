@@ -1,11 +1,11 @@
 //! The driver on io_uring: one submission and one reaping per turn, multishot receives into provided buffers.
 //!
 //! In: verbs, which mostly note what to ask. Out: completions, filed as outcomes in the order in which the kernel posted
-//! them; nothing else happens while they are filed. A leg, its descriptor, its queue and its pipe are kept until the
+//! them; nothing else happens while they are filed. Bulk alone is received on the worker, before that. A leg, its descriptor, its queue and its pipe are kept until the
 //! final completion of every operation that could touch them; a cancellation is a request, never a release.
 //!
 //! ```text
-//! verbs ─▶ legs, queues ─▶ wait: [sends, buffers, receives] ─▶ enter ─▶ reap ─▶ file ─▶ events
+//! verbs ─▶ legs, queues ─▶ wait: [sends, buffers, receives, bulk] ─▶ enter ─▶ reap ─▶ file ─▶ events
 //! ```
 
 mod bulk;
@@ -80,7 +80,7 @@ pub struct Uring {
     turn: u32,
     /// Legs that are no sockets: a kernel thread may read from them.
     plain_legs: u32,
-    /// Receives that completed in the last turn.
+    /// Receives of the ring that completed in the last turn.
     received: u32,
     /// Buffers of a group below which no multishot is started; the tests of multishots lower it.
     small_pool: usize,

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A multishot may end by itself, with bytes, without them, or for want of buffers: it is started again by the missing
-//! `MORE`, whatever the result. Plain descriptors wait for readiness first: they are non-blocking, so the ring would
-//! answer their read(2) with EAGAIN.
+//! `MORE`, whatever the result. Plain descriptors wait for readiness first, whatever the group: they are non-blocking, so
+//! the ring would answer their read(2) with EAGAIN.
 
 use io_uring::{opcode, squeue};
 use nix::errno::Errno;
@@ -145,7 +145,7 @@ impl Uring {
     /// Starts the receive, or joins the line if there is one.
     pub(super) fn arm_in_turn(&mut self, leg: Leg) {
         let Some(tenant) = self.legs.get_mut(leg) else { return };
-        if tenant.group == Group::Bulk {
+        if tenant.group == Group::Bulk && tenant.is_socket() {
             return self.join_bulk(leg);
         }
         if self.waiting.is_empty(tenant.group) {

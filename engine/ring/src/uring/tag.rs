@@ -21,7 +21,7 @@ pub(super) enum Operation {
     Accept,
     Connect,
     Receive,
-    /// A plain descriptor's wait for bytes, in front of its `Receive`.
+    /// A wait for bytes: of a plain descriptor in front of its `Receive`, of bulk before its turn.
     Arrival,
     /// On a plain descriptor: its wait until bytes are accepted again.
     Send,

@@ -31,7 +31,7 @@ pub(super) struct Tenant {
     pub(super) served: (Time, u32),
     /// The turn in which the caller was last told of the receiving side.
     pub(super) told: u32,
-    /// Whether the receive in flight is a plain descriptor's wait for bytes.
+    /// Whether the receive in flight is a wait for bytes.
     pub(super) arriving: bool,
     /// As a sink that is spliced to.
     pub(super) unsent_limit: UnsentLimit,
