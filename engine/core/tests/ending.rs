@@ -8,9 +8,10 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use penstock_core::config::HalfClose;
+use penstock_core::close::{Cause, Side};
+use penstock_core::config::{self, HalfClose};
 use penstock_core::control::Command;
-use penstock_ring::Driver;
+use penstock_ring::{Driver, SpliceMode};
 
 use rig::{connect, stop};
 
@@ -126,4 +127,41 @@ fn half_closed_reset_on_epoll() {
 #[test]
 fn half_closed_reset_on_uring() {
     a_reset_after_a_half_close_is_noticed(Driver::Uring);
+}
+
+/// The client has finished in order; then its target breaks with much of it still on the way.
+fn what_a_broken_target_loses_is_told(driver: Driver) {
+    const MUCH: usize = 6 << 20;
+    let limits = config::Engine {
+        splice: SpliceMode::Off,
+        memory: 512 << 20,
+        per_direction: 2 * MUCH,
+        ..config::Engine::default()
+    };
+    let (engine, proxy, records) = rig::start_with(driver, limits, RULES, HalfClose::Close);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut client = connect(proxy, listener.local_addr().expect("bound"));
+    let (target, _) = listener.accept().expect("a connection");
+    client.set_write_timeout(Some(Duration::from_secs(5))).expect("a socket");
+    client.write_all(&vec![7; MUCH]).expect("the proxy holds what its target does not take");
+    client.shutdown(std::net::Shutdown::Write).expect("a socket");
+    thread::sleep(Duration::from_millis(300));
+    socket2::SockRef::from(&target).set_linger(Some(Duration::ZERO)).expect("a socket");
+    drop(target);
+    let record = records.recv_timeout(Duration::from_secs(5)).expect("a record");
+    drop(client);
+    stop(engine);
+    assert!(record.bytes_to_target < MUCH as u64, "{driver:?}: all was delivered: {record:?}");
+    let told = (record.reason.side, record.reason.cause);
+    assert_eq!(told, (Side::Target, Cause::Reset), "{driver:?}");
+}
+
+#[test]
+fn loss_to_a_broken_target_on_epoll() {
+    what_a_broken_target_loses_is_told(Driver::Epoll);
+}
+
+#[test]
+fn loss_to_a_broken_target_on_uring() {
+    what_a_broken_target_loses_is_told(Driver::Uring);
 }

@@ -2,7 +2,7 @@
 //!
 //! What is opened, sealed and sent while the core's cache still holds it costs a tenth less than what was received together with
 //! that of other legs, and one buffer serves all of them. So the ring only says when there are bytes. That is a system call more for
-//! each buffer, which is nothing beside 256 KiB, and a twentieth of what it costs to move a message of 4 KiB.
+//! each buffer, which is nothing beside 256 KiB.
 //!
 //! ```text
 //! Off ──receive──▶ Turn ──nothing there──▶ Bytes (a poll) ──there are──▶ Turn
