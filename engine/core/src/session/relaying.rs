@@ -50,13 +50,7 @@ impl Session {
             turn.now,
         );
         relay.take_over(self.owed);
-        match self.door() {
-            Some(Door::Command(_)) => {
-                relay.prove_until(turn.now + self.listener().timeouts.handshake);
-            }
-            Some(Door::Terminal(_)) => relay.never_ends(),
-            Some(Door::Unix(_)) | None => {}
-        }
+        self.heed_door(&mut relay, turn.now);
         let client_left = Left { receiving, ended: client_ended, early, broken: None };
         let start = || {
             relay.say(Way::ToClient, reply, turn)?;
@@ -72,12 +66,14 @@ impl Session {
         step
     }
 
-    /// What the target is, if it is no address.
-    fn door(&self) -> Option<&Door> {
-        let Service::Forward(destination) = &self.listener().service else { return None };
-        match &destination.reach {
-            Reach::Door(door) => Some(door),
-            Reach::Network(_) => None,
+    /// Tells the relay how its target ends, if that is no socket that somebody else holds.
+    fn heed_door(&self, relay: &mut Relay, now: Time) {
+        let Service::Forward(destination) = &self.listener().service else { return };
+        let Reach::Door(door) = &destination.reach else { return };
+        match **door {
+            Door::Command(_) => relay.prove_until(now + self.listener().timeouts.handshake),
+            Door::Terminal(_) => relay.never_ends(),
+            Door::Unix(_) => {}
         }
     }
 

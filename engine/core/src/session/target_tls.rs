@@ -83,6 +83,15 @@ impl Session {
         }
     }
 
+    /// The handshake with the target, while it lasts.
+    fn handshake(&mut self) -> Option<&mut Handshake> {
+        let State::AwaitTarget(opening) = &mut self.state else { return None };
+        match &mut opening.stage {
+            Stage::Tls(handshake) => Some(handshake),
+            _ => None,
+        }
+    }
+
     /// Takes an outcome of the target's leg during its handshake.
     pub(super) fn step_target_tls<K: Kernel>(
         &mut self,
@@ -90,8 +99,7 @@ impl Session {
         outcome: Outcome,
         turn: &mut Turn<K>,
     ) -> Step {
-        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
-        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        let Some(handshake) = self.handshake() else { return Step::Continue(()) };
         // Attempts that lost the race may still be heard of.
         if handshake.leg != leg {
             discard(outcome, turn);
@@ -117,10 +125,8 @@ impl Session {
     }
 
     /// Hears on while the handshake lasts: like a prelude, in buffers that relays can't have taken all.
-    fn await_target<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {
-        if let State::AwaitTarget(opening) = &self.state
-            && let Stage::Tls(handshake) = &opening.stage
-        {
+    fn await_target<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        if let Some(handshake) = self.handshake() {
             turn.kernel.receive(handshake.leg, Group::Reserve);
         }
         Step::Continue(())
@@ -134,27 +140,25 @@ impl Session {
     ) -> Step {
         let libvirt = self.listener().upstream_tls.as_ref().is_some_and(|tls| tls.libvirt);
         let Opened { plain, reply, agreed, ended, broken } = opened;
-        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
-        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
-        if let Some(agreed) = agreed {
-            self.facts.agreed(Side::Target, agreed, turn);
-            handshake.agreed = true;
-        }
+        let Some(handshake) = self.handshake() else { return Step::Continue(()) };
+        handshake.agreed |= agreed.is_some();
         handshake.left.early.extend_from_slice(&plain);
         handshake.left.ended |= ended;
-        let agreed = handshake.agreed;
+        let stands = handshake.agreed;
+        if let Some(agreed) = agreed {
+            self.facts.agreed(Side::Target, agreed, turn);
+        }
         self.say(Role::Target, leg, reply, turn);
         match broken {
             Some(error) => self.target_garbled(libvirt, error, turn),
-            None if agreed => self.target_speaks(libvirt, turn),
+            None if stands => self.target_speaks(libvirt, turn),
             None => Step::Continue(()),
         }
     }
 
     /// TLS with the target stands, and where libvirt is spoken its first word counts.
     fn target_speaks<K: Kernel>(&mut self, libvirt: bool, turn: &mut Turn<K>) -> Step {
-        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
-        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        let Some(handshake) = self.handshake() else { return Step::Continue(()) };
         match handshake.left.early.first() {
             _ if !libvirt => self.target_agreed(turn),
             Some(&LET_IN) => {
@@ -173,8 +177,7 @@ impl Session {
         error: Error,
         turn: &mut Turn<K>,
     ) -> Step {
-        let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
-        let Stage::Tls(handshake) = &mut opening.stage else { return Step::Continue(()) };
+        let Some(handshake) = self.handshake() else { return Step::Continue(()) };
         if handshake.left.early.len() > usize::from(libvirt) {
             handshake.left.broken = Some(error);
             return self.target_speaks(libvirt, turn);
