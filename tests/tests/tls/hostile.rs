@@ -21,6 +21,7 @@ both_drivers! {
     what_is_no_tls_is_told_and_named,
     who_says_nothing_or_little_is_gone_in_time,
     nonsense_in_an_open_tunnel_ends_it_alone,
+    nonsense_from_who_is_not_listened_to_is_told,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -274,6 +275,21 @@ fn who_says_nothing_or_little_is_gone_in_time(driver: Driver) {
     });
     let timeouts = [("side", "client"), ("phase", "tls"), ("cause", "handshake_timeout")];
     assert_eq!(gateway.penstock.metrics().closed(&timeouts), 30.0);
+    watch.assert_nothing_is_left();
+}
+
+fn nonsense_from_who_is_not_listened_to_is_told(driver: Driver) {
+    let gateway = Plan::new(driver, [Leg::Tls, Leg::Tcp]).line("half_close = \"close\"").start();
+    let watch = Watch::new(&gateway);
+    let (mut client, mut target) = gateway.ends();
+    target.say(b"the last");
+    target.finish();
+    assert_eq!(client.rest(), (b"the last".to_vec(), Ending::InOrder));
+    client.socket.write_all(&[&[23, 3, 3, 0, 32], &[7; 32][..]].concat()).expect("it is read");
+    wait::until_true("it is told of", 5 * SECOND, || {
+        gateway.penstock.metrics().closed(&[("phase", "relay"), ("cause", "tls_failed")]) == 1.0
+    });
+    drop((client, target));
     watch.assert_nothing_is_left();
 }
 

@@ -187,8 +187,6 @@ impl Relay {
             Way::BOTH.into_iter().find(|way| !self.ways[*way].done && !self.is_empty(*way, turn));
         match (left, self.ending) {
             (None, Some(reason)) => Step::Break(reason),
-            // All was flushed before; what came after that is nobody's.
-            (Some(_), Some(reason)) if self.lingering => Step::Break(reason),
             // The sink is the one that does not read.
             (Some(way), _) => Step::Break(CloseReason::new(
                 source_side(way.back()),
