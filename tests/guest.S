@@ -1,5 +1,6 @@
 # A boot sector that says one line on its screen and on its first serial port, and then gives back every byte that comes
-# by that port. The cursor is hidden, so that the screen holds the text and nothing else.
+# by that port. What is typed on its keyboard it says on both; F1 fills the screen with noise, and the next key brings the
+# line back. The cursor is hidden, so that the screen holds the text and nothing else.
 .code16
 .globl _start
 .set port, 0x3f8
@@ -31,12 +32,7 @@ next:
   lodsb
   test %al, %al
   jz listen
-  mov %al, bytes
-  mov $0x0e, %ah              # on the screen
-  mov $7, %bx
-  int $0x10
-  mov $1, %cx
-  call put
+  call say
   jmp next
 listen:
   movw $wake, 4 * 12          # the serial port's interrupt, which only wakes the processor up
@@ -46,6 +42,9 @@ listen:
   out %al, $0x21
 again:
   cli
+  mov 0x41a, %ax              # where the BIOS takes keys from, and where it puts them
+  cmp 0x41c, %ax
+  jne typed
   mov $port + 2, %dx          # why there is an interrupt, if there is one
   in %dx, %al
   test $1, %al
@@ -68,7 +67,59 @@ take:
   call put
   jmp again
 
+typed:
+  call key
+  cmp $0x3b00, %ax            # F1
+  je noise
+  test %al, %al
+  jz again
+  call say
+  cmp $'\r', %al
+  jne again
+  mov $'\n', %al
+  call say
+  jmp again
+
+noise:                        # 640 x 480 pixels of three bytes, through a window of 64 KiB
+  mov $0x4f02, %ax
+  mov $0x0112, %bx
+  int $0x10
+  mov $1, %esi
+  xor %dx, %dx
+window:
+  mov $0x4f05, %ax
+  xor %bx, %bx
+  int $0x10
+  push $0xa000
+  pop %es
+  xor %di, %di
+  mov $0x8000, %cx
+grain:
+  imul $1664525, %esi, %esi
+  add $1013904223, %esi
+  mov %esi, %eax
+  shr $16, %eax
+  stosw
+  loop grain
+  inc %dx
+  cmp $15, %dx
+  jne window
+  call key
+  jmp start
+
+key:                          # into AX
+  xor %ah, %ah
+  int $0x16
+  ret
+
+say:                          # AL, on the screen and by the port
+  mov %al, bytes
+  mov $0x0e, %ah
+  mov $7, %bx
+  int $0x10
+  mov $1, %cx
 put:                          # CX of bytes, 16 at most
+  push %ax
   push %si
   mov $bytes, %si
   mov $port + 5, %dx
@@ -79,6 +130,7 @@ full:
   mov $port, %dx
   rep outsb
   pop %si
+  pop %ax
   ret
 
 wake:

@@ -22,6 +22,7 @@ mod scenario;
 mod stats;
 mod table;
 mod tls;
+mod websocket;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -55,8 +55,8 @@ fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/contestants.toml");
     let json = folder.path().join("run.json");
     let json_name = json.to_str().unwrap();
-    let scenarios = ["setup", "pingpong-64", "messages-open", "tls-handshake"];
-    let names = "my-relay,bare-copy,my-terminator,bare-tls";
+    let scenarios = ["setup", "pingpong-64", "messages-open", "tls-handshake", "ws-64-16"];
+    let names = "my-relay,bare-copy,my-terminator,bare-tls,my-bridge,bare-ws";
     let only = ["--only", names, "--contestants", file, "--json", json_name];
     let (code, text) = run(&mut bench(folder.path(), &[&scenarios[..], &only].concat()));
     assert_eq!(code, 0, "{text}");
@@ -67,9 +67,13 @@ fn a_contestant_from_a_file_is_measured_where_it_asked_to_be() {
         let scenario = scenarios.iter().find(|s| s["name"] == name).unwrap();
         scenario["rows"].as_array().unwrap().iter().collect()
     };
-    for (scenario, contestants) in
-        [("setup", 2), ("pingpong-64", 2), ("messages-open", 1), ("tls-handshake", 2)]
-    {
+    for (scenario, contestants) in [
+        ("setup", 2),
+        ("pingpong-64", 2),
+        ("messages-open", 1),
+        ("tls-handshake", 2),
+        ("ws-64-16", 2),
+    ] {
         let rows = rows(scenario);
         assert_eq!(rows.len(), contestants, "{scenario}");
         for row in rows {

@@ -89,6 +89,8 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         max_sessions: few.then(|| random.pick(&[1, 1, 3])),
         proxy_protocol: if has_header { ProxyProtocol::Required } else { ProxyProtocol::Off },
         proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),
+        trusted_proxies: AddressSet::default(),
+        record: None,
         send_proxy: random.pick(&[SendProxy::Off, SendProxy::Off, SendProxy::V1, SendProxy::V2]),
         rules: if forwards { all() } else { some() },
         // A terminal has no end that could be passed on.
@@ -100,6 +102,7 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
             connect: seconds(&[1, 10], random),
             idle,
             lifetime,
+            ..Timeouts::default()
         },
         connect_timeout_status: random.pick(&[503, 504]),
         strict_target: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use penstock_core::config::Door;
 use penstock_core::control::{
-    Command, Mailbox, Outside, Question, Record, ResolveError, SessionId, WallTime,
+    Command, Mailbox, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
 };
 use penstock_ring::Time;
 
@@ -59,9 +59,14 @@ impl Outside for Desk {
         match question {
             Question::Resolve { id, name } => papers.asked.push((id, name)),
             Question::Open { id, door } => papers.doors.push((id, door)),
+            Question::Token { .. } => return Err(question),
         }
         Ok(())
     }
+
+    fn records(&mut self, _id: SessionId, _listener: u16) {}
+
+    fn recorded(&mut self, _piece: Piece) {}
 
     fn finished(&mut self, record: Record) {
         self.papers().records.push(record);

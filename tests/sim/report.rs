@@ -187,6 +187,7 @@ impl Report {
             let service = &run.choices.config.listeners[usize::from(record.listener)].service;
             let kind = match service {
                 Service::Connect => "CONNECT",
+                Service::Console(_) => "console",
                 Service::Forward(_) if is_program(service) => "forward to a program",
                 Service::Forward(_) if is_terminal(service) => "forward to a terminal",
                 Service::Forward(destination) => match destination.reach {

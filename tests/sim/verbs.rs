@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use penstock_ring::{
     Buffer, Chunk, Close, Errno, Event, Group, Intake, Interest, Kernel, Leg, NoPipe, Outcome,
     Owner, Queued, Sent, Splice, Stats, Stop, Time, Waker,
@@ -211,6 +212,10 @@ impl<H: Hosts> Kernel for SimKernel<H> {
         }
         self.touch(leg);
         Sent::Queued
+    }
+
+    fn send_ahead(&mut self, leg: Leg, bytes: Bytes) -> Sent {
+        self.send(leg, Chunk::Bytes(bytes))
     }
 
     fn queued(&self, leg: Leg) -> Queued {

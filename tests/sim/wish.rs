@@ -72,7 +72,7 @@ impl Asking {
                 let target = targets::asked_for(number, population, world, random);
                 request(target, random)
             }
-            Service::Forward(_) => {
+            Service::Forward(_) | Service::Console(_) => {
                 let own = targets::behind_door(number, settings, population, random);
                 (Vec::new(), [choices.forwarding[listener].clone(), own].concat())
             }

@@ -92,7 +92,7 @@ pub fn ask(proxy: SocketAddr, request: &[u8]) -> io::Result<Reply> {
 ///
 /// # Errors
 /// The connection's, or a reply that isn't HTTP.
-pub fn reply(stream: &mut TcpStream) -> io::Result<Reply> {
+pub fn reply(stream: &mut impl Read) -> io::Result<Reply> {
     let head = head(stream)?;
     let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
     let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, head.clone()))?;
@@ -106,7 +106,7 @@ pub fn reply(stream: &mut TcpStream) -> io::Result<Reply> {
 }
 
 /// Byte by byte, so that what follows the head stays in the stream.
-fn head(stream: &mut TcpStream) -> io::Result<String> {
+fn head(stream: &mut impl Read) -> io::Result<String> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte)?;

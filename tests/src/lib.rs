@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+pub mod browser;
 pub mod connect;
 pub mod echo;
 pub mod http;
@@ -27,6 +28,7 @@ pub mod stream;
 pub mod subjects;
 pub mod tls;
 pub mod wait;
+pub mod web_socket;
 
 pub use penstock::Penstock;
 pub use setup::{Driver, Setup};

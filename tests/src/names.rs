@@ -24,6 +24,13 @@ pub const ACCEPT_PAUSES: &str = "penstock_accept_pauses_total";
 /// Lines of a log that were lost, by `log`.
 pub const LOG_DROPPED: &str = "penstock_log_dropped_total";
 
+/// Tokens looked up, by `outcome`.
+pub const TOKEN_LOOKUPS: &str = "penstock_token_lookups_total";
+/// Tokens whose use is remembered.
+pub const TOKENS_REMEMBERED: &str = "penstock_tokens_remembered";
+/// Look-ups of tokens under way.
+pub const TOKENS_IN_FLIGHT: &str = "penstock_token_lookups_in_flight";
+
 /// Legs open, listeners included.
 pub const LEGS: &str = "penstock_ring_legs";
 /// Pool buffers that nobody holds.

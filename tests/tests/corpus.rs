@@ -17,6 +17,16 @@ fn proxy_headers() {
     replay("proxy_header", bodies::proxy_header);
 }
 
+#[test]
+fn request_heads() {
+    replay("request_head", bodies::request_head);
+}
+
+#[test]
+fn websocket_frames() {
+    replay("websocket", bodies::websocket);
+}
+
 /// A corpus that no longer reaches every ending shows nothing.
 fn replay(target: &str, body: fn(&[u8]) -> Ending) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

@@ -17,6 +17,7 @@ mod tags;
 #[path = "../../../engine/core/src/timers.rs"]
 #[allow(dead_code, reason = "it is written for its own crate, and its tests run there")]
 mod timers;
+mod websocket;
 mod wheel;
 
 /// The work of one call.
@@ -26,7 +27,7 @@ pub(crate) type Work = Box<dyn FnMut()>;
 pub(crate) struct Subject {
     /// `area/what`.
     pub(crate) name: &'static str,
-    /// How many heads, requests, tags or timers a call works on.
+    /// How many heads, requests, bytes, frames, tags or timers a call works on.
     pub(crate) elements: u64,
     /// Makes the input.
     pub(crate) prepare: fn() -> Work,
@@ -38,6 +39,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Subject> {
         http::SUBJECTS,
         proxy_protocol::SUBJECTS,
         access::SUBJECTS,
+        websocket::SUBJECTS,
         tags::SUBJECTS,
         wheel::SUBJECTS,
     ];

@@ -4,7 +4,7 @@ use super::{Cores, Kind, Launch, Programs, Recipe, Site, Source, Version};
 use crate::record::Family;
 
 pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
-    let (plain, from, to) = (Kind::Tcp, Kind::FromTls, Kind::ToTls);
+    let (plain, from, to, web) = (Kind::Tcp, Kind::FromTls, Kind::ToTls, Kind::WebSocket);
     [
         ("tokio", "plain relay, copy_bidirectional", "tokio", plain),
         ("tokio-uring", "plain relay, 64 KiB each way", "tokio-uring", plain),
@@ -13,6 +13,13 @@ pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
         ("bare-splice", "epoll, splice(2), pipes of 1 MiB", "splice", plain),
         ("bare-tls", "epoll, recv and send, 128 KiB; TLS 1.3 from the client", "tls", from),
         ("bare-to-tls", "epoll, recv and send, 128 KiB; TLS 1.3 to the origin", "to-tls", to),
+        ("bare-ws", "epoll, recv and send, 64 KiB; WebSocket from the client", "ws", web),
+        (
+            "bare-ws-splice",
+            "epoll; WebSocket from the client, recv and send; to it header and splice(2), pipes of 1 MiB",
+            "ws-splice",
+            web,
+        ),
     ]
     .map(|(name, setting, relay, kind)| recipe(name, setting, relay, kind, programs))
     .into()
@@ -33,6 +40,7 @@ fn recipe(
         match kind {
             Kind::Tcp | Kind::Connect => argv.push(format!("{listen_flood}={flood}")),
             Kind::FromTls | Kind::ToTls => argv.push(format!("--keys={}", keys.folder().display())),
+            Kind::WebSocket | Kind::WebSocketByTls => {}
         }
         Ok(Launch { argv, config: None })
     };

@@ -53,6 +53,7 @@ enum Protocol {
     Tls,
     ToTls,
     Websocket,
+    WebsocketTls,
 }
 
 pub(super) fn read(path: &Path, programs: &Programs) -> Result<Vec<Recipe>> {
@@ -83,7 +84,8 @@ impl Entry {
             Protocol::Connect => Kind::Connect,
             Protocol::Tls => Kind::FromTls,
             Protocol::ToTls => Kind::ToTls,
-            Protocol::Websocket => bail!("no scenario measures kind \"websocket\" yet"),
+            Protocol::Websocket => Kind::WebSocket,
+            Protocol::WebsocketTls => Kind::WebSocketByTls,
         };
         self.scenarios.iter().try_for_each(|name| check_scenario(name, kind))?;
         let source = match (&self.command, self.pid) {
@@ -141,16 +143,17 @@ impl Entry {
         ensure!(self.config.is_none(), "a program that runs already takes no config");
         let address = self.address.context("pid needs an address")?;
         ensure!(
-            kind.legs() == Legs::Plain,
+            matches!(kind.legs(), Legs::Plain | Legs::WebSocket),
             "keys are made anew for each run, and one that runs already can't know them: give its command"
         );
         let address_flood = match kind {
             Kind::Tcp => self.address_flood.context("kind \"tcp\" needs address_flood")?,
-            Kind::Connect | Kind::FromTls | Kind::ToTls => address,
+            _ => address,
         };
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let fixed = kind == Kind::Connect || self.echo.is_some() && self.flood.is_some();
-        ensure!(fixed, "kind \"tcp\" needs echo and flood: where it forwards to");
+        let has_flood = self.flood.is_some() || kind != Kind::Tcp;
+        let fixed = kind == Kind::Connect || self.echo.is_some() && has_flood;
+        ensure!(fixed, "where it forwards to is needed: echo and, of kind \"tcp\", flood");
         ensure!(
             self.admin.is_some() == self.penstock,
             "penstock = true and admin need each other: path counters are read of a Penstock alone, and there"
@@ -188,9 +191,11 @@ fn why_closed(scenario: &Scenario, kind: Kind) -> Option<&'static str> {
     match scenario.special {
         Special::None if scenario.legs == kind.legs() => None,
         Special::None => Some(match scenario.legs {
-            Legs::Plain => "no leg there is TLS",
+            Legs::Plain => "both legs there are plain TCP",
             Legs::TlsFromClient => "clients there speak TLS (kind \"tls\")",
             Legs::TlsToOrigin => "the origin there speaks TLS (kind \"to-tls\")",
+            Legs::WebSocket => "clients there speak WebSocket (kind \"websocket\")",
+            Legs::WebSocketByTls => "clients there speak WebSocket by TLS (kind \"websocket-tls\")",
         }),
         Special::Unprivileged { .. } => Some("everybody there runs as a user without privileges"),
         Special::Fresh => Some("each round there starts a fresh process"),
@@ -252,7 +257,8 @@ mod tests {
         let proxy = "kind = \"connect\"\npid = 1\naddress = \"127.0.0.1:1\"";
         for (lines, said) in [
             ("kind = \"tls\"\npid = 1\naddress = \"127.0.0.1:1\"", "keys are made anew"),
-            ("kind = \"websocket\"\ncommand = [\"x\"]", "no scenario measures kind \"websocket\""),
+            ("kind = \"websocket-tls\"\npid = 1\naddress = \"127.0.0.1:1\"", "keys are made anew"),
+            ("kind = \"websocket\"\npid = 1\naddress = \"127.0.0.1:1\"", "needed: echo"),
             ("kind = \"udp\"\ncommand = [\"x\"]", "unknown variant `udp`"),
             ("kind = \"tcp\"", "either a command or a pid"),
             ("kind = \"tcp\"\ncommand = []", "the command is empty"),
@@ -263,7 +269,7 @@ mod tests {
             ("kind = \"connect\"\ncommand = [\"{penstock}\"]", "then say penstock = true"),
             ("kind = \"connect\"\npid = 1", "needs an address"),
             (running, "needs address_flood"),
-            (&format!("{running}\naddress_flood = \"127.0.0.1:2\""), "needs echo and flood"),
+            (&format!("{running}\naddress_flood = \"127.0.0.1:2\""), "echo and, of kind"),
             (&format!("{proxy}\npenstock = true"), "need each other"),
             (&format!("{proxy}\nadmin = \"127.0.0.1:2\""), "need each other"),
         ] {
@@ -287,28 +293,45 @@ mod tests {
             ("message-16k", "without privileges; open"),
             ("tls-bulk", "clients there speak TLS"),
             ("to-tls-bulk", "the origin there speaks TLS"),
+            ("ws-bulk", "clients there speak WebSocket (kind"),
+            ("wss-bulk", "clients there speak WebSocket by TLS"),
         ] {
             assert_refused(&at(closed), said);
         }
         let refusal = format!("{:#}", recipe(&at("idle")).err().unwrap());
         let open = refusal.split_once("open to guests").unwrap().1;
         assert!(open.contains("bulk-8") && !open.contains("workers"), "{open}");
-        assert!(!open.contains("tls"), "{open}");
-        for (kind, scenario) in [("tls", "tls-bulk"), ("to-tls", "to-tls-bulk")] {
+        assert!(!open.contains("tls") && !open.contains("ws"), "{open}");
+        for (kind, scenario) in [
+            ("tls", "tls-bulk"),
+            ("to-tls", "to-tls-bulk"),
+            ("websocket", "ws-bulk"),
+            ("websocket-tls", "wss-bulk"),
+        ] {
             let lines =
                 format!("kind = \"{kind}\"\ncommand = [\"x\"]\nscenarios = [\"{scenario}\"]");
             recipe(&lines).unwrap();
-            assert_refused(&lines.replace(scenario, "bulk"), "no leg there is TLS");
+            assert_refused(&lines.replace(scenario, "bulk"), "both legs there are plain TCP");
         }
     }
 
     #[test]
-    fn a_guest_joins_those_who_speak_tls_where_it_does() {
-        for (kind, joined) in
-            [("tcp", "bulk-8"), ("tls", "tls-bulk-8"), ("to-tls", "to-tls-bulk-8")]
-        {
+    fn a_guest_joins_those_who_speak_what_it_does() {
+        for (kind, joined) in [
+            ("tcp", "bulk-8"),
+            ("tls", "tls-bulk-8"),
+            ("to-tls", "to-tls-bulk-8"),
+            ("websocket", "ws-bulk-8"),
+        ] {
             let guest = [recipe(&format!("kind = \"{kind}\"\ncommand = [\"x\"]")).unwrap()];
-            for name in ["bulk-8", "tls-bulk-8", "to-tls-bulk-8", "tls-idle-1000"] {
+            for name in [
+                "bulk-8",
+                "tls-bulk-8",
+                "to-tls-bulk-8",
+                "ws-bulk-8",
+                "wss-bulk-8",
+                "tls-idle-1000",
+            ] {
                 let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
                 let takes_part = !run::field(scenario, &guest, false).is_empty();
                 assert_eq!(takes_part, name == joined, "{kind} in {name}");

@@ -9,6 +9,7 @@ mod penstock;
 mod proxies;
 mod running;
 mod tls;
+mod websockify;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,8 @@ pub(crate) enum Cores {
 pub(crate) enum Version {
     /// Program and argument whose first line of output with a number in it tells it.
     Asked(String, &'static str),
+    /// The program, and who finds out.
+    Examined(&'static str, fn(&Path) -> Result<String>),
     Told(String),
 }
 
@@ -90,6 +93,10 @@ pub(crate) enum Kind {
     FromTls,
     /// One port that forwards to the echo origin, and speaks TLS with it.
     ToTls,
+    /// One port that takes WebSocket, and forwards what is in it to the echo origin.
+    WebSocket,
+    /// The same, by TLS.
+    WebSocketByTls,
 }
 
 impl Kind {
@@ -98,16 +105,20 @@ impl Kind {
             Kind::Tcp | Kind::Connect => Legs::Plain,
             Kind::FromTls => Legs::TlsFromClient,
             Kind::ToTls => Legs::TlsToOrigin,
+            Kind::WebSocket => Legs::WebSocket,
+            Kind::WebSocketByTls => Legs::WebSocketByTls,
         }
     }
 }
 
-/// Where a contestant speaks TLS.
+/// Where a contestant speaks TLS or, with clients, WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Legs {
     Plain,
     TlsFromClient,
     TlsToOrigin,
+    WebSocket,
+    WebSocketByTls,
 }
 
 /// Addresses and files of one contestant.
@@ -139,6 +150,7 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
     all.extend(proxies::recipes());
     all.extend(peers::recipes());
     all.extend(tls::recipes());
+    all.extend(websockify::recipes());
     all.extend(bare::recipes(programs));
     if let Some(path) = guests {
         all.extend(file::read(path, programs)?);
@@ -154,7 +166,11 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
 pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
     let mut absent = Vec::new();
     recipes.retain(|recipe| {
-        let Version::Asked(program, _) = &recipe.version else { return true };
+        let program = match &recipe.version {
+            Version::Asked(program, _) => program,
+            Version::Examined(program, _) => *program,
+            Version::Told(_) => return true,
+        };
         let installed = is_installed(program);
         if !installed {
             let how = match recipe.family {
@@ -187,6 +203,10 @@ impl Version {
     fn read(&self) -> String {
         match self {
             Version::Told(text) => text.clone(),
+            Version::Examined(program, examine) => {
+                let version = find(program).map(|path| examine(&path));
+                version.and_then(Result::ok).unwrap_or_default()
+            }
             Version::Asked(program, argument) => {
                 let path = find(program).unwrap_or_else(|| program.into());
                 let Ok(output) = Command::new(path).arg(argument).output() else {

@@ -83,6 +83,26 @@ const VARIANTS: &[Variant] = &[
         driver: Driver::Epoll,
         ..TO_TLS
     },
+    WEBSOCKET,
+    Variant {
+        name: "penstock-ws-epoll",
+        setting: "WebSocket, epoll, default configuration, no log",
+        driver: Driver::Epoll,
+        ..WEBSOCKET
+    },
+    Variant {
+        name: "penstock-ws-copy",
+        setting: "WebSocket, io_uring, splice = \"off\"",
+        splicing: Splicing::Off,
+        engine: "splice = \"off\"",
+        ..WEBSOCKET
+    },
+    Variant {
+        name: "penstock-wss",
+        setting: "WebSocket by TLS, io_uring, default configuration, no log",
+        kind: Kind::WebSocketByTls,
+        ..WEBSOCKET
+    },
 ];
 
 const DEFAULT: Variant = Variant {
@@ -108,6 +128,13 @@ const TO_TLS: Variant = Variant {
     name: "penstock-to-tls",
     setting: "TLS to the origin, its certificate checked; io_uring, default configuration, no log",
     kind: Kind::ToTls,
+    ..DEFAULT
+};
+
+const WEBSOCKET: Variant = Variant {
+    name: "penstock-ws",
+    setting: "WebSocket, io_uring, default configuration, no log",
+    kind: Kind::WebSocket,
     ..DEFAULT
 };
 
@@ -176,13 +203,20 @@ address = ["{listen}"]
 fn service(site: &Site, kind: Kind) -> String {
     let Site { echo, keys, .. } = site;
     let forward = "service = \"forward\"\nunauthenticated = true\n";
+    let from_tls = || {
+        let (certificate, key) = (keys.certificate.display(), keys.key.display());
+        format!("tls = {{ cert = \"{certificate}\", key = \"{key}\" }}\n")
+    };
+    let console = || {
+        format!(
+            "service = \"console\"\ntarget = \"tcp://{echo}\"\ntimeouts = {{ idle = \"off\", lifetime = \"off\" }}\n"
+        )
+    };
     match kind {
         Kind::Tcp | Kind::Connect => "service = \"connect\"\n".into(),
-        Kind::FromTls => format!(
-            "{forward}target = \"tcp://{echo}\"\ntls = {{ cert = \"{}\", key = \"{}\" }}\n",
-            keys.certificate.display(),
-            keys.key.display()
-        ),
+        Kind::FromTls => format!("{forward}target = \"tcp://{echo}\"\n{}", from_tls()),
+        Kind::WebSocket => console(),
+        Kind::WebSocketByTls => console() + &from_tls(),
         Kind::ToTls => format!(
             "{forward}target = \"tls://{echo}\"\nupstream_tls = {{ ca = \"{}\", server_name = \"localhost\" }}\n",
             keys.authority.display()

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{Cores, Kind, Launch, Recipe, SYSTEM_FOLDERS, Site, Source, find};
 use crate::interrupt;
-use crate::load::{Origin, Route, Via};
+use crate::load::{Origin, Request, Route, Via};
 use crate::process::Process;
 use crate::tls::{self, KeyFiles, Keys};
 
@@ -150,16 +150,15 @@ impl Recipe {
         Ok(match self.kind {
             Kind::Tcp => Route { echo: one, flood: Via::plain(dial[1]) },
             Kind::Connect => {
-                let via = |target| Via { request: Some(connect_request(target)), ..one.clone() };
+                let via = |target| Via { request: Some(Request::tunnel(target)), ..one.clone() };
                 Route { echo: via(targets[0]), flood: via(targets[1]) }
             }
-            Kind::FromTls => {
-                let tls = Some(tls::Client::new(keys)?);
-                let via = Via { tls, asks: true, ..one };
-                Route { echo: via.clone(), flood: via }
-            }
-            Kind::ToTls => {
-                let via = Via { asks: true, ..one };
+            Kind::FromTls | Kind::ToTls | Kind::WebSocket | Kind::WebSocketByTls => {
+                let by_tls = matches!(self.kind, Kind::FromTls | Kind::WebSocketByTls);
+                let upgrades = matches!(self.kind, Kind::WebSocket | Kind::WebSocketByTls);
+                let tls = by_tls.then(|| tls::Client::new(keys)).transpose()?;
+                let request = upgrades.then(|| Request::upgrade(one.dial));
+                let via = Via { tls, request, asks: true, ..one };
                 Route { echo: via.clone(), flood: via }
             }
         })
@@ -225,10 +224,6 @@ fn path_of(program: &str) -> Result<String> {
         }
     })?;
     Ok(path.display().to_string())
-}
-
-fn connect_request(target: SocketAddr) -> Vec<u8> {
-    format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").into_bytes()
 }
 
 /// A folder and everything in it.

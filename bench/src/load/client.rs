@@ -1,10 +1,10 @@
 //! One client of the load: dials the contestant, asks for the tunnel if that takes asking, then does its task.
 //!
 //! ```text
-//! Connecting ─▶ [Shaking ──session──▶] [TunnelReply ──200──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
-//!                                                             ├─▶ Asked ──echo──▶ Push   (Push)
-//!                                                             └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
-//!                                                                 └─▶ closed, dialed anew (SetUp)
+//! Connecting ─▶ [Shaking ──session──▶] [Reply ──200, 101──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
+//!                                                            ├─▶ Asked ──echo──▶ Push   (Push)
+//!                                                            └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
+//!                                                                └─▶ closed, dialed anew (SetUp)
 //! ```
 //!
 //! Every echo is compared with what was sent; a client whose tunnel ends or lies fails the measurement.
@@ -19,8 +19,9 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 use socket2::{Domain, Type};
 
 use super::origin::{self, DRAIN_REQUEST, FLOOD_CHUNK};
-use super::{Burst, Load, Pace, Pattern, Route, Socket, Via};
-use crate::tls::Stream;
+use super::{Burst, Load, Pace, Pattern, Request, Route, Socket, Via};
+use crate::tls;
+use crate::websocket::Stream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -55,7 +56,7 @@ pub(super) struct Client {
 pub(super) enum State {
     Connecting,
     Shaking,
-    TunnelReply { head: Vec<u8> },
+    Reply { head: Vec<u8> },
     Flood { received: u64 },
     Asked { echoed: usize },
     Push,
@@ -97,7 +98,7 @@ impl Client {
                 }
                 Ok(Outcome::Nothing)
             }
-            State::TunnelReply { .. } => self.receive_reply(via, pattern, scratch),
+            State::Reply { .. } => self.receive_reply(via, pattern, scratch),
             State::Flood { received } => {
                 let Some(len) = some(self.stream.discard(scratch))? else {
                     return Ok(Outcome::Nothing);
@@ -135,8 +136,8 @@ impl Client {
     /// The first words that are not of TLS.
     fn speak(&mut self, via: &Via, pattern: &Pattern) -> Result<()> {
         let Some(request) = &via.request else { return self.start_task(via, pattern) };
-        self.state = State::TunnelReply { head: Vec::new() };
-        self.send(request)
+        self.state = State::Reply { head: Vec::new() };
+        self.send(request.bytes())
     }
 
     fn receive_reply(
@@ -145,7 +146,7 @@ impl Client {
         pattern: &Pattern,
         scratch: &mut [u8],
     ) -> Result<Outcome> {
-        let State::TunnelReply { head } = &mut self.state else { return Ok(Outcome::Nothing) };
+        let State::Reply { head } = &mut self.state else { return Ok(Outcome::Nothing) };
         let Some(len) = some(self.stream.receive(scratch))? else {
             return Ok(Outcome::Nothing);
         };
@@ -153,10 +154,13 @@ impl Client {
         let Some(end) = head.windows(4).position(|w| w == b"\r\n\r\n") else {
             return Ok(Outcome::Nothing);
         };
-        let status = head.split(|b| *b == b'\r').next().unwrap_or_default();
-        let is_ok = status.starts_with(b"HTTP/1.") && status.get(8..12) == Some(b" 200");
-        ensure!(is_ok, "CONNECT was answered with {}", String::from_utf8_lossy(status));
+        let request = via.request.as_ref().context("an answer to no request")?;
+        request.check_reply(&head[..end])?;
         let payload = head.len() - end - 4;
+        if let Request::Upgrade(_) = request {
+            ensure!(payload == 0, "the tunnel spoke before the client");
+            self.stream.upgrade();
+        }
         self.start_task(via, pattern)?;
         if let State::Flood { received } = &mut self.state {
             *received = payload as u64;
@@ -262,10 +266,11 @@ impl Load<'_> {
         }
         let slot = self.sockets.vacant_entry();
         self.poll.add(&socket, EpollEvent::new(EpollFlags::EPOLLOUT, slot.key() as u64))?;
-        let stream = match &via.tls {
-            None => Stream::plain(socket.into()),
-            Some(terms) => Stream::client(socket.into(), terms, self.pattern.resumes)?,
+        let below = match &via.tls {
+            None => tls::Stream::plain(socket.into()),
+            Some(terms) => tls::Stream::client(socket.into(), terms, self.pattern.resumes)?,
         };
+        let stream = Stream::over(below);
         slot.insert(Socket::Client(Client {
             stream,
             task,

@@ -35,7 +35,9 @@ use client::{Client, Task};
 use open_loop::OpenLoop;
 pub(crate) use origin::Origin;
 use pacer::Pacer;
-pub(crate) use pattern::{Burst, Memory, Meter, Pace, Pattern, Route, Sample, Timing, Via};
+pub(crate) use pattern::{
+    Burst, Memory, Meter, Pace, Pattern, Request, Route, Sample, Timing, Via,
+};
 use usage::Usage;
 pub(crate) use usage::Used;
 

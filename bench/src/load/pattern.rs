@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
 
 use super::Used;
 use super::origin::FLOOD_CHUNK;
-use crate::tls;
+use crate::{tls, websocket};
 
 /// A load: how many clients of which task.
 #[derive(Clone, Copy, Debug)]
@@ -107,10 +107,46 @@ pub(crate) struct Via {
     pub(crate) dial: SocketAddr,
     /// TLS comes first.
     pub(crate) tls: Option<tls::Client>,
-    /// Of a CONNECT proxy: the request to send.
-    pub(crate) request: Option<Vec<u8>>,
+    /// What to ask for before any payload.
+    pub(crate) request: Option<Request>,
     /// The echo origin is behind it, whatever is wanted: a flood has to be asked for.
     pub(crate) asks: bool,
+}
+
+/// In HTTP.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Of a proxy: CONNECT.
+    Tunnel(Vec<u8>),
+    /// What follows is WebSocket.
+    Upgrade(Vec<u8>),
+}
+
+impl Request {
+    pub(crate) fn tunnel(target: SocketAddr) -> Request {
+        Request::Tunnel(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n").into())
+    }
+
+    pub(crate) fn upgrade(host: SocketAddr) -> Request {
+        Request::Upgrade(websocket::request(host))
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Request::Tunnel(bytes) | Request::Upgrade(bytes) => bytes,
+        }
+    }
+
+    /// That the answer (its head, without the empty line) grants it.
+    pub(super) fn check_reply(&self, head: &[u8]) -> Result<()> {
+        if let Request::Upgrade(_) = self {
+            return websocket::check_reply(head);
+        }
+        let status = head.split(|b| *b == b'\r').next().unwrap_or_default();
+        let is_ok = status.starts_with(b"HTTP/1.") && status.get(8..12) == Some(b" 200");
+        ensure!(is_ok, "CONNECT was answered with {}", String::from_utf8_lossy(status));
+        Ok(())
+    }
 }
 
 impl Via {

@@ -1,6 +1,7 @@
 //! The generator against relays that carry, lie, refuse or hang up.
 
 mod tls;
+mod websocket;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -218,7 +219,7 @@ fn a_refused_tunnel_fails_the_measurement() {
         let _ = stream.read(&mut [0; 1024]);
         stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
     });
-    let request = Some(b"CONNECT origin:1 HTTP/1.1\r\n\r\n".to_vec());
+    let request = Some(Request::tunnel(refuser));
     let via = Via { request, ..Via::plain(refuser) };
     let reason = failure(ALONE, &Route { echo: via.clone(), flood: via });
     assert!(reason.contains("403 Forbidden"), "{reason}");

@@ -19,7 +19,7 @@ impl Mover for Copy {
     /// What the sink has not taken yet.
     type Lane = Vec<u8>;
 
-    fn lane(&mut self) -> Result<Vec<u8>> {
+    fn lane(&mut self, _: usize) -> Result<Vec<u8>> {
         Ok(Vec::new())
     }
 
@@ -46,7 +46,7 @@ impl Mover for Copy {
     fn retire(&mut self, _: Vec<u8>) {}
 }
 
-fn send(mut to: &TcpStream, bytes: &[u8]) -> Result<usize> {
+pub(super) fn send(mut to: &TcpStream, bytes: &[u8]) -> Result<usize> {
     match to.write(bytes) {
         Err(e) if is_would_block(&e) => Ok(0),
         other => other,

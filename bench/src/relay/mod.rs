@@ -1,13 +1,14 @@
 //! Relays that do nothing but relay: the limits against which engines are judged. TCP in, TCP out, one thread, no
 //! protocol, no limits, no time-outs; they trust their clients and run only under the harness.
 //!
-//! `copy` and `splice` share the epoll loop here and differ in their [`Mover`]; `tls`, `tokio` and `tokio_uring` stand alone.
+//! `copy`, `splice` and `websocket` share the epoll loop here and differ in their [`Mover`]; `tls`, `tokio` and `tokio_uring` stand alone.
 
 mod copy;
 mod splice;
 mod tls;
 mod tokio;
 mod tokio_uring;
+mod websocket;
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -38,6 +39,10 @@ pub(crate) enum Kind {
     Tls,
     /// The same; TLS to the origin.
     ToTls,
+    /// epoll, recv and send; WebSocket from the client.
+    Ws,
+    /// The same, and splice(2) behind a header to the client.
+    WsSplice,
 }
 
 /// A port to listen on and where its connections go, written `LISTEN=TARGET`.
@@ -72,6 +77,10 @@ pub(crate) fn run(kind: Kind, forwards: &[Forward], keys: &Path) -> Result<()> {
         Kind::Copy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::NONE),
         Kind::CopyBusy => Relay::new(copy::Copy::new(), forwards)?.run(EpollTimeout::ZERO),
         Kind::Splice => Relay::new(splice::Splice::default(), forwards)?.run(EpollTimeout::NONE),
+        Kind::Ws => Relay::new(websocket::WebSocket::copying(), forwards)?.run(EpollTimeout::NONE),
+        Kind::WsSplice => {
+            Relay::new(websocket::WebSocket::splicing(), forwards)?.run(EpollTimeout::NONE)
+        }
         Kind::Tokio => tokio::run(forwards),
         Kind::TokioUring => tokio_uring::run(forwards),
     }
@@ -90,7 +99,8 @@ trait Mover {
     /// What one direction holds between two events.
     type Lane;
 
-    fn lane(&mut self) -> Result<Self::Lane>;
+    /// The direction reads the leg of this number.
+    fn lane(&mut self, direction: usize) -> Result<Self::Lane>;
 
     /// Moves once from the source to the sink.
     fn pump(&mut self, lane: &mut Self::Lane, from: &TcpStream, to: &TcpStream) -> Result<Flow>;
@@ -176,7 +186,7 @@ impl<M: Mover> Relay<M> {
         let interests = [EpollFlags::empty(), EpollFlags::EPOLLOUT];
         self.poll.add(&client, EpollEvent::new(interests[0], key << 1))?;
         self.poll.add(&upstream, EpollEvent::new(interests[1], key << 1 | 1))?;
-        let lanes = [self.mover.lane()?, self.mover.lane()?];
+        let lanes = [self.mover.lane(0)?, self.mover.lane(1)?];
         let flows = [Flow::Source; 2];
         slot.insert(Tunnel { legs: [client, upstream], lanes, flows, interests, connected: false });
         Ok(())

@@ -1,6 +1,6 @@
 //! Moves with splice(2) through pipes of 1 MiB, taken from a free list and returned to it when empty.
 
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
-use super::{Flow, Mover};
+use super::{Flow, Mover, is_would_block};
 
 #[derive(Default)]
 pub(super) struct Splice {
@@ -25,7 +25,7 @@ pub(super) struct Pipe {
 impl Mover for Splice {
     type Lane = Pipe;
 
-    fn lane(&mut self) -> Result<Pipe> {
+    fn lane(&mut self, _: usize) -> Result<Pipe> {
         if let Some(pipe) = self.free.pop() {
             return Ok(pipe);
         }
@@ -36,26 +36,44 @@ impl Mover for Splice {
     }
 
     fn pump(&mut self, pipe: &mut Pipe, from: &TcpStream, to: &TcpStream) -> Result<Flow> {
-        if pipe.pending == 0 {
-            match splice(from, None, &pipe.write, None, PIPE_SIZE, FLAGS) {
-                Ok(0) => return Ok(Flow::Ended),
-                Ok(len) => pipe.pending = len,
-                Err(Errno::EAGAIN) => return Ok(Flow::Source),
-                Err(e) => return Err(e.into()),
-            }
+        if pipe.is_empty() {
+            match pipe.fill(from) {
+                Err(e) if is_would_block(&e) => return Ok(Flow::Source),
+                Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(Flow::Ended),
+                filled => filled?,
+            };
         }
-        match splice(&pipe.read, None, to, None, pipe.pending, FLAGS) {
-            Ok(len) => pipe.pending -= len,
-            Err(Errno::EAGAIN) => {}
-            Err(e) => return Err(e.into()),
-        }
-        Ok(if pipe.pending == 0 { Flow::Source } else { Flow::Sink })
+        pipe.drain(to)
     }
 
     fn retire(&mut self, pipe: Pipe) {
-        if pipe.pending == 0 {
+        if pipe.is_empty() {
             self.free.push(pipe);
         }
+    }
+}
+
+impl Pipe {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// How many bytes it has taken; an end is an error.
+    pub(super) fn fill(&mut self, from: &TcpStream) -> Result<usize> {
+        self.pending = splice(from, None, &self.write, None, PIPE_SIZE, FLAGS)?;
+        match self.pending {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            length => Ok(length),
+        }
+    }
+
+    pub(super) fn drain(&mut self, to: &TcpStream) -> Result<Flow> {
+        match splice(&self.read, None, to, None, self.pending, FLAGS) {
+            Ok(length) => self.pending -= length,
+            Err(Errno::EAGAIN) => {}
+            Err(e) => return Err(e.into()),
+        }
+        Ok(if self.is_empty() { Flow::Source } else { Flow::Sink })
     }
 }
 

@@ -86,7 +86,23 @@ const PARTS: &[Part] = &[
             best("stunnel", &["stunnel", "stunnel-to-tls"]),
         ],
     },
+    Part {
+        rows: &[
+            ("ws-bulk-8", Measure::Figure),
+            ("ws-64-16", Measure::Figure),
+            ("ws-64-64", Measure::Figure),
+            ("ws-upload-8", Measure::Figure),
+            ("wss-bulk-8", Measure::Figure),
+            ("wss-64-64", Measure::Figure),
+            ("ws-idle-50", Measure::Figure),
+            ("ws-idle-2000", Measure::Figure),
+        ],
+        columns: &[best("websockify", &["websockify", "websockify-tls"])],
+    },
 ];
+
+/// Penstock as it comes, where one of its legs is not plain.
+const USUAL: &[&str] = &["penstock-tls", "penstock-to-tls", "penstock-ws", "penstock-wss"];
 
 impl Column {
     fn head(&self) -> String {
@@ -155,8 +171,8 @@ fn title(scenario: &Scenario, measure: Measure) -> String {
 fn lead(record: &Record, scenario: &Scenario, measure: Measure) -> Line {
     let Some(lead) = record.lead(scenario) else { return "–".into() };
     let line = figure(lead, measure);
-    let is_usual = [record.default_name(), Some("penstock-tls"), Some("penstock-to-tls")];
-    let line = match is_usual.contains(&Some(lead.name())) {
+    let is_usual = record.default_name() == Some(lead.name()) || USUAL.contains(&lead.name());
+    let line = match is_usual {
         true => line,
         false => line.text(format!(", {}", words::readable(lead.name()))),
     };

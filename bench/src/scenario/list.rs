@@ -1,7 +1,9 @@
 //! The scenarios, in the order in which they are measured and shown.
 
+use std::time::Duration;
+
 use super::fields::*;
-use super::{Bar, Path, Scenario, Special, tls};
+use super::{Bar, Path, Scenario, Special, tls, websocket};
 use crate::contestant::Legs;
 use crate::load::{Burst, Pace, Pattern};
 use crate::record::{Measure, Unit};
@@ -269,6 +271,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     tls::TO_RESUME,
     tls::FROM_IDLE,
     tls::TO_IDLE,
+    websocket::BULK_1,
+    websocket::BULK_8,
+    websocket::MESSAGES_16,
+    websocket::MESSAGES_64,
+    websocket::UPLOAD_8,
+    websocket::TLS_BULK_8,
+    websocket::TLS_MESSAGES_64,
+    websocket::IDLE_50,
+    websocket::IDLE_2000,
 ];
 
 pub(super) const BASE: Scenario = Scenario {
@@ -278,6 +289,7 @@ pub(super) const BASE: Scenario = Scenario {
     question: "",
     pattern: Pattern::NONE,
     legs: Legs::Plain,
+    turn: Duration::from_micros(200),
     unit: Unit::RoundTrip,
     lead: URING,
     reference: "bare-copy",

@@ -5,6 +5,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod websocket;
 
 use std::time::Duration;
 
@@ -20,8 +21,10 @@ pub(crate) struct Scenario {
     pub(crate) title: &'static str,
     pub(crate) question: &'static str,
     pub(crate) pattern: Pattern,
-    /// Where those who take part speak TLS.
+    /// Where those who take part speak TLS or WebSocket.
     pub(crate) legs: Legs,
+    /// The time in which each tunnel should have its turn, for each of them.
+    pub(crate) turn: Duration,
     pub(crate) unit: Unit,
     /// The one of ours that it is about.
     pub(crate) lead: &'static str,
@@ -99,7 +102,7 @@ impl Scenario {
         if self.pattern.fill.is_some() {
             return Timing { warm_up: HERD_REST, window: idle };
         }
-        let turns = Duration::from_micros(200) * self.pattern.tunnels() as u32;
+        let turns = self.turn * self.pattern.tunnels() as u32;
         let scheduled = match self.pattern.pace {
             Pace::Rate(rate) => Duration::from_secs(1) * samples / rate,
             Pace::Closed => Duration::ZERO,

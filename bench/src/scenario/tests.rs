@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::{Path, SCENARIOS, Scenario};
 use crate::contestant::{self, Legs, Programs};
+use crate::record;
 
-/// Everybody, and where he speaks TLS.
+/// Everybody, and where he speaks TLS or WebSocket.
 fn recipes() -> BTreeMap<String, Legs> {
     let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
     let recipes = contestant::recipes(&programs, None).unwrap();
@@ -31,18 +32,21 @@ fn every_contestant_has_a_recipe() {
 }
 
 #[test]
-fn everybody_speaks_tls_where_the_scenario_says_and_nowhere_else() {
+fn everybody_speaks_what_the_scenario_says_and_nothing_else() {
     let recipes = recipes();
     for scenario in SCENARIOS {
         for name in scenario.field.iter().chain(scenario.also) {
-            assert_eq!(recipes[*name], scenario.legs, "{name} in {}", scenario.name);
+            // What WebSocket adds is measured beside plain tunnels.
+            let is_plain = scenario.legs == Legs::WebSocket && *name == record::DEFAULT;
+            let legs = if is_plain { Legs::Plain } else { scenario.legs };
+            assert_eq!(recipes[*name], legs, "{name} in {}", scenario.name);
         }
         // A flood that is asked for has no pace of its own.
         let pattern = &scenario.pattern;
         assert!(scenario.legs == Legs::Plain || pattern.stream_rate.is_none(), "{}", scenario.name);
         let path = match scenario.legs {
-            Legs::Plain => continue,
-            Legs::TlsFromClient => Path::TlsFromClient,
+            Legs::Plain | Legs::WebSocket => continue,
+            Legs::TlsFromClient | Legs::WebSocketByTls => Path::TlsFromClient,
             Legs::TlsToOrigin => Path::TlsToOrigin,
         };
         assert_eq!(scenario.path, path, "{}", scenario.name);

@@ -59,6 +59,11 @@ impl Stream {
         &self.socket
     }
 
+    /// TLS is spoken here, or will be.
+    pub(crate) fn has_session(&self) -> bool {
+        self.layer.is_some()
+    }
+
     /// Plaintext can be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.layer.as_ref().is_none_or(|layer| layer.session.is_open())

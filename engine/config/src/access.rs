@@ -71,6 +71,12 @@ pub(crate) fn everybody() -> Rules {
     Rules::parse(&["allow all"], &AccessLists::new()).expect("`all` is predefined")
 }
 
+/// Rules that forbid what is next to us without a router between: a cloud's machines are told their secrets there.
+pub(crate) fn but_neighbours() -> Rules {
+    let lines = ["deny to_linklocal", "allow all"];
+    Rules::parse(&lines, &AccessLists::new()).expect("both lists are predefined")
+}
+
 /// Where a word, perhaps behind a `!`, stands in a line.
 fn position(line: &str, word: &str) -> Option<(usize, usize)> {
     let found = line.split_ascii_whitespace().find(|part| part.trim_start_matches('!') == word)?;

@@ -112,7 +112,7 @@ fn socket(table: &Engine) -> Result<SocketOptions, Fault> {
 fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault> {
     let own: Vec<&Address> = listeners.iter().flat_map(|listener| &listener.addresses).collect();
     for (listen, listener) in listen.iter().zip(listeners) {
-        let config::Service::Forward(destination) = &listener.service else { continue };
+        let Some(destination) = listener.service.destination() else { continue };
         let is_own = |address: &&&Address| match &destination.reach {
             Reach::Network(target) => address.tcp().is_some_and(|tcp| {
                 (target.host.address(), target.port) == (Some(tcp.ip()), tcp.port())
@@ -121,7 +121,11 @@ fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault
                 Door::Unix(paths) => {
                     address.unix().is_some_and(|own| paths.iter().any(|path| path == own))
                 }
-                Door::Terminal(_) | Door::Command(_) => false,
+                Door::Within { .. }
+                | Door::Terminal(_)
+                | Door::Command(_)
+                | Door::Web(_)
+                | Door::Demo => false,
             },
         };
         if let (Some(address), Some(target)) = (own.iter().find(is_own), &listen.target) {

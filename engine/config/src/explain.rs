@@ -4,12 +4,14 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use penstock_core::config::{
-    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, SendProxy,
+    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, RecordFormat,
+    Recording, SendProxy,
 };
 use penstock_core::ring::{Driver, PoolSizes, SpliceMode};
 
 use crate::{AccessFormat, Settings};
 
+mod console;
 mod reach;
 
 /// Describes what would be served, with every default filled in.
@@ -101,6 +103,13 @@ fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
         SendProxy::Off => {}
         SendProxy::V1 => writeln!(to, "  targets get a PROXY header, version 1")?,
         SendProxy::V2 => writeln!(to, "  targets get a PROXY header, version 2")?,
+    }
+    if let Some(Recording { path, format }) = &listener.record {
+        let format = match format {
+            RecordFormat::Websockify => "websockify's format",
+            RecordFormat::Asciicast => "asciicast v2",
+        };
+        writeln!(to, "  recorded: to {}.NUMBER, in {format}", path.display())?;
     }
     let half_close = match listener.half_close {
         HalfClose::Close => "the end of one direction ends the tunnel, after a flush",

@@ -9,8 +9,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::console::{AuthTable, TokensTable};
 use crate::tls::{Provider, Tls, Upstream};
-use crate::value::{Address, Addresses, Auto, Mode, Name, Size, Span, SpanOrOff, Word};
+use crate::value::{
+    Address, Addresses, Auto, Mode, Name, NumberOrOff, Size, Span, SpanOrOff, Word,
+};
 use crate::{AccessFormat, Level};
 
 #[derive(Debug, Deserialize)]
@@ -137,10 +140,20 @@ pub(crate) struct Listen {
     pub(crate) tls_only: Option<Spanned<bool>>,
     pub(crate) libvirt: Option<Spanned<bool>>,
     pub(crate) upstream_tls: Option<Spanned<Upstream>>,
-    pub(crate) max_sessions: Option<Spanned<usize>>,
+    pub(crate) max_sessions: Option<NumberOrOff>,
+    pub(crate) tokens: Option<Spanned<TokensTable>>,
+    pub(crate) web: Option<Spanned<String>>,
+    pub(crate) auth: Option<Spanned<AuthTable>>,
+    pub(crate) web_auth: Option<Spanned<bool>>,
+    pub(crate) origins: Option<Spanned<Vec<String>>>,
+    pub(crate) trusted_proxies: Option<Values>,
+    pub(crate) host_token: Option<Spanned<bool>>,
+    pub(crate) heartbeat: Option<Spanned<SpanOrOff>>,
+    pub(crate) websockify_compat: Option<Spanned<bool>>,
     pub(crate) proxy_protocol: Option<Spanned<ProxyProtocol>>,
     pub(crate) proxy_from: Option<Values>,
     pub(crate) send_proxy: Option<Spanned<SendProxy>>,
+    pub(crate) record: Option<Record>,
     pub(crate) access: Option<Vec<Spanned<String>>>,
     pub(crate) half_close: Option<Spanned<HalfClose>>,
     #[serde(default)]
@@ -156,6 +169,21 @@ pub(crate) struct Listen {
 pub(crate) enum Service {
     Connect,
     Forward,
+    Console,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Record {
+    pub(crate) path: PathBuf,
+    pub(crate) format: RecordFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RecordFormat {
+    Websockify,
+    Asciicast,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -194,8 +222,11 @@ pub(crate) enum IdleScope {
 pub(crate) struct Timeouts {
     pub(crate) handshake: Span,
     pub(crate) connect: Span,
+    pub(crate) token: Span,
     pub(crate) idle: Option<SpanOrOff>,
-    pub(crate) lifetime: SpanOrOff,
+    pub(crate) user_idle: Option<Spanned<SpanOrOff>>,
+    pub(crate) lifetime: Option<SpanOrOff>,
+    pub(crate) dead_peer: SpanOrOff,
 }
 
 impl Default for Timeouts {
@@ -204,8 +235,11 @@ impl Default for Timeouts {
         Timeouts {
             handshake: Span(core.handshake),
             connect: Span(core.connect),
+            token: Span(core.token),
             idle: None,
-            lifetime: SpanOrOff(core.lifetime),
+            user_idle: None,
+            lifetime: None,
+            dead_peer: SpanOrOff(core.dead_peer),
         }
     }
 }

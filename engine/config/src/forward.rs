@@ -172,9 +172,11 @@ fn complete(table: &mut Upstream, places: &Places, span: &Range<usize>) -> Resul
 fn held(destination: &Destination, upstream: Option<&UpstreamTls>) -> Option<&'static str> {
     match &destination.reach {
         Reach::Door(door) => match &**door {
-            Door::Unix(_) => Some("a UNIX socket, which lets us in for who we are"),
+            Door::Unix(_) | Door::Within { .. } => {
+                Some("a UNIX socket, which lets us in for who we are")
+            }
             Door::Command(_) => Some("a program that runs as us, with our keys"),
-            Door::Terminal(_) => None,
+            Door::Terminal(_) | Door::Web(_) | Door::Demo => None,
         },
         Reach::Network(_) => shown(upstream),
     }
@@ -188,7 +190,8 @@ pub(crate) fn shown(upstream: Option<&UpstreamTls>) -> Option<&'static str> {
 /// Whoever reaches an open port must not be handed what only we may use, unless that is said.
 pub(crate) fn judge_safety(listen: &Listen, holds: Option<&str>) -> Result<(), Fault> {
     let open = listen.address.get_ref().0.iter().any(|address| matches!(address, Place::Tcp(_)));
-    let asks = listen.tls.as_ref().is_some_and(|tls| tls.get_ref().requires_certificates());
+    let asks = listen.auth.is_some()
+        || listen.tls.as_ref().is_some_and(|tls| tls.get_ref().requires_certificates());
     let said = is_set(listen.unauthenticated.as_ref());
     match (holds, open && !asks && !said) {
         (Some(what), true) => Err(Fault::at(

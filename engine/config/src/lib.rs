@@ -1,11 +1,12 @@
 //! Text to validated values.
 //!
 //! In: one TOML file. Out: [`Settings`], or an [`Error`] with file, line, column, what was expected and what came.
-//! Nothing is opened, bound or looked up here beyond the file itself.
+//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify).
 #![forbid(unsafe_code)]
 
 mod access;
 mod check;
+mod console;
 mod error;
 mod explain;
 mod file;
@@ -14,7 +15,9 @@ pub mod limits;
 mod listener;
 mod tls;
 mod together;
+mod tokens;
 mod value;
+pub mod websockify;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -8,6 +8,8 @@ use penstock_core::config::{Config, Door, Reach, Service};
 const TURNED_AWAY: usize = 64;
 /// Of programs: two for the one that is being started, and those whose last words are waited for after their tunnels.
 const PROGRAMS: usize = 2 + 128;
+/// Of browsers: connections that are served pages, files that are read for them, and consoles that are built in.
+const BROWSERS: usize = 256 + 256 + 64;
 
 /// What the number of tunnels follows from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +36,11 @@ pub struct Held {
     pub terminals: usize,
     /// Programs are targets. Of each that runs, standard error is read, too.
     pub programs: bool,
+    /// Consoles are served to browsers: of each connection that is served pages, and of the consoles that are built in, one descriptor is
+    /// held by those who serve them.
+    pub browsers: bool,
+    /// Some connections are recorded: each has a file.
+    pub recordings: bool,
 }
 
 impl Held {
@@ -42,12 +49,14 @@ impl Held {
         let mut held = Held::default();
         for listener in &config.listeners {
             held.addresses += listener.addresses.len();
-            let Service::Forward(destination) = &listener.service else { continue };
+            held.recordings |= listener.record.is_some();
+            held.browsers |= matches!(listener.service, Service::Console(_));
+            let Some(destination) = listener.service.destination() else { continue };
             match &destination.reach {
                 Reach::Door(door) => match **door {
                     Door::Terminal(_) => held.terminals += 1,
                     Door::Command(_) => held.programs = true,
-                    Door::Unix(_) => {}
+                    Door::Unix(_) | Door::Within { .. } | Door::Web(_) | Door::Demo => {}
                 },
                 Reach::Network(_) => {}
             }
@@ -69,17 +78,19 @@ pub struct TooMany {
 
 impl Descriptors {
     /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 72 and the number of
-    /// listening addresses for each worker, one for each terminal, and 130 for programs.
+    /// listening addresses for each worker, one for each terminal, 130 for programs, and for browsers 576 or an eighth of the limit.
     pub fn divide(limit: u64, workers: usize, held: Held) -> Descriptors {
         let share = limit / 8 / (2 * workers.max(1) as u64);
         let of_workers = workers * (8 + TURNED_AWAY + held.addresses);
+        // Whoever finds none left is told so, and tries again: few are worth no tunnels.
+        let of_browsers = if held.browsers { BROWSERS.min(limit as usize / 8) } else { 0 };
         let of_programs = if held.programs { PROGRAMS } else { 0 };
         Descriptors {
             limit,
-            reserve: (96 + of_workers + held.terminals + of_programs) as u64,
+            reserve: (96 + of_workers + held.terminals + of_programs + of_browsers) as u64,
             workers,
             pipes_per_worker: share.clamp(4, 64) as usize,
-            per_tunnel: if held.programs { 3 } else { 2 },
+            per_tunnel: 2 + u64::from(held.programs) + u64::from(held.recordings),
         }
     }
 

@@ -1,5 +1,7 @@
 //! One listener: what its keys must be beside one another, and what the engine is told.
 
+use std::time::Duration;
+
 use nix::unistd::{Group, User};
 use penstock_core::config::{
     self, Address, Door, Listener, ListenerTls, Reach, UnixSocket, UpstreamTls,
@@ -10,9 +12,11 @@ use toml::Spanned;
 use crate::error::Fault;
 use crate::file::{self, Listen, Service};
 use crate::tls::{self, Provider};
-use crate::value::{Mode, Place};
-use crate::{access, forward, together};
+use crate::value::{Mode, NumberOrOff, Place};
+use crate::{access, console, forward, together};
 
+/// How long a console may be open, if nothing else is said.
+const CONSOLE_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Bytes of a UNIX socket's path (unix(7)).
 const SOCKET_PATH: usize = 107;
 /// Permissions of a UNIX socket that are not given: for its owner and group.
@@ -25,7 +29,8 @@ pub(crate) fn listener(
 ) -> Result<Listener, Fault> {
     together::judge(listen)?;
     let (service, upstream_tls) = service(listen, provider)?;
-    let forwards = service != config::Service::Connect;
+    let connects = service == config::Service::Connect;
+    let has_consoles = matches!(service, config::Service::Console(_));
     let half_close = half_close(listen, &service)?;
     let defaults = config::Timeouts::default();
     Ok(Listener {
@@ -33,14 +38,16 @@ pub(crate) fn listener(
         addresses: addresses(listen)?,
         tls: tls(listen, provider)?,
         upstream_tls,
-        max_sessions: max_sessions(listen)?,
+        max_sessions: listen.max_sessions.and_then(|NumberOrOff(number)| number),
         proxy_protocol: proxy_protocol(listen)?,
         proxy_from: access::addresses(listen.proxy_from.as_ref())?,
+        trusted_proxies: access::addresses(listen.trusted_proxies.as_ref())?,
         send_proxy: match listen.send_proxy.as_ref().map(Spanned::get_ref) {
             None | Some(file::SendProxy::Off) => config::SendProxy::Off,
             Some(file::SendProxy::V1) => config::SendProxy::V1,
             Some(file::SendProxy::V2) => config::SendProxy::V2,
         },
+        record: listen.record.as_ref().map(recording),
         rules: rules(listen, lists)?,
         half_close,
         idle_scope: match listen.idle_scope {
@@ -53,10 +60,17 @@ pub(crate) fn listener(
             idle: match listen.timeouts.idle {
                 Some(idle) => idle.0,
                 // A serial line, or a client that waits for events, may be silent for days.
-                None if forwards => None,
+                None if !connects => None,
                 None => defaults.idle,
             },
-            lifetime: listen.timeouts.lifetime.0,
+            lifetime: match listen.timeouts.lifetime {
+                Some(lifetime) => lifetime.0,
+                None if has_consoles => Some(CONSOLE_LIFETIME),
+                None => defaults.lifetime,
+            },
+            user_idle: listen.timeouts.user_idle.as_ref().and_then(|span| span.get_ref().0),
+            token: listen.timeouts.token.0,
+            dead_peer: listen.timeouts.dead_peer.0,
         },
         connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
         strict_target: is_set(listen.strict_connect_target.as_ref()),
@@ -76,6 +90,10 @@ fn service(
         (Service::Forward, None) => {
             let message = "`service = \"forward\"` needs `target`: such as \"tcp://10.0.0.7:5900\", \"unix:/run/x.sock\" or \"qemu+tls://host/system\"";
             Err(Fault::at(listen.service.span(), message))
+        }
+        (Service::Console, _) => {
+            let (console, upstream) = console::consoles(listen, provider)?;
+            Ok((config::Service::Console(Box::new(console)), upstream))
         }
         (Service::Connect, Some(target)) => {
             let message = "the client of a CONNECT proxy names the target: leave `target` out, or write `service = \"forward\"`";
@@ -104,11 +122,11 @@ fn half_close(listen: &Listen, service: &config::Service) -> Result<config::Half
             Reach::Door(door) => Some(&**door),
             Reach::Network(_) => None,
         },
-        config::Service::Connect => None,
+        config::Service::Connect | config::Service::Console(_) => None,
     };
     let is_line = matches!(door, Some(Door::Terminal(_)));
     // A program that ignores the end of its input would outlive its client for ever.
-    let closes = *service == config::Service::Connect
+    let closes = !matches!(service, config::Service::Forward(_))
         || matches!(door, Some(Door::Terminal(_) | Door::Command(_)));
     match asked {
         Some((file::HalfClose::Forward, span)) if is_line => {
@@ -140,6 +158,7 @@ fn rules(listen: &Listen, lists: &AccessLists) -> Result<Rules, Fault> {
     match (&listen.access, listen.service.get_ref()) {
         (Some(lines), _) => access::rules(lines, lists),
         (None, Service::Forward) => Ok(access::everybody()),
+        (None, Service::Console) => Ok(access::but_neighbours()),
         (None, Service::Connect) => {
             let message =
                 "missing field `access`: who may reach what, such as [\"allow lan\", \"deny all\"]";
@@ -194,11 +213,13 @@ fn group(listen: &Listen) -> Result<Option<u32>, Fault> {
     text.parse().ok().or(known).map(Some).ok_or_else(unknown)
 }
 
-fn max_sessions(listen: &Listen) -> Result<Option<usize>, Fault> {
-    match listen.max_sessions.as_ref().map(|value| (*value.get_ref(), value.span())) {
-        Some((0, span)) => Err(Fault::at(span, "expected a number above zero")),
-        Some((number, _)) => Ok(Some(number)),
-        None => Ok(None),
+fn recording(record: &file::Record) -> config::Recording {
+    config::Recording {
+        path: record.path.clone(),
+        format: match record.format {
+            file::RecordFormat::Websockify => config::RecordFormat::Websockify,
+            file::RecordFormat::Asciicast => config::RecordFormat::Asciicast,
+        },
     }
 }
 

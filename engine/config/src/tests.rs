@@ -8,6 +8,7 @@ use penstock_core::ring::{Driver, SpliceMode};
 
 use super::*;
 
+mod consoles;
 mod gateways;
 
 /// Every key there is.
@@ -216,7 +217,8 @@ fn the_embedded_default_stays_on_loopback() {
     let listeners = &settings.config.listeners;
     let addresses = listeners.iter().flat_map(|listener| &listener.addresses);
     let shown: Vec<String> = addresses.map(ToString::to_string).collect();
-    assert_eq!(shown, ["127.0.0.1:3128", "[::1]:3128"]);
+    let expected = ["127.0.0.1:3128", "[::1]:3128", "127.0.0.1:6080", "[::1]:6080"];
+    assert_eq!(shown, expected);
     assert_eq!(settings.admin, "127.0.0.1:9128".parse().ok());
 }
 
@@ -267,7 +269,7 @@ fn the_explanation_names_every_limit() {
     let parts = [
         "workers: one per core",
         "64MiB a worker, 64KiB a direction",
-        "buffers of a worker: 5797 of 4KiB",
+        "buffers of a worker: 5775 of 4KiB",
         "live on for 30s",
         "access log: access.log, in Squid's native format",
         "http://127.0.0.1:9128/",

@@ -60,6 +60,11 @@ impl Tls {
         self.client_auth() == ClientAuthWord::Require
     }
 
+    /// Whether anybody may show a certificate.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.client_auth() != ClientAuthWord::Off
+    }
+
     fn client_auth(&self) -> ClientAuthWord {
         self.client_auth.as_ref().map_or(ClientAuthWord::Off, |word| *word.get_ref())
     }

@@ -14,8 +14,19 @@ use crate::value::Place;
 /// Whether what is configured can be meant.
 pub(crate) fn judge(listen: &Listen) -> Result<(), Fault> {
     match listen.service.get_ref() {
-        Service::Connect => of_forward_only(listen)?,
-        Service::Forward => of_connect_only(listen)?,
+        Service::Connect => {
+            of_forward_only(listen)?;
+            of_console_only(listen)?;
+        }
+        Service::Forward => {
+            of_connect_only(listen)?;
+            of_console_only(listen)?;
+        }
+        Service::Console => {
+            of_forward_only(listen)?;
+            of_connect_only(listen)?;
+            ends_whole(listen)?;
+        }
     }
     clear_text(listen)?;
     proxy_headers(listen)?;
@@ -26,13 +37,47 @@ fn of_forward_only(listen: &Listen) -> Result<(), Fault> {
     let keys = [("readonly", &listen.readonly), ("libvirt", &listen.libvirt)];
     for (key, value) in keys {
         if let Some(value) = value {
-            let message = format!(
-                "`{key}` is about libvirt, which knows no CONNECT: leave it out, or write `service = \"forward\"`"
-            );
+            let message =
+                format!("`{key}` is about libvirt: leave it out, or write `service = \"forward\"`");
             return Err(Fault::at(value.span(), message));
         }
     }
     Ok(())
+}
+
+fn of_console_only(listen: &Listen) -> Result<(), Fault> {
+    let keys = [
+        ("tokens", listen.tokens.as_ref().map(Spanned::span)),
+        ("web", listen.web.as_ref().map(Spanned::span)),
+        ("auth", listen.auth.as_ref().map(Spanned::span)),
+        ("web_auth", listen.web_auth.as_ref().map(Spanned::span)),
+        ("origins", listen.origins.as_ref().map(Spanned::span)),
+        ("trusted_proxies", listen.trusted_proxies.as_ref().map(Spanned::span)),
+        ("host_token", listen.host_token.as_ref().map(Spanned::span)),
+        ("timeouts.user_idle", listen.timeouts.user_idle.as_ref().map(Spanned::span)),
+        ("heartbeat", listen.heartbeat.as_ref().map(Spanned::span)),
+        ("websockify_compat", listen.websockify_compat.as_ref().map(Spanned::span)),
+    ];
+    match keys.into_iter().find_map(|(key, span)| Some((key, span?))) {
+        Some((key, span)) => {
+            let message = format!(
+                "`{key}` is about consoles in browsers: leave it out, or write `service = \"console\"`"
+            );
+            Err(Fault::at(span, message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// WebSocket knows no stream of which one direction has ended.
+fn ends_whole(listen: &Listen) -> Result<(), Fault> {
+    match &listen.half_close {
+        Some(asked) => {
+            let message = "a WebSocket ends both ways at once: leave `half_close` out";
+            Err(Fault::at(asked.span(), message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn of_connect_only(listen: &Listen) -> Result<(), Fault> {

@@ -54,6 +54,10 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Auto(pub(crate) Option<usize>);
 
+/// A number above zero, or `off`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct NumberOrOff(pub(crate) Option<usize>);
+
 /// A word of a list; a bare integer will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Word(pub(crate) String);
@@ -144,6 +148,7 @@ const SIZE: &str = r#"a number of bytes such as "64KiB" or "64MiB""#;
 const ADDRESS: &str = r#"an address and port such as "127.0.0.1:3128" or "[::1]:3128""#;
 const PLACE: &str = r#"an address and port such as "127.0.0.1:3128" or "[::1]:3128", or a UNIX socket such as "unix:/run/penstock/proxy.sock""#;
 const MODE: &str = r#"permissions in octal such as "0660""#;
+const NUMBER_OR_OFF: &str = r#"a number above zero, or "off""#;
 const AUTO: &str = r#"a number above zero, or "auto""#;
 
 impl<'de> Deserialize<'de> for Span {
@@ -178,6 +183,15 @@ impl<'de> Deserialize<'de> for Auto {
         let text = |text: &str| (text == "auto").then_some(None);
         let integer = |number: usize| (number > 0).then_some(Some(number));
         from.deserialize_any(Scalar { expected: AUTO, text, integer }).map(Auto)
+    }
+}
+
+impl<'de> Deserialize<'de> for NumberOrOff {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = |text: &str| (text == "off").then_some(None);
+        let integer = |number: usize| (number > 0).then_some(Some(number));
+        let scalar = Scalar { expected: NUMBER_OR_OFF, text, integer };
+        from.deserialize_any(scalar).map(NumberOrOff)
     }
 }
 

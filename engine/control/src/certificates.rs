@@ -4,8 +4,6 @@
 //! could not be, a line in the log for each; a warning a day when a certificate or a list is about to expire. Sessions that live are never touched, and
 //! what can't be loaded changes nothing: half-written files and pairs that do not belong together are met every time somebody renews one.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,6 +13,8 @@ use penstock_core::config::{Config, Listener};
 use penstock_core::tls::{FileError, Implementation};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+
+use crate::stamp::Stamp;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -180,28 +180,6 @@ struct Seen {
     failed: Option<Instant>,
     /// When its end was last warned of.
     warned: Option<Instant>,
-}
-
-/// What tells one state of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
-    modified: (i64, i64),
-    /// Permissions are not the content, but may be what was in the way.
-    changed: (i64, i64),
-    size: u64,
-    identity: (u64, u64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Stamp> {
-        let file = fs::metadata(path).ok()?;
-        Some(Stamp {
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-            size: file.size(),
-            identity: (file.dev(), file.ino()),
-        })
-    }
 }
 
 impl Watch {

@@ -1,4 +1,4 @@
-//! What may wait, on threads of its own: names, doors, certificates, the admin server, the clock's time zone, logs.
+//! What may wait, on threads of its own: names, doors, tokens, pages for browsers, certificates, the admin server, the clock's time zone, logs.
 //!
 //! In: questions, records and counters of the workers. Out: answers and commands in their mailboxes, log lines, pages.
 //! No worker ever waits for this crate: every queue towards it is bounded, and what does not fit is counted.
@@ -9,14 +9,21 @@ pub mod access_log;
 pub mod admin;
 mod certificates;
 mod clock;
+mod demo;
 mod mailman;
 pub mod messages;
 mod metrics;
 mod opener;
 mod outside;
+mod pair;
+pub mod recorder;
 mod resolver;
 pub mod spawner;
+mod stamp;
 mod state;
+mod tokens;
+mod web;
+mod within;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -34,9 +41,10 @@ use crate::outside::{Asked, WorkerOutside};
 use crate::resolver::Resolver;
 use crate::spawner::Spawner;
 pub use crate::state::{DriverFacts, Handle, Parts, Worker};
-use crate::state::{OpenerCounts, ResolverCounts, State};
+use crate::state::{OpenerCounts, ResolverCounts, State, TokenCounts};
+use crate::tokens::Desk;
 
-/// Questions that may wait for the resolver to take them.
+/// Questions that may wait for the resolver to take them, and as many for the sources of tokens.
 const QUESTIONS: usize = 4096;
 
 /// The control thread's belongings, before it runs.
@@ -44,32 +52,52 @@ pub struct Control {
     runtime: Runtime,
     clock: Clock,
     access_log: access_log::Sender,
+    recorder: Option<recorder::Sender>,
     ask: mpsc::Sender<Asked>,
     questions: mpsc::Receiver<Asked>,
+    ask_tokens: mpsc::Sender<tokens::Asked>,
+    tokens: mpsc::Receiver<tokens::Asked>,
     open: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
     spawner: Option<Spawner>,
 }
 
-/// Threads that may wait at the same time: for names, for doors, and one for certificates.
-const THREADS: usize = resolver::LOOKUPS_AT_ONCE + opener::OPENINGS_AT_ONCE + 1;
+/// Threads that may wait at the same time: for names, for doors, for tokens, for pages, and one for certificates.
+const THREADS: usize =
+    resolver::LOOKUPS_AT_ONCE + opener::OPENINGS_AT_ONCE + tokens::THREADS + web::READS_AT_ONCE + 1;
 
 impl Control {
     /// Makes what the workers will talk to. Nothing runs yet; what is asked waits in the queue. Programs are started by
-    /// `spawner`, and without one not at all.
+    /// `spawner`, and without one not at all; nor is anything recorded without a `recorder`.
     ///
     /// # Errors
     /// When the system gives no descriptors for an event loop.
-    pub fn new(access_log: access_log::Sender, spawner: Option<Spawner>) -> io::Result<Control> {
+    pub fn new(
+        access_log: access_log::Sender,
+        recorder: Option<recorder::Sender>,
+        spawner: Option<Spawner>,
+    ) -> io::Result<Control> {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(THREADS)
             .thread_name("penstock-waits")
             .build()?;
         let (ask, questions) = mpsc::channel(QUESTIONS);
+        let (ask_tokens, tokens) = mpsc::channel(QUESTIONS);
         let (open, notices) = mpsc::channel(opener::DOORS_MAX);
-        let clock = Clock::new();
-        Ok(Control { runtime, clock, access_log, ask, questions, open, notices, spawner })
+        Ok(Control {
+            runtime,
+            clock: Clock::new(),
+            access_log,
+            recorder,
+            ask,
+            questions,
+            ask_tokens,
+            tokens,
+            open,
+            notices,
+            spawner,
+        })
     }
 
     /// What a worker with this mailbox speaks to.
@@ -77,9 +105,11 @@ impl Control {
         Box::new(WorkerOutside {
             mailbox,
             ask: self.ask.clone(),
+            tokens: self.ask_tokens.clone(),
             opener: self.open.clone(),
             awaited: HashMap::new(),
             access_log: self.access_log.clone(),
+            recorder: self.recorder.clone(),
             clock: self.clock.clone(),
         })
     }
@@ -96,7 +126,9 @@ impl Control {
     ) -> io::Result<F::Output> {
         let counts = Arc::new(ResolverCounts::default());
         let doors = Arc::new(OpenerCounts::default());
-        let state = State::new(parts, counts.clone(), doors.clone(), self.access_log.clone());
+        let looked_up = Arc::new(TokenCounts::default());
+        let counted = (counts.clone(), doors.clone(), looked_up.clone());
+        let state = State::new(parts, counted, self.access_log.clone(), self.recorder.clone());
         let state = Arc::new(state);
         // Whoever could still ask from here is none that has ended.
         drop(self.open);
@@ -104,10 +136,11 @@ impl Control {
             if let Some(listener) = admin {
                 tokio::spawn(admin::serve(admin::listener(listener)?, state.clone()));
             }
-            let opener = Opener::new(self.spawner, self.access_log, doors)?;
+            let opener = Opener::new(self.spawner, self.access_log, doors, &state.parts.config)?;
             let (finish, finished) = oneshot::channel();
             let opener = tokio::spawn(opener.run(self.notices, finished));
             tokio::spawn(Resolver::system(counts).run(self.questions));
+            tokio::spawn(Desk::new(looked_up).run(self.tokens));
             tokio::spawn(clock::keep(self.clock));
             tokio::spawn(certificates::keep(state.certificates.clone()));
             let result = task(Handle::new(state)).await;

@@ -1,8 +1,8 @@
-//! The main log: messages through `tracing`, written to standard error by a thread of their own.
+//! The main log: messages through `tracing`, written by a thread of their own.
 //!
 //! Bounded and lossy: who logs never waits, what does not fit is counted.
 
-use std::io::{self, IsTerminal};
+use std::io::Write;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 pub use tracing_subscriber::filter::LevelFilter;
@@ -33,17 +33,22 @@ impl Dropped {
     }
 }
 
-/// Starts the log of this process. Only the first call of a process takes effect.
-pub fn start(level: LevelFilter) -> (Guard, Dropped) {
+/// Starts the log of this process, with colours if somebody looks at it. `to` is handed a message at a time. Only the first call of a process
+/// takes effect.
+pub fn start(
+    level: LevelFilter,
+    to: impl Write + Send + 'static,
+    coloured: bool,
+) -> (Guard, Dropped) {
     let (writer, guard) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(QUEUE)
         .thread_name("penstock-log")
-        .finish(io::stderr());
+        .finish(to);
     let dropped = Dropped(Some(writer.error_counter()));
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(coloured)
         .with_target(false)
         .with_writer(writer)
         .finish();

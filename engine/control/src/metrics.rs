@@ -48,6 +48,7 @@ impl Collector for Page {
         sheet.rings()?;
         sheet.tls()?;
         sheet.doors()?;
+        sheet.tokens()?;
         sheet.control()
     }
 }
@@ -55,6 +56,11 @@ impl Collector for Page {
 struct Sheet<'s, 'e> {
     state: &'s State,
     encoder: DescriptorEncoder<'e>,
+}
+
+/// Whether the connection got what it had asked for.
+fn is_served(phase: Phase) -> bool {
+    matches!(phase, Phase::Relay | Phase::Page)
 }
 
 impl Sheet<'_, '_> {
@@ -88,7 +94,23 @@ impl Sheet<'_, '_> {
         let help = "Times that a direction stopped reading because its sink was slow";
         self.counters("backpressure", help, |c| &c.backpressure)?;
         let help = "Idle time-outs put off because a sibling tunnel was busy";
-        self.counters("idle_spared", help, |c| &c.idle_spared)
+        self.counters("idle_spared", help, |c| &c.idle_spared)?;
+        self.consoles()
+    }
+
+    fn consoles(&mut self) -> fmt::Result {
+        let workers = self.state;
+        let help = "WebSockets that were agreed on, by what their messages carry";
+        let mut family = self.family("websockets", help, MetricType::Counter)?;
+        for (index, payload) in ["binary", "base64"].iter().enumerate() {
+            each(&mut family, workers, &[("payload", payload)], |c| &c.upgrades[index])?;
+        }
+        let help = "Messages that were put together apart from the buffers of their payload";
+        self.counters("frames_apart", help, |c| &c.frames_apart)?;
+        let help = "Browsers that were asked whether they are still there";
+        self.counters("pings", help, |c| &c.pings)?;
+        let help = "Requests for pages that went on to the web server";
+        self.counters("page_requests", help, |c| &c.page_requests)
     }
 
     /// Ends by reason, as far as they occurred, and those before the relay by cause alone.
@@ -111,8 +133,7 @@ impl Sheet<'_, '_> {
         let help = "Connections that ended before they were tunnels, by cause";
         let mut family = self.family("refused", help, MetricType::Counter)?;
         for cause in Cause::ALL {
-            let before =
-                |reason: &CloseReason| reason.cause == *cause && reason.phase != Phase::Relay;
+            let before = |reason: &CloseReason| reason.cause == *cause && !is_served(reason.phase);
             counter(&mut family, &[("cause", cause.label())], all().filter(before).map(sum).sum())?;
         }
         Ok(())
@@ -223,6 +244,20 @@ impl Sheet<'_, '_> {
         gauge(family, &[], r.in_flight.load(Relaxed))?;
         let family = self.family("resolver_entries", "Names in the cache", MetricType::Gauge)?;
         gauge(family, &[], r.entries.load(Relaxed))?;
+        if let Some([begun, failed, lost]) = state.recorder.as_ref().map(|one| one.counts()) {
+            for (name, help, value) in [
+                ("recordings", "Recordings begun", begun),
+                (
+                    "recordings_failed",
+                    "Recordings that could not be written, or not to the end",
+                    failed,
+                ),
+                ("recordings_lost_bytes", "Bytes that no recording has for want of room", lost),
+            ] {
+                let mut family = self.family(name, help, MetricType::Counter)?;
+                counter(&mut family, &[], value)?;
+            }
+        }
         let mut family =
             self.family("log_dropped", "Log lines lost, by log", MetricType::Counter)?;
         counter(&mut family, &[("log", "access")], state.access_log.dropped())?;

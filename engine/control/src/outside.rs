@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-use penstock_core::config::Door;
-use penstock_core::control::{Mailbox, Outside, Question, Record, SessionId, WallTime};
+use penstock_core::control::{Mailbox, Outside, Piece, Question, Record, SessionId, WallTime};
 use tokio::sync::mpsc::{self, OwnedPermit};
 
 use crate::access_log;
 use crate::clock::Clock;
-use crate::opener::Notice;
+use crate::opener::{self, Notice};
+use crate::recorder;
+use crate::tokens;
 
 /// A question for the resolver, and where the answer goes.
 #[derive(Debug)]
@@ -22,10 +23,12 @@ pub(crate) struct Asked {
 pub(crate) struct WorkerOutside {
     pub(crate) mailbox: Mailbox,
     pub(crate) ask: mpsc::Sender<Asked>,
+    pub(crate) tokens: mpsc::Sender<tokens::Asked>,
     pub(crate) opener: mpsc::Sender<Notice>,
     /// Connections whose end the opener has to hear of, with its place in the queue.
     pub(crate) awaited: HashMap<SessionId, OwnedPermit<Notice>>,
     pub(crate) access_log: access_log::Sender,
+    pub(crate) recorder: Option<recorder::Sender>,
     pub(crate) clock: Clock,
 }
 
@@ -36,6 +39,14 @@ impl Outside for WorkerOutside {
 
     fn ask(&mut self, question: Question) -> Result<(), Question> {
         match question {
+            Question::Token { id, tokens, token, client } => {
+                let mailbox = self.mailbox.clone();
+                let asked = tokens::Asked { id, tokens, token, client, mailbox };
+                self.tokens.try_send(asked).map_err(|refused| {
+                    let tokens::Asked { id, tokens, token, client, .. } = refused.into_inner();
+                    Question::Token { id, tokens, token, client }
+                })
+            }
             Question::Resolve { id, name } => {
                 let asked = Asked { id, name, mailbox: self.mailbox.clone() };
                 self.ask.try_send(asked).map_err(|refused| {
@@ -48,7 +59,7 @@ impl Outside for WorkerOutside {
                 let Ok(place) = self.opener.clone().try_reserve_owned() else {
                     return Err(refused);
                 };
-                if matches!(*door, Door::Unix(_)) {
+                if !opener::is_kept(&door) {
                     place.send(Notice::Asked { id, door, mailbox: self.mailbox.clone() });
                     return Ok(());
                 }
@@ -62,7 +73,22 @@ impl Outside for WorkerOutside {
         }
     }
 
+    fn records(&mut self, id: SessionId, listener: u16) {
+        if let Some(recorder) = &self.recorder {
+            recorder.begin(id, listener);
+        }
+    }
+
+    fn recorded(&mut self, piece: Piece) {
+        if let Some(recorder) = &self.recorder {
+            recorder.record(piece);
+        }
+    }
+
     fn finished(&mut self, record: Record) {
+        if let Some(recorder) = &self.recorder {
+            recorder.end(record.listener, record.id);
+        }
         let at = SystemTime::now();
         if !self.awaited.is_empty()
             && let Some(place) = self.awaited.remove(&record.id)
@@ -76,10 +102,13 @@ impl Outside for WorkerOutside {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::Arc;
     use std::time::Duration;
 
     use penstock_core::close::{Cause, CloseReason, Phase, Side};
+    use penstock_core::config::{Door, TokenSource, Tokens};
+    use penstock_core::console::Token;
     use penstock_core::libvirt::Command;
 
     use super::*;
@@ -89,18 +118,29 @@ mod tests {
     struct Rig {
         outside: WorkerOutside,
         _questions: mpsc::Receiver<Asked>,
+        _tokens: mpsc::Receiver<tokens::Asked>,
         notices: mpsc::Receiver<Notice>,
         records: Records,
     }
 
     fn rig(room: usize) -> Rig {
         let (ask, _questions) = mpsc::channel(1);
+        let (tokens, _tokens) = mpsc::channel(1);
         let (opener, notices) = mpsc::channel(room);
         let (access_log, records) = sender();
         let (awaited, clock) = (HashMap::new(), Clock::new());
         let mailbox = testing::mailbox(1);
-        let outside = WorkerOutside { mailbox, ask, opener, awaited, access_log, clock };
-        Rig { outside, _questions, notices, records }
+        let outside = WorkerOutside {
+            mailbox,
+            ask,
+            tokens,
+            opener,
+            awaited,
+            access_log,
+            recorder: None,
+            clock,
+        };
+        Rig { outside, _questions, _tokens, notices, records }
     }
 
     fn id(slot: u32) -> SessionId {
@@ -141,6 +181,30 @@ mod tests {
             panic!("the queue holds one");
         };
         assert_eq!(&*name, "b");
+    }
+
+    #[test]
+    fn a_token_too_many_comes_back_with_all_that_was_asked() {
+        let mut rig = rig(1);
+        let tokens = Arc::new(Tokens {
+            source: TokenSource::Jwt(PathBuf::new()),
+            timeout: Duration::from_secs(3),
+            single_use: false,
+            bind_client: false,
+            expiry: None,
+        });
+        let client = Some(std::net::IpAddr::from([10, 0, 0, 1]));
+        let question = |token: &str| {
+            let (tokens, token) = (tokens.clone(), Token::from(token.to_owned()));
+            Question::Token { id: id(1), tokens, token, client }
+        };
+        assert!(rig.outside.ask(question("a")).is_ok());
+        let Err(Question::Token { id: who, tokens: of, token, client: from }) =
+            rig.outside.ask(question("b"))
+        else {
+            panic!("the queue holds one");
+        };
+        assert_eq!((who, of, token.secret(), from), (id(1), tokens.clone(), "b", client));
     }
 
     #[test]

@@ -8,13 +8,15 @@ use std::time::Duration;
 use penstock_core::config::Config;
 use penstock_core::control::{Command, Mailbox};
 use penstock_core::metrics::Counters;
-use penstock_core::ring::Stats;
+use penstock_core::ring::{Count, Stats};
 use tokio::sync::Semaphore;
 
 use crate::access_log;
 use crate::certificates::{self, Watched};
 use crate::mailman::deliver;
 use crate::messages::Dropped;
+use crate::recorder;
+use crate::tokens::OUTCOMES;
 
 /// What a running engine shows of itself.
 #[derive(Debug)]
@@ -79,14 +81,34 @@ pub(crate) struct OpenerCounts {
     pub(crate) spawner: AtomicU64,
 }
 
+/// What is counted about tokens.
+#[derive(Debug, Default)]
+pub(crate) struct TokenCounts {
+    /// Look-ups that ended, by [`OUTCOMES`].
+    pub(crate) outcomes: [AtomicU64; OUTCOMES.len()],
+    pub(crate) in_flight: AtomicU64,
+    /// Tokens whose use is remembered.
+    pub(crate) remembered: AtomicU64,
+}
+
+impl TokenCounts {
+    pub(crate) fn count(&self, outcome: &str) {
+        for (count, _) in self.outcomes.iter().zip(OUTCOMES).filter(|(_, name)| *name == outcome) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+}
+
 /// Everything that a page may show.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) parts: Parts,
     pub(crate) resolver: Arc<ResolverCounts>,
     pub(crate) opener: Arc<OpenerCounts>,
+    pub(crate) tokens: Arc<TokenCounts>,
     pub(crate) certificates: Arc<[Watched]>,
     pub(crate) access_log: access_log::Sender,
+    pub(crate) recorder: Option<recorder::Sender>,
     pub(crate) draining: AtomicBool,
     /// For one listing of all tunnels at a time, which may take megabytes.
     pub(crate) listing: Arc<Semaphore>,
@@ -95,14 +117,24 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         parts: Parts,
-        resolver: Arc<ResolverCounts>,
-        opener: Arc<OpenerCounts>,
+        (resolver, opener, tokens): (Arc<ResolverCounts>, Arc<OpenerCounts>, Arc<TokenCounts>),
         access_log: access_log::Sender,
+        recorder: Option<recorder::Sender>,
     ) -> State {
         let certificates = certificates::of(&parts.config);
         let listing = Arc::new(Semaphore::new(1));
         let draining = AtomicBool::new(false);
-        State { parts, resolver, opener, certificates, access_log, draining, listing }
+        State {
+            parts,
+            resolver,
+            opener,
+            tokens,
+            certificates,
+            access_log,
+            recorder,
+            draining,
+            listing,
+        }
     }
 }
 
@@ -135,6 +167,18 @@ impl Handle {
     /// Tunnels alive now.
     pub fn tunnels(&self) -> u64 {
         self.0.parts.workers.iter().map(|worker| worker.counters.tunnels.get()).sum()
+    }
+
+    /// Connections alive now, whatever they are for.
+    pub fn sessions(&self) -> u64 {
+        self.0.parts.workers.iter().map(|worker| worker.counters.sessions.get()).sum()
+    }
+
+    /// Consoles that were ever opened.
+    pub fn consoles(&self) -> u64 {
+        let upgrades =
+            |worker: &Worker| worker.counters.upgrades.iter().map(Count::get).sum::<u64>();
+        self.0.parts.workers.iter().map(upgrades).sum()
     }
 
     fn command(&self, make: impl Fn() -> Command) {
@@ -174,6 +218,6 @@ pub(crate) mod testing {
             max_tunnels: 10,
             messages_dropped: Dropped::none(),
         };
-        Arc::new(State::new(parts, Arc::default(), Arc::default(), access_log::Sender::to_nobody()))
+        Arc::new(State::new(parts, Default::default(), access_log::Sender::to_nobody(), None))
     }
 }

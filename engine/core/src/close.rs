@@ -47,6 +47,8 @@ labelled! {
         Connect = "connect",
         /// Carrying bytes.
         Relay = "relay",
+        /// Serving pages.
+        Page = "page",
     }
 }
 
@@ -65,6 +67,8 @@ labelled! {
         Truncated = "truncated",
         /// TLS could not be agreed on, or was broken.
         TlsFailed = "tls_failed",
+        /// Frames came that break the rules of WebSocket.
+        BadFrame = "bad_frame",
         /// The certificate shown is not what it should be.
         CertificateRefused = "certificate_refused",
         /// The target did not let us in.
@@ -75,6 +79,10 @@ labelled! {
         ConnectTimeout = "connect_timeout",
         /// No payload either way for the idle time-out.
         IdleTimeout = "idle_timeout",
+        /// No key and no pointer moved for the user's idle time-out.
+        UserIdle = "user_idle",
+        /// Nothing was heard of the browser, though it was asked.
+        DeadPeer = "dead_peer",
         /// The absolute lifetime is over.
         LifetimeEnd = "lifetime_end",
         /// What was read could not be flushed to a peer that does not read.
@@ -87,6 +95,14 @@ labelled! {
         TooLarge = "too_large",
         /// Another method than CONNECT.
         MethodRefused = "method_refused",
+        /// The page that asks is none that may.
+        OriginRefused = "origin_refused",
+        /// Who asks has not shown who it is, or is nobody who may.
+        Unauthorized = "unauthorized",
+        /// The token opens nothing.
+        TokenRefused = "token_refused",
+        /// Who knows tokens could not be asked.
+        TokenLookupFailed = "token_lookup_failed",
         /// An access rule says no.
         AccessDenied = "access_denied",
         /// The target is loopback, link-local or unspecified, and no rule names it.

@@ -3,12 +3,15 @@
 //! `penstock-config` makes these from TOML, the C ABI from setters, tests by hand. A configuration is immutable behind
 //! an `Arc`; a session keeps the one that admitted it.
 
+mod console;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use penstock_proto::console::Token;
 use penstock_proto::http;
 use penstock_proto::libvirt::Command;
 use penstock_proto::target::Serial;
@@ -17,6 +20,8 @@ use penstock_ring::{Driver, SocketOptions, SpliceMode};
 use penstock_tls::{Client, ClientFiles, Server, ServerFiles, Swap};
 
 use crate::policy::{AddressSet, Rules};
+
+pub use console::{Auth, Console, ConsoleTarget, TokenSource, Tokens, Web};
 
 /// Everything the workers need.
 #[derive(Debug)]
@@ -88,8 +93,12 @@ pub struct Listener {
     pub proxy_protocol: ProxyProtocol,
     /// Who may send a PROXY header.
     pub proxy_from: AddressSet,
+    /// Proxies before us: what they say of the client (`X-Forwarded-For`, `X-Forwarded-Proto`) is believed.
+    pub trusted_proxies: AddressSet,
     /// The header sent to the target before anything else.
     pub send_proxy: SendProxy,
+    /// What passes through is written down.
+    pub record: Option<Recording>,
     /// Who may reach what.
     pub rules: Rules,
     /// What the end of one direction means for the other.
@@ -116,7 +125,9 @@ impl Listener {
             max_sessions: None,
             proxy_protocol: ProxyProtocol::Off,
             proxy_from: AddressSet::default(),
+            trusted_proxies: AddressSet::default(),
             send_proxy: SendProxy::Off,
+            record: None,
             rules,
             half_close: HalfClose::Close,
             idle_scope: IdleScope::ClientAndTarget,
@@ -127,6 +138,24 @@ impl Listener {
     }
 }
 
+/// What passes through a listener's connections is written to files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Recording {
+    /// Their name; a number follows for each connection.
+    pub path: PathBuf,
+    /// How it is written.
+    pub format: RecordFormat,
+}
+
+/// How a recording is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordFormat {
+    /// As websockify does, for noVNC's player.
+    Websockify,
+    /// asciicast v2, for terminals.
+    Asciicast,
+}
+
 /// Where a listener listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
@@ -134,6 +163,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A UNIX socket.
     Unix(UnixSocket),
+    /// Standard input, which is a listening socket: that of a program that starts others, such as inetd.
+    StandardInput,
 }
 
 /// A UNIX socket to be made.
@@ -156,6 +187,8 @@ pub enum Service {
     Connect,
     /// Nothing: every connection is joined to one target.
     Forward(Destination),
+    /// WebSocket, for consoles in browsers, and the pages beside them.
+    Console(Box<Console>),
 }
 
 /// The target of a listener that forwards.
@@ -183,10 +216,35 @@ pub enum Reach {
 pub enum Door {
     /// A UNIX socket, connected: the first of these that is there.
     Unix(Vec<PathBuf>),
+    /// A UNIX socket within a folder, connected; it is looked for on no way that leads out of there.
+    Within {
+        /// The folder.
+        folder: PathBuf,
+        /// The way from there, through no symbolic link: the token itself.
+        name: Token,
+    },
     /// A serial line or another terminal.
     Terminal(Serial),
     /// A program whose standard input and output it is.
     Command(Command),
+    /// Pages for browsers: a connection of HTTP/1.1, as the browser would make it.
+    Web(Arc<Web>),
+    /// The serial console that is built in, to try things out.
+    Demo,
+}
+
+impl Service {
+    /// The one target, if no client and no token says where to.
+    pub fn destination(&self) -> Option<&Destination> {
+        match self {
+            Service::Connect => None,
+            Service::Forward(destination) => Some(destination),
+            Service::Console(console) => match &console.to {
+                ConsoleTarget::Fixed(destination) => Some(destination),
+                ConsoleTarget::Tokens(_) => None,
+            },
+        }
+    }
 }
 
 impl fmt::Display for Service {
@@ -194,6 +252,10 @@ impl fmt::Display for Service {
         match self {
             Service::Connect => f.write_str("HTTP CONNECT"),
             Service::Forward(destination) => write!(f, "forward to {}", destination.text),
+            Service::Console(console) => match &console.to {
+                ConsoleTarget::Fixed(destination) => write!(f, "console {}", destination.text),
+                ConsoleTarget::Tokens(tokens) => write!(f, "consoles of {:?}", tokens.source),
+            },
         }
     }
 }
@@ -231,14 +293,14 @@ impl Address {
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Address::Tcp(address) => Some(*address),
-            Address::Unix(_) => None,
+            Address::Unix(_) | Address::StandardInput => None,
         }
     }
 
     /// The UNIX socket, if it is one.
     pub fn unix(&self) -> Option<&Path> {
         match self {
-            Address::Tcp(_) => None,
+            Address::Tcp(_) | Address::StandardInput => None,
             Address::Unix(socket) => Some(&socket.path),
         }
     }
@@ -249,6 +311,7 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(address) => address.fmt(f),
             Address::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Address::StandardInput => f.write_str("the socket at standard input"),
         }
     }
 }
@@ -298,10 +361,16 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// For resolving and connecting.
     pub connect: Duration,
+    /// For looking a token up.
+    pub token: Duration,
     /// Without payload in either direction.
     pub idle: Option<Duration>,
+    /// Without a key or a movement of the pointer at a console.
+    pub user_idle: Option<Duration>,
     /// From accept to the end, whatever happens.
     pub lifetime: Option<Duration>,
+    /// Without a word of a browser that is asked now and then.
+    pub dead_peer: Option<Duration>,
 }
 
 impl Default for Timeouts {
@@ -309,8 +378,11 @@ impl Default for Timeouts {
         Timeouts {
             handshake: Duration::from_secs(10),
             connect: Duration::from_secs(10),
+            token: Duration::from_secs(3),
             idle: Some(Duration::from_secs(15 * 60)),
+            user_idle: None,
             lifetime: None,
+            dead_peer: Some(Duration::from_secs(90)),
         }
     }
 }

@@ -6,15 +6,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
+use penstock_proto::console::Token;
+use penstock_proto::http;
 use penstock_ring::{Errno, Waker};
 use penstock_tls::Agreed;
 
 use crate::close::CloseReason;
-use crate::config::Door;
+use crate::config::{Door, Tokens};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -50,6 +54,57 @@ pub enum Question {
         /// Which one.
         door: Arc<Door>,
     },
+    /// What a token names.
+    Token {
+        /// Who asks.
+        id: SessionId,
+        /// Who knows it.
+        tokens: Arc<Tokens>,
+        /// The secret.
+        token: Token,
+        /// Who sent it.
+        client: Option<IpAddr>,
+    },
+}
+
+/// What a token names: nothing else can be reached by one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Host and port.
+    Network(http::Target),
+    /// A UNIX socket that whoever runs the source has written down.
+    Unix(PathBuf),
+    /// A UNIX socket that the token itself names: within a folder, and never outside of it.
+    Within {
+        /// The folder.
+        folder: PathBuf,
+        /// The way from there, through no symbolic link: the token itself.
+        name: Token,
+    },
+}
+
+/// Why a token opens nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenRefusal {
+    /// What is wrong.
+    pub why: TokenFault,
+    /// What was tried, and what to do; for the operator. Never the token.
+    pub detail: Box<str>,
+}
+
+/// What is wrong with a token, or with who should know it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenFault {
+    /// Nobody knows it.
+    Unknown,
+    /// Its time is over, or has not come.
+    Expired,
+    /// Somebody else has used it.
+    Used,
+    /// The source names something that a token can't stand for.
+    NoPlace,
+    /// The source could not be asked, did not answer in time, or answered what nobody understands.
+    Unavailable,
 }
 
 /// Why a door stays shut.
@@ -86,6 +141,13 @@ pub enum Command {
         /// Non-blocking, both ways.
         result: Result<OwnedFd, OpenError>,
     },
+    /// The answer to [`Question::Token`].
+    Judged {
+        /// Who asked.
+        id: SessionId,
+        /// What the token names.
+        result: Result<Place, TokenRefusal>,
+    },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -104,6 +166,7 @@ impl fmt::Debug for Command {
         match self {
             Command::Resolved { id, result } => write!(f, "Resolved {id} {result:?}"),
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
+            Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),
@@ -189,6 +252,17 @@ pub struct AgreedTls {
     pub target: Option<Box<Agreed>>,
 }
 
+/// A piece of a stream that is recorded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// Whose it is.
+    pub id: SessionId,
+    /// From the client to the target, or back.
+    pub from_client: bool,
+    /// Payload.
+    pub bytes: Bytes,
+}
+
 /// The time of day, which only the outside knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct WallTime {
@@ -210,6 +284,12 @@ pub trait Outside: Send {
     /// # Errors
     /// Gives the question back if too many are under way.
     fn ask(&mut self, question: Question) -> Result<(), Question>;
+
+    /// Tells of a connection that is to be recorded, and of which of the configuration's listeners it is.
+    fn records(&mut self, id: SessionId, listener: u16);
+
+    /// Hands over what passed through a connection that is recorded. Losing some is counted by the receiver, never waited for.
+    fn recorded(&mut self, piece: Piece);
 
     /// Tells of a connection that ended. Losing one is counted by the receiver, never waited for.
     fn finished(&mut self, record: Record);

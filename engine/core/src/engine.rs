@@ -15,7 +15,7 @@ use std::time::Instant;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use penstock_ring::epoll::Epoll;
-use penstock_ring::sockets::{bind_listener, ensure_free, local};
+use penstock_ring::sockets::{bind_listener, ensure_free, local, take_listener};
 use penstock_ring::unix::{SocketFile, bind_unix};
 use penstock_ring::uring::Uring;
 use penstock_ring::{Driver, Errno, Kernel, Mask, Options, PoolSizes, Stats, Waker};
@@ -112,6 +112,7 @@ pub fn bind(plan: Plan) -> Result<Bound, StartError> {
                     files.push(file);
                     address.clone()
                 }),
+                Address::StandardInput => inherit(index as u16, &mut listeners),
             };
             let failed = |error| StartError::Bind {
                 listener: listener.name.clone(),
@@ -136,6 +137,16 @@ fn share(
         sockets.push((descriptor.try_clone()?, listener));
     }
     Ok(file)
+}
+
+/// Gives all workers the socket that we were started with.
+fn inherit(listener: u16, workers: &mut [Vec<(OwnedFd, u16)>]) -> io::Result<Address> {
+    let descriptor = take_listener(io::stdin().as_fd())?;
+    let address = local(descriptor.as_fd()).map_or(Address::StandardInput, Address::Tcp);
+    for sockets in workers {
+        sockets.push((descriptor.try_clone()?, listener));
+    }
+    Ok(address)
 }
 
 /// Gives each worker a socket of its own on `address`. A port 0 is chosen once, for all of them.
@@ -346,6 +357,9 @@ impl fmt::Display for StartError {
                 f,
                 "another program (see `ss -lxtnp`) listens there: stop it or choose another address"
             ),
+            Some(Errno::ENOTSOCK | Errno::EINVAL) if *address == Address::StandardInput => {
+                write!(f, "expected a listening socket, as inetd with `wait` hands it over")
+            }
             Some(Errno::EACCES) if address.tcp().is_none() => {
                 write!(f, "we may not write to its folder, or not give it that owner or group")
             }

@@ -85,6 +85,14 @@ pub struct Counters {
     pub handshakes: [[Count; 3]; 2],
     /// Records that were opened, and sealed, outside of the buffers that they came in, for want of room.
     pub tls_apart: [Count; 2],
+    /// Requests for WebSocket that were answered with 101, by payload: bytes, and Base64.
+    pub upgrades: [Count; 2],
+    /// Messages that were put together outside of the buffers that their payload came in.
+    pub frames_apart: Count,
+    /// Requests for pages that went on to the web server.
+    pub page_requests: Count,
+    /// Times that a client was asked whether it is there.
+    pub pings: Count,
     /// Times that a direction stopped reading because its sink was slow.
     pub backpressure: Count,
     /// Idle time-outs put off because a sibling tunnel was busy.
@@ -115,6 +123,10 @@ impl Default for Counters {
             questions_refused: Count::default(),
             handshakes: Default::default(),
             tls_apart: Default::default(),
+            upgrades: Default::default(),
+            frames_apart: Count::default(),
+            page_requests: Count::default(),
+            pings: Count::default(),
             backpressure: Count::default(),
             idle_spared: Count::default(),
             setup: Default::default(),

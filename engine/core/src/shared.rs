@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::close::Cause;
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::siblings::Siblings;
 
 /// See the module.
@@ -37,29 +37,52 @@ impl Shared {
         }
     }
 
-    /// Takes a place among a listener's, and all.
+    /// Takes a place among all, and among the listener's if it counts connections.
     ///
     /// # Errors
     /// Which of them are taken.
     pub fn enter(&self, listener: u16) -> Result<(), Cause> {
-        let max = self.config.listeners[usize::from(listener)].max_sessions;
-        let own = self.of_listeners[usize::from(listener)].fetch_add(1, Relaxed);
-        let all = self.sessions.fetch_add(1, Relaxed);
-        let refused = match max {
-            Some(max) if own >= max => Some(Cause::InUse),
-            _ if all >= self.max_tunnels => Some(Cause::Overloaded),
-            _ => None,
-        };
-        refused.map_or(Ok(()), |cause| {
-            self.leave(listener);
-            Err(cause)
-        })
+        let counts = self.counts_connections(listener);
+        if counts {
+            self.take_place(listener)?;
+        }
+        if self.sessions.fetch_add(1, Relaxed) < self.max_tunnels {
+            return Ok(());
+        }
+        self.leave();
+        if counts {
+            self.leave_place(listener);
+        }
+        Err(Cause::Overloaded)
+    }
+
+    /// Whether each connection has a place among the listener's. Of consoles, only those that are opened have.
+    pub fn counts_connections(&self, listener: u16) -> bool {
+        !matches!(self.config.listeners[usize::from(listener)].service, Service::Console(_))
     }
 
     /// Gives a place back.
-    pub fn leave(&self, listener: u16) {
-        self.of_listeners[usize::from(listener)].fetch_sub(1, Relaxed);
+    pub fn leave(&self) {
         self.sessions.fetch_sub(1, Relaxed);
+    }
+
+    /// Takes a place among a listener's.
+    ///
+    /// # Errors
+    /// That they are taken.
+    pub fn take_place(&self, listener: u16) -> Result<(), Cause> {
+        let max = self.config.listeners[usize::from(listener)].max_sessions;
+        let own = self.of_listeners[usize::from(listener)].fetch_add(1, Relaxed);
+        if max.is_none_or(|max| own < max) {
+            return Ok(());
+        }
+        self.leave_place(listener);
+        Err(Cause::InUse)
+    }
+
+    /// Gives one of a listener's back.
+    pub fn leave_place(&self, listener: u16) {
+        self.of_listeners[usize::from(listener)].fetch_sub(1, Relaxed);
     }
 
     /// Places taken.
@@ -108,7 +131,8 @@ mod tests {
         assert_eq!(shared.enter(0), Err(Cause::InUse));
         assert_eq!(shared.enter(1), Ok(()));
         assert_eq!(shared.enter(1), Err(Cause::Overloaded));
-        shared.leave(0);
+        shared.leave_place(0);
+        shared.leave();
         assert_eq!((shared.enter(0), shared.sessions()), (Ok(()), 2));
         let is_own = |text: &str| shared.is_own(text.parse().expect("an address"));
         assert!(

@@ -24,6 +24,8 @@ pub struct Siblings {
 pub struct Group {
     /// Nanoseconds, as in [`Time`]: the latest activity that a member told of.
     last_active: AtomicU64,
+    /// The same of somebody's doing, and not of mere traffic.
+    user_active: AtomicU64,
 }
 
 impl Siblings {
@@ -32,6 +34,7 @@ impl Siblings {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
         let group = Arc::clone(groups.entry((client, target.into())).or_default());
         group.tell(now);
+        group.tell_user(now);
         group
     }
 
@@ -61,6 +64,16 @@ impl Group {
     /// Tells that a member was active.
     pub fn tell(&self, at: Time) {
         self.last_active.fetch_max(at.0, Relaxed);
+    }
+
+    /// Tells that somebody did something.
+    pub fn tell_user(&self, at: Time) {
+        self.user_active.fetch_max(at.0, Relaxed);
+    }
+
+    /// When somebody did something, as far as it was told of.
+    pub fn user_active(&self) -> Time {
+        Time(self.user_active.load(Relaxed))
     }
 
     /// The latest activity told of.

@@ -28,6 +28,27 @@ pub(crate) fn earlier(one: Option<Time>, other: Option<Time>) -> Option<Time> {
     }
 }
 
+/// A time that may never come, in the space of one that does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Deadline(Time);
+
+impl Deadline {
+    pub(crate) const NEVER: Deadline = Deadline(Time(u64::MAX));
+
+    pub(crate) fn at(time: Time) -> Deadline {
+        Deadline(time)
+    }
+
+    /// When, if ever.
+    pub(crate) fn get(self) -> Option<Time> {
+        Some(self.0).filter(|_| self != Deadline::NEVER)
+    }
+
+    pub(crate) fn is_over(self, now: Time) -> bool {
+        self.0 <= now
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wheel {

@@ -1,6 +1,7 @@
 //! What a user who started the daemon without arguments gets to read.
 
 use penstock_config::Settings;
+use penstock_core::config::{Listener, Service};
 
 /// What is served, and lines to try that work as they stand.
 pub(crate) fn of(settings: &Settings) -> String {
@@ -8,15 +9,28 @@ pub(crate) fn of(settings: &Settings) -> String {
         "penstock {} serves its embedded configuration, for clients on this host only:\n",
         env!("CARGO_PKG_VERSION")
     );
-    let addresses = settings.config.listeners.iter().flat_map(|listener| &listener.addresses);
-    for address in addresses.clone() {
-        text += &format!("  HTTP CONNECT    http://{address}\n");
+    let listeners = &settings.config.listeners;
+    for listener in listeners {
+        let name = match listener.service {
+            Service::Connect => "HTTP CONNECT",
+            Service::Forward(_) => "forwarding",
+            Service::Console(_) => "a console",
+        };
+        for address in &listener.addresses {
+            text += &format!("  {name:15} http://{address}\n");
+        }
     }
-    let proxy = addresses.clone().next();
+    let connects = |listener: &&Listener| listener.service == Service::Connect;
+    let proxy = listeners.iter().find(connects).and_then(|listener| listener.addresses.first());
     if let (Some(admin), Some(proxy)) = (settings.admin, proxy) {
         text += &format!("  metrics, state  http://{admin}/metrics /health /ready /tunnels\n");
         text += &format!("Try it:\n  curl -p -x http://{proxy} http://{admin}/health\n");
         text += &format!("  SPICE_PROXY=http://{proxy} remote-viewer spice://HOST:PORT\n");
+    }
+    let has_console = |listener: &&Listener| matches!(listener.service, Service::Console(_));
+    if let Some(address) = listeners.iter().find(has_console).and_then(|one| one.addresses.first())
+    {
+        text += &format!("  a browser on    http://{address}/\n");
     }
     text + "Your own configuration: penstock --config FILE; to have it explained: penstock check FILE\n"
 }

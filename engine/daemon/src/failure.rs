@@ -16,6 +16,7 @@ pub(crate) enum Failure {
     /// A word in `PENSTOCK_MASK`.
     UnknownFeature(String),
     AccessLog(PathBuf, io::Error),
+    LogFile(PathBuf, io::Error),
     Limits(TooMany),
     Driver(ProbeError),
     Start(StartError),
@@ -43,6 +44,9 @@ impl fmt::Display for Failure {
             }
             Failure::AccessLog(path, error) => {
                 write!(f, "log.access: can't append to {}: {error}", path.display())
+            }
+            Failure::LogFile(path, error) => {
+                write!(f, "--log-file: can't append to {}: {error}", path.display())
             }
             Failure::Limits(error) => error.fmt(f),
             Failure::Driver(error) => error.fmt(f),

@@ -1,14 +1,16 @@
 //! The daemon `penstock`: arguments in, exit code out.
 //!
-//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start.
+//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start. As websockify: 1 for 3.
 #![forbid(unsafe_code)]
 
 mod banner;
+mod ending;
 mod failure;
 mod heap;
 mod limits;
 mod serve;
 mod supervise;
+mod websockify;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use penstock_control::spawner;
 use penstock_core::ring::{Driver, Mask};
 
 use crate::failure::Failure;
+use crate::serve::Manner;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +33,7 @@ const VERSION: &str = env!("PENSTOCK_VERSION");
 ///
 /// CONNECT is what SPICE viewers ask for. A port with a target of its own carries libvirt (TLS, UNIX sockets, ssh), VNC, serial lines, or any TCP.
 ///
-/// Without --config an embedded configuration is served on loopback: CONNECT on port 3128, metrics on port 9128.
+/// Without --config an embedded configuration is served on loopback: CONNECT on port 3128, a console for browsers on port 6080, metrics on port 9128.
 #[derive(Debug, Parser)]
 #[command(name = "penstock", version = VERSION, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Environment:\n  PENSTOCK_MASK=FEATURE,...  Do without features of the \
@@ -55,6 +58,9 @@ enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Serve consoles to browsers, by the command line of websockify; see `penstock websockify --help`.
+    #[command(name = websockify::ARGUMENT, disable_help_flag = true)]
+    Websockify,
     /// Start programs for the daemon at the other end of standard input.
     #[command(name = spawner::ARGUMENT, hide = true)]
     Spawner,
@@ -73,13 +79,17 @@ enum Engine {
 fn main() -> ExitCode {
     abort_on_panic();
     without_huge_pages();
+    let mut given = std::env::args_os().skip(1);
+    if given.next().is_some_and(|first| first == websockify::ARGUMENT) {
+        return websockify::run(given.collect());
+    }
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Some(Command::Check { file }) => check(file),
         Some(Command::Spawner) => {
             spawner::serve().map_err(|error| Failure::System("spawner", error))
         }
-        None => serve(&arguments),
+        Some(Command::Websockify) | None => serve(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -112,7 +122,7 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
         Some(Engine::Epoll) => settings.config.engine.driver = Some(Driver::Epoll),
     }
     let greeting = arguments.config.is_none().then(|| banner::of(&settings));
-    serve::serve(settings, mask, greeting.as_deref())
+    serve::serve(settings, mask, Manner::usual(greeting))
 }
 
 /// The allocator would ask for huge pages: then a thousand idle tunnels cost whole megabytes of which they use some. A

@@ -1,7 +1,7 @@
 //! From settings to a running engine and to its end, in an order that leaves nothing half-started:
 //! the spawner, limits, driver, all addresses, logs, workers; then ready.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::TcpListener;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -9,10 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use penstock_config::limits::{Descriptors, Held};
+use penstock_config::websockify::Ending;
 use penstock_config::{AccessFormat, AccessLog, Level, Settings};
 use penstock_control::messages::LevelFilter;
 use penstock_control::spawner::{self, Spawner};
-use penstock_control::{Control, DriverFacts, Parts, Worker, access_log, admin, messages};
+use penstock_control::{
+    Control, DriverFacts, Parts, Worker, access_log, admin, messages, recorder,
+};
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
 use penstock_core::ring::probe::{Facts, probe};
@@ -22,11 +25,44 @@ use tokio::sync::oneshot;
 use crate::failure::Failure;
 use crate::{heap, limits, supervise};
 
+/// How long what is still to be recorded may take to be written.
+const LAST_PIECES: Duration = Duration::from_secs(5);
 /// How long the last lines of the logs may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Serves until a signal ends it. `greeting` is printed once everything runs.
-pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> Result<(), Failure> {
+/// What is said, to whom, and when it ends.
+pub(crate) struct Manner {
+    /// Printed once everything runs.
+    pub(crate) greeting: Option<String>,
+    /// Where messages go, one by one.
+    pub(crate) messages: Box<dyn Write + Send>,
+    /// Somebody looks at them.
+    pub(crate) coloured: bool,
+    /// In the background, once nothing can be wrong any more with what was asked for.
+    pub(crate) daemon: bool,
+    /// What is served, in other words.
+    pub(crate) shown: Vec<String>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) ending: Ending,
+}
+
+impl Manner {
+    /// In the foreground, until a signal comes.
+    pub(crate) fn usual(greeting: Option<String>) -> Manner {
+        Manner {
+            greeting,
+            messages: Box::new(io::stderr()),
+            coloured: io::stderr().is_terminal(),
+            daemon: false,
+            shown: Vec::new(),
+            warnings: Vec::new(),
+            ending: Ending::default(),
+        }
+    }
+}
+
+/// Serves until its end.
+pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<(), Failure> {
     // While there is nothing yet that a program could inherit.
     let spawner = spawner::is_needed(&settings.config).then(Spawner::start).transpose();
     let spawner =
@@ -49,10 +85,20 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
     };
     let bound = bind(plan)?;
     let admin_listener = admin.map(bind_admin).transpose()?;
-    let (guard, messages_dropped) = messages::start(level(log.level));
+    if manner.daemon {
+        // No thread would live on in the background.
+        nix::unistd::daemon(false, false)
+            .map_err(|e| Failure::System("can't go to the background", e.into()))?;
+    }
+    let (guard, messages_dropped) =
+        messages::start(level(log.level), manner.messages, manner.coloured);
     let access_log = start_access_log(log.access.as_ref(), &config)?;
     describe(&facts, &descriptors, max_tunnels, &bound, &config, admin_listener.as_ref());
-    let control = Control::new(access_log.clone(), spawner)
+    manner.shown.iter().for_each(|line| tracing::info!("{line}"));
+    manner.warnings.iter().for_each(|line| tracing::warn!("{line}"));
+    let recorder =
+        recorder::start(&config).map_err(|e| Failure::System("can't start a thread", e))?;
+    let control = Control::new(access_log.clone(), recorder.clone(), spawner)
         .map_err(|e| Failure::System("can't make an event loop", e))?;
     let engine = bound.start(&mut |_, mailbox| control.outside(mailbox))?;
     let parts = Parts {
@@ -63,15 +109,20 @@ pub(crate) fn serve(settings: Settings, mask: Mask, greeting: Option<&str>) -> R
         messages_dropped,
     };
     let ended = join_elsewhere(engine)?;
-    if let Some(greeting) = greeting {
+    if let Some(greeting) = manner.greeting {
         // Nobody may be reading.
         let _ = io::stdout().write_all(greeting.as_bytes());
     }
     let drain_timeout = config.engine.drain_timeout;
     control
-        .run(parts, admin_listener, |handle| supervise::until_ended(handle, drain_timeout, ended))
+        .run(parts, admin_listener, |handle| {
+            supervise::until_ended(handle, drain_timeout, manner.ending, ended)
+        })
         .map_err(|e| Failure::System("can't serve the admin address", e))?
         .map_err(|e| Failure::System("can't watch for signals", e))?;
+    if let Some(recorder) = recorder {
+        recorder.flush(LAST_PIECES);
+    }
     let is_complete = access_log.flush(LAST_LINES);
     let lost = access_log.dropped();
     if lost > 0 || !is_complete {

@@ -2,22 +2,28 @@
 //!
 //! ```text
 //! Serving ──SIGTERM/SIGINT──▶ Draining ──SIGTERM/SIGINT──▶ Stopping ──▶ ended
-//!    └──────── workers ended ────┴──────────────────────────────┘
+//!    │ └────── workers ended ────┴──────────────────────────────┤
+//!    └─ its own end is reached ─▶ Winding up ── nobody left, SIGTERM/SIGINT ─┘
 //! ```
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
+use penstock_config::websockify::Ending;
 use penstock_control::Handle;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::ending;
+
 /// How far an orderly end has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Serving,
+    WindingUp,
     Draining,
     Stopping,
 }
@@ -37,6 +43,7 @@ pub(crate) fn block_signals() -> io::Result<()> {
 pub(crate) async fn until_ended(
     handle: Handle,
     drain_timeout: Duration,
+    own_end: Ending,
     mut ended: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -47,6 +54,8 @@ pub(crate) async fn until_ended(
     tell_systemd(NotifyState::Ready);
     tracing::info!("ready");
     let mut phase = Phase::Serving;
+    let mut reached = pin!(ending::reached(own_end, &handle));
+    let mut wound_up = pin!(ending::wind_up(&handle));
     loop {
         tokio::select! {
             // The sender goes with the thread that waits for the workers: gone or said, they have ended.
@@ -57,6 +66,14 @@ pub(crate) async fn until_ended(
             _ = terminate.recv() => phase = advance(phase, &handle, drain_timeout),
             _ = interrupt.recv() => phase = advance(phase, &handle, drain_timeout),
             _ = reopen.recv() => handle.reopen_logs(),
+            why = &mut reached, if phase == Phase::Serving => {
+                tell_systemd(NotifyState::Stopping);
+                tracing::info!("{why}");
+                phase = Phase::WindingUp;
+            }
+            () = &mut wound_up, if phase == Phase::WindingUp => {
+                phase = advance(phase, &handle, drain_timeout);
+            }
         }
     }
 }
@@ -74,7 +91,7 @@ fn advance(phase: Phase, handle: &Handle, drain_timeout: Duration) -> Phase {
             handle.drain(drain_timeout);
             Phase::Draining
         }
-        Phase::Draining | Phase::Stopping => {
+        Phase::WindingUp | Phase::Draining | Phase::Stopping => {
             tracing::info!(tunnels, "stopping");
             handle.stop();
             Phase::Stopping

@@ -10,12 +10,17 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod console;
 pub mod http;
+mod known;
 pub mod libvirt;
 pub mod proxy_protocol;
+pub mod rfb;
+pub mod spice;
 pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod websocket;
 
 /// What a machine answers to the bytes it was offered.
 ///

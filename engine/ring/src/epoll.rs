@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags};
 
@@ -282,7 +283,11 @@ impl Kernel for Epoll {
     }
 
     fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent {
-        self.send_now(leg, chunk)
+        self.send_now(leg, chunk, false)
+    }
+
+    fn send_ahead(&mut self, leg: Leg, bytes: Bytes) -> Sent {
+        self.send_now(leg, Chunk::Bytes(bytes), true)
     }
 
     fn queued(&self, leg: Leg) -> Queued {
@@ -314,15 +319,7 @@ impl Kernel for Epoll {
     }
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
-        let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
-        if held.kind == Kind::Tcp {
-            held.unsent_limit.apply(held.descriptor.as_fd());
-        }
-        let room = held.unsent_limit.room(held.descriptor.as_fd());
-        if room.is_none() {
-            held.bits &= !Bits::WRITABLE;
-        }
-        room
+        self.room_of(leg)
     }
 
     fn intake(&self, leg: Leg) -> Intake {

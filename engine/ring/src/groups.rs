@@ -1,7 +1,7 @@
 //! Sizes and purposes of buffers, the room around their bytes, and how many of each a worker's memory makes.
 
-/// Free bytes in front of what was received: room for a WebSocket or TLS header.
-const HEADROOM: usize = 16;
+/// Free bytes in front of what was received: room for the headers of a WebSocket frame and of a TLS record.
+const HEADROOM: usize = 32;
 /// Free bytes behind what was received: room for header and tag of a second TLS record, which a full large buffer needs.
 const TAILROOM: usize = 48;
 /// The same in front of much: room for the beginning of a TLS record that came before (RFC 5246 §6.2.3 allows 18,437 bytes).

@@ -301,6 +301,10 @@ pub trait Kernel {
     /// Sends after all that is queued. Chunks handed over between two waits leave together where the driver can.
     fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent;
 
+    /// Sends, on the worker, the few bytes that go in front of what is spliced into the leg next; the kernel may hold them
+    /// back until that follows. As [`send`](Self::send) where bytes are queued.
+    fn send_ahead(&mut self, leg: Leg, bytes: Bytes) -> Sent;
+
     /// What is queued for sending on the leg.
     fn queued(&self, leg: Leg) -> Queued;
 

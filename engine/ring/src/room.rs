@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 
 use crate::op::Intake;
+use crate::sockets::Kind;
 
 /// Bytes that a TCP sink may hold unsent at first.
 const UNSENT_FIRST: u32 = 128 << 10;
@@ -43,16 +44,24 @@ impl UnsentLimit {
     }
 
     /// Limits what a TCP socket holds unsent, if that has changed.
-    pub(crate) fn apply(&mut self, socket: BorrowedFd<'_>) {
+    fn apply(&mut self, socket: BorrowedFd<'_>) {
         let unsent = if self.taken as usize == PROOF { UNSENT_MAX } else { UNSENT_FIRST };
         if std::mem::replace(&mut self.unsent, unsent) != unsent {
             limit_unsent(socket, unsent);
         }
     }
 
+    /// What a leg would accept now as a sink.
+    pub(crate) fn of_sink(&mut self, socket: BorrowedFd<'_>, kind: Kind) -> Option<NonZeroUsize> {
+        if kind == Kind::Tcp {
+            self.apply(socket);
+        }
+        self.room(socket)
+    }
+
     /// Bytes that would be accepted now; none if poll(2) would not call the socket writable. What is no socket, or can't
     /// say, accepts anything.
-    pub(crate) fn room(&self, socket: BorrowedFd<'_>) -> Option<NonZeroUsize> {
+    fn room(&self, socket: BorrowedFd<'_>) -> Option<NonZeroUsize> {
         let Some(info) = memory(socket).filter(|info| info[LIMIT] > 0) else {
             return Some(NonZeroUsize::MAX);
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::MsgFlags;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::options::SocketOptions;
@@ -64,6 +65,27 @@ pub fn ensure_free(address: SocketAddr) -> io::Result<()> {
     }
     socket.bind(&address.into())?;
     socket.listen(1)
+}
+
+/// How what is sent on the worker is sent. What goes `ahead` may wait for what follows.
+pub(crate) fn send_flags(ahead: bool) -> MsgFlags {
+    // nix has no name for it.
+    let more = MsgFlags::from_bits_retain(if ahead { libc::MSG_MORE } else { 0 });
+    // A former owner who kept a duplicate may have made the description blocking again: the worker must not wait for that.
+    MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT | more
+}
+
+/// A handle of ours to a listening socket that somebody else has made.
+///
+/// # Errors
+/// EINVAL if it does not listen, ENOTSOCK if it is no socket; else of dup(2) and fcntl(2).
+pub fn take_listener(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    if !SockRef::from(&socket).is_listener()? {
+        return Err(Errno::EINVAL.into());
+    }
+    let socket = socket.try_clone_to_owned()?;
+    SockRef::from(&socket).set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// A TCP socket to connect to `address`.

@@ -185,6 +185,13 @@ impl ClientFiles {
     }
 }
 
+impl Ca {
+    /// The file that has all of the system's, where there is one.
+    pub fn system_file() -> Option<&'static Path> {
+        bundles().into_iter().find(|file| file.is_file())
+    }
+}
+
 /// Where the system's authorities may be in one file. It need not be there.
 fn bundles() -> Vec<&'static Path> {
     static NAMED: LazyLock<Option<PathBuf>> =

@@ -22,7 +22,7 @@ use crate::provider::Implementation;
 use crate::records::record_length;
 use crate::remembered::Remembered;
 use crate::settings::MinVersion;
-use crate::subject::subject_of;
+use crate::subject::{common_name_of, subject_of};
 
 /// Bytes that wait for the rest of their handshake message, at most: a message and a record.
 const PENDING_MAX: usize = 0x1_0000 + (1 << 14) + 2048;
@@ -69,6 +69,8 @@ pub struct Agreed {
     pub server_name: Option<Box<str>>,
     /// The subject of the peer's certificate, as lists of subjects have it.
     pub subject: Option<Box<str>>,
+    /// Its common name, if it has one and no other.
+    pub common_name: Option<Box<str>>,
 }
 
 /// Ciphers to receive and to send, and what else remains of a handshake.
@@ -336,6 +338,7 @@ impl Handshake {
                 None => self.hello().and_then(|hello| hello.name.clone()),
             },
             subject: self.certificate().and_then(subject_of).map(Into::into),
+            common_name: self.certificate().and_then(common_name_of).map(Into::into),
         }
     }
 

@@ -222,7 +222,12 @@ const KNOWN: &[(&str, Option<&str>, Kind)] = &[
     ("1.2.643.3.131.1.1", Some("INN"), NUMERIC),
 ];
 
-/// The common name, if there is one and no other.
+/// The common name of a certificate, if it has one and no other.
+pub(crate) fn common_name_of(certificate: &[u8]) -> Option<String> {
+    sole_common_name(&X509Certificate::from_der(certificate).ok()?.1)
+}
+
+/// The same of one that was read.
 pub(crate) fn sole_common_name(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut names = certificate.subject().iter_by_oid(&COMMON_NAME);
     let (first, second) = (names.next()?, names.next());

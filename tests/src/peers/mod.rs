@@ -10,6 +10,7 @@ mod spicy;
 mod squid;
 mod ssh_recorder;
 mod virsh;
+mod websockify;
 
 pub use errands::{CONNECTIONS, READONLY_REFUSAL, VOLUME, run_errands};
 pub use gatekeeper::{Gatekeeper, subject_by_libvirt};
@@ -21,3 +22,4 @@ pub use spicy::{Spicy, screenshot};
 pub use squid::Squid;
 pub use ssh_recorder::{remote_arguments, ssh_arguments};
 pub use virsh::{Console, Follower, Virsh};
+pub use websockify::Websockify;

@@ -1,4 +1,4 @@
-//! QEMU with a guest of one boot sector: a screen by SPICE, or a serial port that gives back what it gets.
+//! QEMU with a guest of one boot sector: a screen by SPICE and by VNC, or a serial port that gives back what it gets.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::picture::Picture;
 use crate::process::{self, Process};
 use crate::{loopback, wait};
 
-/// A running guest that has drawn its line of text, and whose screen is shown by SPICE.
+/// A running guest that has drawn its line of text, and whose screen is shown by SPICE and by VNC.
 #[derive(Debug)]
 pub struct Guest {
-    _process: Process,
+    process: Process,
     spice: SocketAddr,
     spice_tls: SocketAddr,
 }
@@ -46,8 +47,36 @@ impl Guest {
             options +=
                 &format!(",tls-port={},x509-dir={}", spice_tls.port(), certificates.display());
         }
-        let serial = ["-vga", "qxl", "-serial", "file:serial", "-spice", &options];
-        Guest { _process: start(process::directory(), &serial), spice, spice_tls }
+        let vnc = format!("{address}:2");
+        let arguments = ["-vga", "qxl", "-serial", "file:serial", "-spice", &options, "-vnc", &vnc];
+        Guest { process: start(process::directory(), &arguments), spice, spice_tls }
+    }
+
+    /// What it said so far by its serial port: its line, and what was typed.
+    pub fn said(&self) -> String {
+        self.process.text("serial")
+    }
+
+    /// What it shows while it shows noise: a key F1 asks for it.
+    ///
+    /// # Panics
+    /// Never: it has as many pixels as it should.
+    pub fn noise() -> Picture {
+        const SIZE: (usize, usize) = (640, 480);
+        let mut seed = 1_u32;
+        let words = std::iter::repeat_with(move || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            ((seed >> 16) as u16).to_le_bytes()
+        });
+        let mut pixels: Vec<u8> = words.flatten().take(SIZE.0 * SIZE.1 * 3).collect();
+        // A card of VGA has blue first.
+        pixels.chunks_mut(3).for_each(<[u8]>::reverse);
+        Picture::new(SIZE.0, SIZE.1, pixels).expect("three bytes each")
+    }
+
+    /// Where its VNC server listens.
+    pub fn vnc(&self) -> SocketAddr {
+        SocketAddr::new(self.spice.ip(), 5902)
     }
 
     /// Where its SPICE server listens.

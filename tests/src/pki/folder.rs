@@ -44,10 +44,20 @@ impl Folder {
     /// # Panics
     /// When a file can't be made.
     pub fn pair(&self, name: &str, wanted: &Wanted) -> String {
+        self.known_pair(name, wanted).0
+    }
+
+    /// The same, and the SubjectPublicKeyInfo by which who has no authorities may know it.
+    ///
+    /// # Panics
+    /// When a file can't be made.
+    pub fn known_pair(&self, name: &str, wanted: &Wanted) -> (String, Vec<u8>) {
         let (certificate, key) =
             (self.path(&format!("{name}.pem")), self.path(&format!("{name}.key")));
-        self.authority.issue(wanted).write(&certificate, &key);
-        format!("cert = \"{}\", key = \"{}\"", certificate.display(), key.display())
+        let issued = self.authority.issue(wanted);
+        issued.write(&certificate, &key);
+        let keys = format!("cert = \"{}\", key = \"{}\"", certificate.display(), key.display());
+        (keys, issued.public_key)
     }
 
     /// Signs what is wanted and writes it as [`Authority::libvirt_client`] does.

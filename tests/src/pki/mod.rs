@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
     DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    PublicKeyData, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 
 mod folder;
@@ -38,6 +38,8 @@ pub struct Issued {
     pub key: String,
     /// DER.
     pub der: Vec<u8>,
+    /// The SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
     serial: u64,
 }
 
@@ -73,7 +75,8 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let der = certificate.der().to_vec();
-        Issued { certificate: certificate.pem(), key: key.serialize_pem(), der, serial }
+        let public_key = key.subject_public_key_info();
+        Issued { certificate: certificate.pem(), key: key.serialize_pem(), der, public_key, serial }
     }
 
     /// A revocation list, PEM, that names these and no others.

@@ -41,6 +41,18 @@ fn each(driver: Driver, half_close: &str, test: impl Fn(&Gateway, bool, &str)) {
     }
 }
 
+/// Of ends that speak TLS, however the tunnel takes an end.
+fn each_of_tls(driver: Driver, test: impl Fn(End, End, &str)) {
+    for half_close in ["forward", "close"] {
+        each(driver, half_close, |gateway, from_client, what| {
+            let (from, to) = ends_from(gateway, from_client);
+            if from.tls.is_some() {
+                test(from, to, what);
+            }
+        });
+    }
+}
+
 fn an_end_in_order_is_passed_on_as_one(driver: Driver) {
     for half_close in ["forward", "close"] {
         each(driver, half_close, |gateway, from_client, what| {
@@ -53,20 +65,14 @@ fn an_end_in_order_is_passed_on_as_one(driver: Driver) {
 }
 
 fn a_stream_that_was_cut_off_is_not_passed_on_as_whole(driver: Driver) {
-    for half_close in ["forward", "close"] {
-        each(driver, half_close, |gateway, from_client, what| {
-            let (mut from, mut to) = ends_from(gateway, from_client);
-            if from.tls.is_none() {
-                return;
-            }
-            from.say(b"the last");
-            from.cut();
-            let (heard, ending) = to.rest();
-            assert_eq!(heard, b"the last", "{what}");
-            let expected = if to.tls.is_some() { Ending::Truncated } else { Ending::InOrder };
-            assert_eq!(ending, expected, "{what}");
-        });
-    }
+    each_of_tls(driver, |mut from, mut to, what| {
+        from.say(b"the last");
+        from.cut();
+        let (heard, ending) = to.rest();
+        assert_eq!(heard, b"the last", "{what}");
+        let expected = if to.tls.is_some() { Ending::Truncated } else { Ending::InOrder };
+        assert_eq!(ending, expected, "{what}");
+    });
 }
 
 fn a_reset_is_not_passed_on_as_an_end_in_order(driver: Driver) {
@@ -142,19 +148,13 @@ fn all_may_be_said_at_once_with_the_last_word(driver: Driver) {
 }
 
 fn a_last_word_counts_before_the_connection_ends(driver: Driver) {
-    for half_close in ["forward", "close"] {
-        each(driver, half_close, |gateway, from_client, what| {
-            let (mut from, mut to) = ends_from(gateway, from_client);
-            if from.tls.is_none() {
-                return;
-            }
-            from.say(b"the last");
-            from.say_last();
-            assert_eq!(to.rest(), (b"the last".to_vec(), Ending::InOrder), "{what}");
-            to.finish();
-            assert_eq!(from.rest(), (Vec::new(), Ending::InOrder), "{what}");
-        });
-    }
+    each_of_tls(driver, |mut from, mut to, what| {
+        from.say(b"the last");
+        from.say_last();
+        assert_eq!(to.rest(), (b"the last".to_vec(), Ending::InOrder), "{what}");
+        to.finish();
+        assert_eq!(from.rest(), (Vec::new(), Ending::InOrder), "{what}");
+    });
 }
 
 fn the_other_direction_lives_on(driver: Driver) {

@@ -8,6 +8,7 @@ use penstock_core::libvirt::{self, ClientLeg};
 use penstock_core::target::Target;
 use penstock_core::tls::{Ca, ClientAuth, MinVersion, Verify};
 
+use super::console;
 use crate::forward::surroundings;
 
 pub(super) fn write(to: &mut String, listener: &Listener) -> fmt::Result {
@@ -17,8 +18,10 @@ pub(super) fn write(to: &mut String, listener: &Listener) -> fmt::Result {
     if let Some(most) = listener.max_sessions {
         writeln!(to, "  sessions at a time: {most}, the next one is refused")?;
     }
-    if let Service::Forward(destination) = &listener.service {
-        write_target(to, listener, destination)?;
+    match &listener.service {
+        Service::Connect => {}
+        Service::Forward(destination) => write_target(to, listener, destination)?,
+        Service::Console(console) => console::write(to, listener, console)?,
     }
     match &listener.upstream_tls {
         Some(upstream) => write_upstream(to, upstream),

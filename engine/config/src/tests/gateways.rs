@@ -13,10 +13,10 @@ use tempfile::TempDir;
 use super::*;
 
 /// Files as the keys want them.
-struct Files(TempDir);
+pub(super) struct Files(TempDir);
 
 impl Files {
-    fn new() -> Files {
+    pub(super) fn new() -> Files {
         let files = Files(tempfile::tempdir().expect("a folder"));
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -33,7 +33,7 @@ impl Files {
         files
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).expect("room");
     }
 
@@ -42,7 +42,7 @@ impl Files {
     }
 
     /// `DIR` stands for the folder, `PAIR` for the keys of the first certificate.
-    fn filled(&self, text: &str) -> String {
+    pub(super) fn filled(&self, text: &str) -> String {
         let pair = "cert = \"DIR/one\", key = \"DIR/one.key\"";
         text.replace("PAIR", pair).replace("DIR", &self.0.path().display().to_string())
     }
@@ -81,9 +81,14 @@ fn assert_wrong(files: &Files, text: &str, words: &[&str]) {
 }
 
 fn assert_all_wrong(cases: &[(&str, &[&str])]) {
+    assert_all_wrong_of(listener, cases);
+}
+
+/// The same of lines that `of` makes a file of.
+pub(super) fn assert_all_wrong_of(of: fn(&str) -> String, cases: &[(&str, &[&str])]) {
     let files = Files::new();
     for (lines, words) in cases {
-        assert_wrong(&files, &listener(lines), words);
+        assert_wrong(&files, &of(lines), words);
     }
 }
 

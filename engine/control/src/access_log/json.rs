@@ -136,6 +136,7 @@ mod tests {
             alpn: Some(b"http/1.1".to_vec()),
             resumed: true,
             server_name: Some("proxy.example".into()),
+            common_name: Some("viewer".into()),
             subject: Some(r#"O=Lab\, \"Inc\",CN=viewer"#.into()),
         };
         let target = Agreed { suite: "TLS_X".to_owned(), ..Agreed::default() };

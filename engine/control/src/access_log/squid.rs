@@ -37,6 +37,7 @@ const TUNNEL: &str = "TCP_TUNNEL";
 fn code(record: &Record) -> &'static str {
     match (record.status, record.reason.phase) {
         (403 | 407, _) => "TCP_DENIED",
+        (_, Phase::Page) => "TCP_MISS",
         (200, _) | (_, Phase::Admission | Phase::Connect | Phase::Relay) => TUNNEL,
         (_, Phase::Tls) if record.target.is_some() => TUNNEL,
         (_, Phase::ProxyHeader | Phase::Tls | Phase::Request) => "NONE_NONE",

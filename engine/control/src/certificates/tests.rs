@@ -1,5 +1,6 @@
 //! Files that are renewed, half-written, mixed up and missing, with the looks of a watch at them.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;

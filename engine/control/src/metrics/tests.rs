@@ -57,6 +57,8 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
     worker.counters.tls_apart[0].add(11);
     state.opener.opened[1].store(12, Relaxed);
     state.opener.running.store(13, Relaxed);
+    state.tokens.count("no_place");
+    state.tokens.remembered.store(14, Relaxed);
     worker.stats.pipes.set(4);
     worker.stats.pipe_quota.add(5);
     let samples = read(&page(&state));
@@ -76,6 +78,9 @@ fn the_page_is_well_formed_and_shows_what_was_counted() {
         (r#"penstock_tls_apart_total{worker="1",direction="opened"}"#, 11.0),
         (r#"penstock_doors_opened_total{result="failed"}"#, 12.0),
         (r#"penstock_programs_running"#, 13.0),
+        (r#"penstock_token_lookups_total{outcome="no_place"}"#, 1.0),
+        (r#"penstock_token_lookups_total{outcome="found"}"#, 0.0),
+        (r#"penstock_tokens_remembered"#, 14.0),
         (r#"penstock_spawners"#, 0.0),
         (r#"penstock_ring_pipes{worker="1"}"#, 4.0),
         (r#"penstock_ring_pipe_quota_total{worker="1"}"#, 5.0),

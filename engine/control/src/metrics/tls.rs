@@ -1,4 +1,4 @@
-//! Numbers of TLS, and of doors that were opened for workers.
+//! Numbers of TLS, of doors that were opened for workers, and of tokens that were looked up for them.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::{Labels, Sheet, counter, each, gauge};
 use crate::certificates::Watched;
+use crate::tokens::OUTCOMES;
 
 impl Sheet<'_, '_> {
     pub(super) fn tls(&mut self) -> fmt::Result {
@@ -86,6 +87,23 @@ impl Sheet<'_, '_> {
         let help = "Processes that start programs: one, where any is configured";
         let mut family = self.family("spawners", help, MetricType::Gauge)?;
         family.encode_gauge(&counts.spawner.load(Relaxed))
+    }
+}
+
+impl Sheet<'_, '_> {
+    pub(super) fn tokens(&mut self) -> fmt::Result {
+        let counts = &*self.state.tokens;
+        let help = "Tokens looked up, by what became of that";
+        let mut family = self.family("token_lookups", help, MetricType::Counter)?;
+        for (outcome, count) in OUTCOMES.iter().zip(&counts.outcomes) {
+            counter(&mut family, &[("outcome", outcome)], count.load(Relaxed))?;
+        }
+        let help = "Look-ups of tokens under way";
+        let family = self.family("token_lookups_in_flight", help, MetricType::Gauge)?;
+        gauge(family, &[], counts.in_flight.load(Relaxed))?;
+        let help = "Tokens whose use is remembered";
+        let family = self.family("tokens_remembered", help, MetricType::Gauge)?;
+        gauge(family, &[], counts.remembered.load(Relaxed))
     }
 }
 

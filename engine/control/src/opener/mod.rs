@@ -1,7 +1,7 @@
 //! Doors opened for workers: what may wait a little, and what needs another process.
 //!
 //! ```text
-//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner)
+//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner) │ pages │ demo console
 //!         ◀─ Opened ─────────────────┘
 //!         ── Ended, with the record ──▶ what is left of terminals and programs is put away ──▶ access log
 //! ```
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use penstock_core::config::Door;
+use penstock_core::config::{Config, Door};
 use penstock_core::control::{Command, Mailbox, OpenError, Record, SessionId};
 use penstock_core::ring::Errno;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -30,9 +30,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::access_log;
+use crate::demo::Consoles;
+use crate::demo::page::Page;
 use crate::mailman::deliver;
 use crate::spawner::Spawner;
 use crate::state::OpenerCounts;
+use crate::web::Sites;
 use hub::Hub;
 
 /// Doors asked for and those that are looked after, together. Whoever comes beyond that is refused by the queue.
@@ -68,6 +71,8 @@ struct Tools {
     hub: Option<Arc<Hub>>,
     access_log: access_log::Sender,
     counts: Arc<OpenerCounts>,
+    sites: Arc<Sites>,
+    consoles: Arc<Consoles>,
 }
 
 pub(crate) struct Opener {
@@ -78,16 +83,18 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// One whose programs are started by `spawner`. To be called on the event loop.
+    /// One whose programs are started by `spawner`, and whose page shows what `config` serves. To be called on the event loop.
     pub(crate) fn new(
         spawner: Option<Spawner>,
         access_log: access_log::Sender,
         counts: Arc<OpenerCounts>,
+        config: &Config,
     ) -> std::io::Result<Opener> {
         let hub = spawner.map(|spawner| Hub::new(spawner, counts.clone())).transpose()?;
         let permits = Arc::new(Semaphore::new(OPENINGS_AT_ONCE));
         let leaving = Arc::new(Semaphore::new(LEAVING));
-        let tools = Tools { permits, leaving, hub, access_log, counts };
+        let (sites, consoles) = (Sites::new(Page::new(config)), Arc::new(Consoles::new()));
+        let tools = Tools { permits, leaving, hub, access_log, counts, sites, consoles };
         Ok(Opener { tools, kept: HashMap::new(), tasks: JoinSet::new() })
     }
 
@@ -117,7 +124,7 @@ impl Opener {
             Notice::Asked { id, door, mailbox } => {
                 let (end, ended) = oneshot::channel();
                 let tools = self.tools.clone();
-                if !matches!(*door, Door::Unix(_)) {
+                if is_kept(&door) {
                     self.kept.insert(id, end);
                 }
                 self.tasks.spawn(async move {
@@ -126,12 +133,18 @@ impl Opener {
                             let opened = unix::connect(paths, &tools).await;
                             tools.answer(&mailbox, id, opened);
                         }
+                        Door::Within { folder, name } => {
+                            let opened = unix::connect_within(folder, name, &tools).await;
+                            tools.answer(&mailbox, id, opened);
+                        }
                         Door::Terminal(serial) => {
                             terminal::serve(id, serial, &mailbox, ended, &tools).await;
                         }
                         Door::Command(command) => {
                             program::serve(id, command, &mailbox, ended, &tools).await;
                         }
+                        Door::Web(web) => tools.answer(&mailbox, id, tools.sites.open(web)),
+                        Door::Demo => tools.answer(&mailbox, id, tools.consoles.open(id)),
                     }
                 });
             }
@@ -148,6 +161,11 @@ impl Opener {
             }
         }
     }
+}
+
+/// Whether something is left of a door after its connection, for which somebody has to hear of the end.
+pub(crate) fn is_kept(door: &Door) -> bool {
+    matches!(door, Door::Terminal(_) | Door::Command(_))
 }
 
 /// Tells the opener that all workers have ended, and waits for what is still to be said.

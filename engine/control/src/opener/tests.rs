@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{BaudRate, ControlFlags, LocalFlags, cfgetospeed, tcgetattr};
 use nix::unistd::{Pid, ttyname};
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
+use penstock_core::config::Web;
+use penstock_core::console::Token;
 use penstock_core::libvirt;
 use penstock_core::target::{Flow, Parity, Serial};
 
@@ -38,7 +40,8 @@ fn rig(spawner: Option<Spawner>) -> Rig {
     let (notices, from_worker) = mpsc::channel(DOORS_MAX);
     let (access_log, records) = access_log::testing::sender();
     let counts = Arc::new(OpenerCounts::default());
-    let opener = Opener::new(spawner, access_log, counts.clone()).expect("an event loop");
+    let config = Config { engine: Default::default(), listeners: Vec::new() };
+    let opener = Opener::new(spawner, access_log, counts.clone(), &config).expect("an event loop");
     let (finish, finished) = oneshot::channel();
     let opener = tokio::spawn(opener.run(from_worker, finished));
     Rig { notices, mailbox: testing::mailbox(64), records, counts, finish, opener }
@@ -158,6 +161,24 @@ async fn the_first_socket_that_is_there_is_connected_to() {
     peer.write_all(b"x").expect("connected");
     leg.read_exact(&mut [0]).expect("connected");
     assert_eq!(rig.counts.opened[0].load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_socket_within_a_folder_is_connected_to_and_none_outside_of_it() {
+    let rig = rig(None);
+    let outside = tempfile::tempdir().expect("a folder");
+    let folder = outside.path().join("folder");
+    fs::create_dir(&folder).expect("made");
+    let listener = UnixListener::bind(folder.join("canary-1")).expect("bound");
+    let _other = UnixListener::bind(outside.path().join("canary-2")).expect("bound");
+    let door =
+        |name: &str| Door::Within { folder: folder.clone(), name: Token::from(name.to_owned()) };
+    let _leg = rig.open(1, door("canary-1")).await;
+    listener.accept().expect("somebody came");
+    let refused = rig.refused(2, door("../canary-2")).await;
+    assert_eq!(refused.errno, Errno::EXDEV);
+    assert!(refused.detail.contains("a way out of it"), "{}", refused.detail);
+    assert!(!refused.detail.contains("canary"), "{}", refused.detail);
 }
 
 #[tokio::test]
@@ -439,4 +460,39 @@ async fn the_last_records_are_written_before_the_end() {
     finish(rig.finish, rig.opener).await;
     let record = rig.records.next().expect("written");
     assert_eq!(record.detail.as_deref(), Some("sh: bye"));
+}
+
+/// What is said by whom the door leads to, after `words` and our end.
+async fn conversation(descriptor: OwnedFd, words: &'static str) -> String {
+    let mut stream = stream(descriptor);
+    let talk = tokio::task::spawn_blocking(move || {
+        stream.write_all(words.as_bytes()).expect("room");
+        stream.shutdown(std::net::Shutdown::Write).expect("open");
+        let mut all = String::new();
+        stream.read_to_string(&mut all).expect("an orderly end");
+        all
+    });
+    talk.await.expect("no panic")
+}
+
+#[tokio::test]
+async fn pages_are_a_connection_of_http() {
+    let rig = rig(None);
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("vnc.html"), "page").expect("room");
+    let request = "GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n";
+    let door = Door::Web(Arc::new(Web::Directory(folder.path().to_owned())));
+    let said = conversation(rig.open(1, door).await, request).await;
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.ends_with("\r\n\r\npage"), "{said}");
+    let demo = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let said = conversation(rig.open(2, Door::Web(Arc::new(Web::Demo))).await, demo).await;
+    assert!(said.contains("<h1>Penstock</h1>"), "{said}");
+    assert_eq!(rig.counts.opened[0].load(Relaxed), 2);
+}
+
+#[tokio::test]
+async fn the_demo_console_knows_its_session() {
+    let rig = rig(None);
+    let said = conversation(rig.open(7, Door::Demo).await, "who\r").await;
+    assert!(said.contains("you are on session 0-7-9\r\n"), "{said}");
 }

@@ -20,6 +20,7 @@ use crate::mailman::deliver;
 use crate::outside::Asked;
 use crate::resolver::cache::{Cache, Step, Waiter};
 use crate::state::ResolverCounts;
+pub(crate) use system::look_up;
 
 /// Threads that wait for the name service.
 pub(crate) const LOOKUPS_AT_ONCE: usize = 32;

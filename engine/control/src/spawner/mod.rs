@@ -42,7 +42,7 @@ pub fn is_needed(config: &Config) -> bool {
         Service::Forward(destination) => {
             matches!(&destination.reach, Reach::Door(door) if matches!(**door, Door::Command(_)))
         }
-        Service::Connect => false,
+        Service::Connect | Service::Console(_) => false,
     })
 }
 

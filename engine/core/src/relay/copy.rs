@@ -12,6 +12,7 @@ use super::fit::largest;
 use super::pace::THIN;
 use super::splice::gathers;
 use super::{Goal, Mover, Receiving, Relay, Way};
+use crate::timers::Deadline;
 use crate::turn::{Step, Turn};
 
 /// A direction may hold this part of the buffers that nobody holds, and always one.
@@ -25,7 +26,7 @@ impl Relay {
         buffer: Buffer,
         turn: &mut Turn<K>,
     ) -> Step {
-        let plain = self.is_plain();
+        let plain = self.can_splice(way);
         let sink = &self.layers[way.back() as usize];
         let direction = &mut self.ways[way];
         let length = buffer.len();
@@ -33,7 +34,7 @@ impl Relay {
             direction.receiving = Receiving::Off;
         }
         if way == Way::ToClient {
-            self.unproved_until = None;
+            self.unproved_until = Deadline::NEVER;
         }
         if self.ways[way].done || self.ways[way].silenced {
             self.drop_received(way, buffer, turn)?;
@@ -41,13 +42,13 @@ impl Relay {
             return self.dropped(length, turn);
         }
         let direction = &mut self.ways[way];
-        direction.moved_at = turn.now;
         direction.pace.received(turn.number, turn.now, length);
         let suits = |group| sink.seals_within(group);
         let largest = largest(plain, suits, |group| turn.kernel.spare(group));
         let fitting = direction.fit.received(direction.group, length, largest);
         self.ways[way.back()].pace.answered(turn.number);
-        if plain {
+        if self.layers[way as usize].is_plain() {
+            self.ways[way].moved_at = turn.now;
             self.pass_on(way, Chunk::Pool(buffer), turn)?;
         } else {
             self.convert(way, buffer, turn)?;
@@ -81,7 +82,7 @@ impl Relay {
     pub(super) fn take_smaller<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) {
         let spare = |group| if group == Group::Bulk { 0 } else { turn.kernel.spare(group) };
         let sink = &self.layers[way.back() as usize];
-        let group = largest(self.is_plain(), |group| sink.seals_within(group), spare);
+        let group = largest(self.can_splice(way), |group| sink.seals_within(group), spare);
         self.change_buffers(way, group, turn);
     }
 
@@ -100,6 +101,7 @@ impl Relay {
         chunk: Chunk,
         turn: &mut Turn<K>,
     ) -> Step {
+        self.record(way, &chunk, turn);
         let length = chunk_len(&chunk);
         let sink = &mut self.layers[way.back() as usize];
         let chunk = match sink.seal(chunk, &mut turn.kernel, &turn.counters) {
@@ -115,16 +117,20 @@ impl Relay {
             }
             Err(error) => return self.sink_unsealed(way, error, turn),
         };
+        self.hand_over(way, chunk, length, turn)
+    }
+
+    /// Sends so many bytes of payload in what was made of them.
+    pub(super) fn hand_over<K: Kernel>(
+        &mut self,
+        way: Way,
+        chunk: Chunk,
+        length: usize,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let sealed = chunk_len(&chunk);
-        match turn.kernel.send(self.sink(way), chunk) {
-            Sent::Done => self.account(way, length, turn),
-            Sent::Queued => {
-                self.ways[way].owed += sealed as u32;
-                self.ways[way].overhead += (sealed - length) as u32;
-            }
-            Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
-        }
-        Step::Continue(())
+        let sent = turn.kernel.send(self.sink(way), chunk);
+        self.note_sent(way, sent, sealed, length, turn)
     }
 
     /// Sends what is no payload, as it is.
@@ -134,15 +140,29 @@ impl Relay {
         bytes: Bytes,
         turn: &mut Turn<K>,
     ) -> Step {
-        let length = bytes.len() as u32;
+        let length = bytes.len();
         if length == 0 {
             return Step::Continue(());
         }
-        match turn.kernel.send(self.sink(way), Chunk::Bytes(bytes)) {
+        let sent = turn.kernel.send(self.sink(way), Chunk::Bytes(bytes));
+        self.note_sent(way, sent, length, 0, turn)
+    }
+
+    /// So many bytes were sent, of which so many are payload.
+    pub(super) fn note_sent<K: Kernel>(
+        &mut self,
+        way: Way,
+        sent: Sent,
+        bytes: usize,
+        payload: usize,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        match sent {
+            Sent::Done if payload > 0 => self.account(way, payload, turn),
             Sent::Done => {}
             Sent::Queued => {
-                self.ways[way].overhead += length;
-                self.ways[way].owed += length;
+                self.ways[way].owed += bytes as u32;
+                self.ways[way].overhead += (bytes - payload) as u32;
             }
             Sent::Failed(errno) => return self.sink_failed(way, errno, turn),
         }
@@ -160,6 +180,9 @@ impl Relay {
         if self.ways[way].paused && memory <= self.allowance(way, turn) / 2 {
             self.ways[way].paused = false;
             self.listen(way, turn);
+        }
+        if self.is_framed(way) && self.ways[way].owed == 0 {
+            self.run_later(way, turn);
         }
         self.settle(way, turn)
     }
@@ -217,11 +240,11 @@ impl Relay {
         let share = turn.kernel.spare(group) / SHARE * group.stride();
         // Of bulk through layers, one is sent while the next is filled.
         let least = if group == Group::Bulk { 2 * group.stride() } else { group.stride() };
-        share.clamp(least, self.limit.max(least))
+        share.clamp(least, least.max(self.limit as usize))
     }
 
     fn promote_if_bulk<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
-        let plain = self.is_plain();
+        let plain = self.can_splice(way);
         let direction = &mut self.ways[way];
         let eligible = direction.mover == Mover::Copy
             && !direction.ended

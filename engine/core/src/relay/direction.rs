@@ -11,6 +11,9 @@ use super::pace::Pace;
 /// Without a byte for so long, a spliced direction goes back to copying, which wants less of the kernel for what is small.
 pub(super) const QUIET: Duration = Duration::from_millis(250);
 
+/// When a direction is spliced that can't be.
+pub(super) const NEVER: Time = Time(u64::MAX);
+
 /// A direction of a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Way {
@@ -137,6 +140,8 @@ pub(super) struct Direction {
     pub(super) owed: u32,
     /// Of these, what is no payload: a reply or a PROXY header of ours, before all others, and what layers add, among them.
     pub(super) overhead: u32,
+    /// The sink was sent the header of what the pipe holds: nothing may come between.
+    pub(super) announced: bool,
     /// Bytes that the sink has room for at least, while this direction splices.
     pub(super) room: u32,
     /// The sink had no room for a run, and will tell when it has.
@@ -172,6 +177,7 @@ impl Direction {
             scheduled: false,
             owed: 0,
             overhead: 0,
+            announced: false,
             room: 0,
             lacks_room: false,
             switches: 0,

@@ -12,6 +12,7 @@ use penstock_ring::{Arrival, Errno, Interest, Kernel};
 use super::{Failure, Goal, Mover, Receiving, Relay, Way, source_side};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
+use crate::timers::Deadline;
 use crate::turn::{Step, Turn};
 
 /// How long a sink may accept nothing of what is left to flush.
@@ -21,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// The same of a terminal, which has no end that could come: what was said to it is reported by then.
 const LINGER_ENDLESS: Duration = Duration::from_millis(100);
 /// How much it may still send meanwhile, in bytes.
-const DROPPED: usize = 1 << 20;
+const DROPPED: u32 = 1 << 20;
 
 impl Relay {
     /// No more bytes arrive from the source of a copied direction.
@@ -83,7 +84,7 @@ impl Relay {
     ) -> Step {
         (self.ways[way].ended, self.ways[way].whole) = (true, false);
         // Of who is not listened to any more, only that it did not understand us matters.
-        if !self.ways[way].silenced || cause == Cause::TlsFailed {
+        if !self.ways[way].silenced || matches!(cause, Cause::TlsFailed | Cause::BadFrame) {
             self.unfinish();
         }
         self.note_ending(source_side(way), cause, turn);
@@ -101,7 +102,7 @@ impl Relay {
     ) -> Step {
         self.failure.get_or_insert_with(|| Box::new(Failure::Errno(errno)));
         // A program that ends before it has said anything has reached nobody, however we hear of it.
-        let unproved = way == Way::ToTarget && self.unproved_until.is_some();
+        let unproved = way == Way::ToTarget && self.unproved_until.get().is_some();
         let cause = if unproved { Cause::NotLetIn } else { Cause::of_broken_leg(errno) };
         if !self.is_empty(way, turn) {
             self.unfinish();
@@ -154,7 +155,7 @@ impl Relay {
     /// So many bytes came that nobody wants any more. Who goes on sending after all was flushed is not waited for.
     pub(super) fn dropped<K: Kernel>(&mut self, bytes: usize, turn: &Turn<K>) -> Step {
         if self.is_flushed(turn) {
-            self.dropped += bytes;
+            self.dropped = self.dropped.saturating_add(bytes as u32);
         }
         match self.ending {
             Some(reason) if self.dropped > DROPPED => Step::Break(reason),
@@ -170,14 +171,14 @@ impl Relay {
         if !self.lingering && self.is_flushed(turn) {
             let time = if ends(way) { LINGER } else { LINGER_ENDLESS };
             self.lingering = true;
-            self.flush_until = Some(turn.now + time);
+            self.flush_until = Deadline::at(turn.now + time);
         }
     }
 
     /// Some of what is left was accepted: the rest has time again.
     pub(super) fn flush_goes_on<K: Kernel>(&mut self, turn: &Turn<K>) {
-        if let Some(until) = self.flush_until.as_mut().filter(|_| !self.lingering) {
-            *until = turn.now + FLUSH;
+        if self.flush_until.get().is_some() && !self.lingering {
+            self.flush_until = Deadline::at(turn.now + FLUSH);
         }
     }
 
@@ -210,11 +211,12 @@ impl Relay {
         self.ending.get_or_insert(CloseReason::new(side, Phase::Relay, cause));
         if side == Side::Target {
             // It has shown what it is.
-            self.unproved_until = None;
+            self.unproved_until = Deadline::NEVER;
         }
         let broken = !matches!(cause, Cause::Finished | Cause::Truncated);
         if self.half_close == HalfClose::Close || broken {
-            self.flush_until.get_or_insert(turn.now + FLUSH);
+            let until = self.flush_until.get().unwrap_or(turn.now + FLUSH);
+            self.flush_until = Deadline::at(until);
         }
     }
 
@@ -228,7 +230,7 @@ impl Relay {
         self.ways[way].silenced = true;
         match self.ways[way].mover {
             Mover::Splice => self.quiesce(way, Goal::Copy, turn),
-            Mover::Copy | Mover::Quiesce(_) => Step::Continue(()),
+            Mover::Copy | Mover::Quiesce(_) => self.answer_parting(way, turn),
         }
     }
 

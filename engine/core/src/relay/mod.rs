@@ -8,25 +8,26 @@ mod copy;
 mod direction;
 mod ending;
 mod fit;
+mod heartbeat;
 mod layered;
 mod pace;
 mod quiesce;
 mod relieve;
 mod splice;
 
-use bytes::Bytes;
-use penstock_ring::{Chunk, Errno, Kernel, Leg, Readiness, Time};
-use penstock_tls::Error;
-
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
-use crate::layers::{Broken, Layers};
+use crate::layers::{Broken, Fault, Layers, User, WebSocket};
 use crate::sessions::Handle;
-use crate::timers::earlier;
+use crate::timers::{Deadline, earlier};
 use crate::turn::{Step, Turn};
+use bytes::Bytes;
+use penstock_ring::{Chunk, Errno, Kernel, Leg, Readiness, Time};
 
 use direction::{Direction, Goal, Mover, PerWay};
 pub(crate) use direction::{Receiving, Way};
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use layered::CONGESTED;
 
 /// A tunnel that carries bytes.
 #[derive(Debug)]
@@ -38,21 +39,25 @@ pub(crate) struct Relay {
     ways: PerWay<Direction>,
     half_close: HalfClose,
     /// Pool memory that one direction may hold at most, in bytes.
-    limit: usize,
+    limit: u32,
     /// Why it will end, once that is known.
     ending: Option<CloseReason>,
     /// What is behind it, if a leg broke.
     failure: Option<Box<Failure>>,
     /// When an ending tunnel is given up although bytes are left, or a silenced peer is not waited for any more.
-    flush_until: Option<Time>,
+    flush_until: Deadline,
     /// All is flushed; a silenced peer has not ended yet.
     lingering: bool,
+    /// A browser that has left was told the last word, and that nothing follows.
+    parted: bool,
     /// Bytes that came after that.
-    dropped: usize,
+    dropped: u32,
     /// Until when the target has to say something, if it is one that may still turn out not to be there.
-    unproved_until: Option<Time>,
+    unproved_until: Deadline,
     /// The target is one that never ends by itself.
     endless: bool,
+    /// What passes is written down.
+    recorded: bool,
 }
 
 impl Relay {
@@ -71,14 +76,16 @@ impl Relay {
             layers,
             ways: PerWay([Direction::new(now), Direction::new(now)]),
             half_close,
-            limit,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
             ending: None,
             failure: None,
-            flush_until: None,
+            flush_until: Deadline::NEVER,
             lingering: false,
+            parted: false,
             dropped: 0,
-            unproved_until: None,
+            unproved_until: Deadline::NEVER,
             endless: false,
+            recorded: false,
         }
     }
 
@@ -100,12 +107,17 @@ impl Relay {
 
     /// The target is a program: that it has reached anybody is shown by what it says, until then.
     pub(crate) fn prove_until(&mut self, until: Time) {
-        self.unproved_until = Some(until);
+        self.unproved_until = Deadline::at(until);
     }
 
     /// The target is a terminal: nobody waits for its end, and closing it takes nothing back that was written to it.
     pub(crate) fn never_ends(&mut self) {
         self.endless = true;
+    }
+
+    /// What passes is written down.
+    pub(crate) fn write_down(&mut self) {
+        self.recorded = true;
     }
 
     /// Lets a direction go on from how its source was left by the prelude.
@@ -121,11 +133,11 @@ impl Relay {
             self.ways[way].whole &= early.is_empty();
         } else if !early.is_empty() {
             let chunk = Chunk::Bytes(early.into());
-            self.layers[way as usize].follow(&chunk, &turn.kernel);
+            self.layers[way as usize].follow(&chunk, &turn.kernel, turn.now);
             self.pass_on(way, chunk, turn)?;
         }
-        if let Some(error) = broken {
-            return self.source_garbled(way, Broken { error, reply: Bytes::new() }, turn);
+        if let Some(fault) = broken {
+            return self.source_garbled(way, Broken { fault, reply: Bytes::new() }, turn);
         }
         if ended {
             self.stop_listening(way, turn);
@@ -156,7 +168,7 @@ impl Relay {
     pub(crate) fn failure(&self) -> Option<Box<str>> {
         self.failure.as_ref().map(|failure| match &**failure {
             Failure::Errno(errno) => errno.desc().into(),
-            Failure::Tls(error) => error.to_string().into(),
+            Failure::Layer(fault) => fault.to_string().into(),
         })
     }
 
@@ -185,6 +197,11 @@ impl Relay {
         self.ways[Way::ToTarget].moved_at.max(self.ways[Way::ToClient].moved_at)
     }
 
+    /// When somebody did something at the client, if that is watched.
+    pub(crate) fn user(&self) -> Option<User> {
+        self.layers[Way::ToTarget as usize].web_socket()?.user()
+    }
+
     /// Client and target.
     pub(crate) fn legs(&self) -> [Leg; 2] {
         self.legs
@@ -193,21 +210,23 @@ impl Relay {
     /// The earliest time at which [`expired`](Self::expired) has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let [one, other] = self.ways.map(Direction::quiet_at);
-        earlier(earlier(one, other), earlier(self.flush_until, self.unproved_until))
+        let own = earlier(self.flush_until.get(), self.unproved_until.get());
+        earlier(earlier(one, other), earlier(own, self.heartbeat_at()))
     }
 
     /// Does what is due: gives up a flush, sends quiet directions back to copying.
     pub(crate) fn expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
-        if self.flush_until.is_some_and(|until| until <= turn.now) {
+        if self.flush_until.is_over(turn.now) {
             return self.flush_expired(turn);
         }
-        if self.unproved_until.is_some_and(|until| until <= turn.now) {
+        if self.unproved_until.is_over(turn.now) {
             // libvirt's clients speak first: of one that said nothing, no program has anything to tell.
             let asked = self.ways[Way::ToTarget].bytes > 0;
             let side = if asked { Side::Target } else { Side::Client };
             let (phase, cause) = (Phase::Connect, Cause::HandshakeTimeout);
             return Step::Break(CloseReason::new(side, phase, cause));
         }
+        self.heartbeat(turn)?;
         for way in Way::BOTH {
             if self.ways[way].quiet_at().is_some_and(|at| at <= turn.now) {
                 self.ways[way].checked_at = turn.now;
@@ -220,6 +239,30 @@ impl Relay {
             }
         }
         Step::Continue(())
+    }
+
+    /// Gives up the client's leg with all that is known of it, if it can be told something now: not within a frame, and not if it
+    /// takes nothing any more, or would not understand.
+    pub(crate) fn release_client(&mut self) -> Option<Released> {
+        let [to_target, to_client] = [&self.ways[Way::ToTarget], &self.ways[Way::ToClient]];
+        let layers = &mut self.layers[Way::ToTarget as usize];
+        if to_client.done || to_client.announced || layers.web_socket().is_none() {
+            return None;
+        }
+        let (receiving, ended) = (to_target.receiving, to_target.ended);
+        Some(Released { layers: std::mem::take(layers), receiving, ended })
+    }
+
+    /// The same of a client that has broken the rules of WebSocket. Within a frame it could not be told; then there is nothing to wait for.
+    pub(crate) fn release_offender(&mut self) -> Option<Released> {
+        let layers = &mut self.layers[Way::ToTarget as usize];
+        if self.ways[Way::ToClient].announced
+            || !layers.web_socket().is_some_and(WebSocket::has_parted)
+        {
+            return None;
+        }
+        let receiving = self.ways[Way::ToTarget].receiving;
+        Some(Released { layers: std::mem::take(layers), receiving, ended: false })
     }
 
     fn source(&self, way: Way) -> Leg {
@@ -236,13 +279,24 @@ impl Relay {
         let spliced =
             direction.mover != Mover::Copy && direction.mover != Mover::Quiesce(Goal::Splice);
         direction.bytes += bytes as u64;
-        direction.moved_at = turn.now;
+        if bytes > 0 {
+            direction.moved_at = turn.now;
+        }
         if spliced {
             direction.spliced += bytes as u64;
         }
         turn.counters.bytes[way as usize][usize::from(spliced)].add(bytes as u64);
         self.flush_goes_on(turn);
     }
+}
+
+/// The client's leg, when the tunnel is over.
+#[derive(Debug)]
+pub(crate) struct Released {
+    pub layers: Layers,
+    pub receiving: Receiving,
+    /// Its peer has finished sending.
+    pub ended: bool,
 }
 
 /// How a leg was left before the relay began.
@@ -254,14 +308,14 @@ pub(crate) struct Left {
     /// Payload that was read.
     pub early: Vec<u8>,
     /// Why what came behind that can't be understood; its peer was told.
-    pub broken: Option<Error>,
+    pub broken: Option<Fault>,
 }
 
 /// What is behind a broken leg.
 #[derive(Debug)]
 enum Failure {
     Errno(Errno),
-    Tls(Error),
+    Layer(Fault),
 }
 
 /// The direction that a side's leg feeds.

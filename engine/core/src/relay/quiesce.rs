@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use penstock_ring::{Interest, Kernel, NoPipe};
 
+use super::direction::NEVER;
 use super::pace::Pace;
 use super::{Goal, Mover, Receiving, Relay, Way};
 use crate::turn::{Step, Turn};
@@ -47,6 +48,7 @@ impl Relay {
             turn.counters.quiesce[1].add(1);
             self.arrive(way, goal, turn);
         }
+        self.answer_parting(way, turn)?;
         if self.ways[way].ended && self.is_quiet(way, turn) {
             self.delivered(way, turn)?;
         }
@@ -105,7 +107,8 @@ impl Relay {
         if cause != NoPipe::Off {
             turn.counters.splice_refused.add(1);
         }
-        self.ways[way].splice_after = turn.now + RETRY;
+        let again = if cause == NoPipe::Off { NEVER } else { turn.now + RETRY };
+        self.ways[way].splice_after = again;
         false
     }
 

@@ -3,7 +3,7 @@
 //! Pipes are few. What lies in the pipe of a sink that does not read moves into the sink's queue, through pool buffers; the
 //! direction goes on by copying, under the backpressure of its limit. Only where pipes are scarce and the pool is not.
 
-use penstock_ring::{Chunk, Kernel};
+use penstock_ring::{Buffer, Chunk, Kernel};
 
 use super::quiesce::RETRY;
 use super::{Goal, Relay, Way};
@@ -25,13 +25,28 @@ impl Relay {
                 turn.kernel.release(buffer);
                 continue;
             }
-            step = self.pass_on(way, Chunk::Pool(buffer), turn);
+            step = self.pass_on_from_pipe(way, buffer, turn);
         }
         step?;
+        self.went_out(way, turn)?;
         if self.ways[way].done {
             return Step::Continue(());
         }
         self.ways[way].splice_after = turn.now + RETRY;
         self.quiesce(way, Goal::Copy, turn)
+    }
+
+    fn pass_on_from_pipe<K: Kernel>(
+        &mut self,
+        way: Way,
+        buffer: Buffer,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let length = buffer.len();
+        // Its header may have gone ahead.
+        match self.ways[way].announced {
+            true => self.hand_over(way, Chunk::Pool(buffer), length, turn),
+            false => self.pass_on(way, Chunk::Pool(buffer), turn),
+        }
     }
 }

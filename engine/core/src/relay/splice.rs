@@ -20,11 +20,14 @@
 
 use std::ops::ControlFlow;
 
-use penstock_ring::{Errno, Intake, Interest, Kernel, Splice, Time};
+use bytes::Bytes;
+use penstock_ring::{Errno, Intake, Interest, Kernel, Splice};
 
+use super::direction::NEVER;
 use super::pace::THIN;
 use super::{Goal, Mover, Relay, Way};
 use crate::close::CloseReason;
+use crate::layers::WebSocket;
 use crate::turn::{Step, Turn};
 
 /// Bytes that go into a pipe at once, its nominal size.
@@ -41,6 +44,8 @@ enum Next {
     Gathered,
     /// Once all others in line had theirs.
     Turn,
+    /// Once what is queued at the sink was accepted.
+    Sent,
 }
 
 /// What follows a run that brought so many bytes, seemingly all there were.
@@ -124,6 +129,9 @@ impl Relay {
         if self.is_draining(way) || self.is_in_flight(way) || turn.kernel.pipe_level(source) > 0 {
             return BYTES;
         }
+        if self.is_framed(way) && self.ways[way].owed > 0 {
+            return ControlFlow::Continue(Next::Sent);
+        }
         let Some(room) = self.room(way, turn) else {
             return ControlFlow::Continue(Next::Hint(Interest::Writable));
         };
@@ -162,11 +170,45 @@ impl Relay {
     /// Out of the pipe, as much as the sink takes.
     fn drain<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         let source = self.source(way);
-        if self.ways[way].done || self.is_in_flight(way) || turn.kernel.pipe_level(source) == 0 {
+        let level = turn.kernel.pipe_level(source);
+        if self.ways[way].done || self.is_in_flight(way) || level == 0 {
             return Step::Continue(());
+        }
+        if self.is_framed(way) {
+            self.send_header(way, level, turn)?;
+            if self.ways[way].done || self.ways[way].owed > 0 {
+                return Step::Continue(());
+            }
         }
         let result = turn.kernel.splice_out(source, self.sink(way));
         self.took(way, true, result, turn)
+    }
+
+    /// Sends the header of the frame that the pipe holds, unless it was sent.
+    fn send_header<K: Kernel>(&mut self, way: Way, level: usize, turn: &mut Turn<K>) -> Step {
+        if std::mem::replace(&mut self.ways[way].announced, true) {
+            return Step::Continue(());
+        }
+        let header = self.layers[way.back() as usize].header(level);
+        let sent = turn.kernel.send_ahead(self.sink(way), Bytes::copy_from_slice(&header));
+        self.note_sent(way, sent, header.len(), 0, turn)
+    }
+
+    /// Bytes have left the pipe. Behind a whole frame, what waited for its end may follow.
+    pub(super) fn went_out<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
+        let left = turn.kernel.pipe_level(self.source(way)) > 0;
+        if !self.ways[way].announced || left || self.ways[way].done {
+            return Step::Continue(());
+        }
+        self.ways[way].announced = false;
+        let sink = self.layers[way.back() as usize].web_socket_mut();
+        let held = sink.map(WebSocket::take_held).unwrap_or_default();
+        self.send_overhead(way, held, turn)
+    }
+
+    /// Whether what is spliced needs a header in front.
+    pub(super) fn is_framed(&self, way: Way) -> bool {
+        self.ways[way].is_spliced() && self.layers[way.back() as usize].web_socket().is_some()
     }
 
     /// Takes up one splice's result.
@@ -185,6 +227,7 @@ impl Relay {
                 let direction = &mut self.ways[way];
                 direction.room = direction.room.saturating_sub(bytes as u32);
                 self.account(way, bytes, turn);
+                self.went_out(way, turn)?;
             }
             Splice::Moved(bytes) => {
                 self.ways[way].moved_at = turn.now;
@@ -214,7 +257,10 @@ impl Relay {
         }
         let (source, sink) = (self.source(way), self.sink(way));
         if turn.kernel.pipe_level(source) > 0 {
-            turn.kernel.watch(sink, Interest::Writable, true);
+            // What is queued is heard of by itself.
+            if self.ways[way].owed == 0 {
+                turn.kernel.watch(sink, Interest::Writable, true);
+            }
         } else if !self.is_draining(way) {
             turn.kernel.pipe_close(source);
             self.ways[way].lacks_room = next == Next::Hint(Interest::Writable);
@@ -230,6 +276,7 @@ impl Relay {
                     turn.kernel.watch(source, Interest::Readable, true);
                 }
                 Next::Turn => self.run_later(way, turn),
+                Next::Sent => {}
             }
         }
         self.settle(way, turn)
@@ -247,7 +294,7 @@ impl Relay {
     /// This source can't be spliced from after all; nothing has left it, so copying goes on where it stands.
     fn cannot_splice<K: Kernel>(&mut self, way: Way, turn: &mut Turn<K>) -> Step {
         turn.counters.splice_refused.add(1);
-        self.ways[way].splice_after = Time(u64::MAX);
+        self.ways[way].splice_after = NEVER;
         self.quiesce(way, Goal::Copy, turn)
     }
 }

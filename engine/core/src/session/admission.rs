@@ -11,7 +11,7 @@ use penstock_ring::Kernel;
 use super::opening::{Opening, Stage};
 use super::{Session, State};
 use crate::close::{Cause, Side};
-use crate::config::Service;
+use crate::config::{ConsoleTarget, Service};
 use crate::control::{Question, ResolveError};
 use crate::policy::{Query, Verdict, Why};
 use crate::turn::{Step, Turn};
@@ -26,7 +26,10 @@ impl Session {
         self.state = State::AwaitTarget(opening);
         match (verdict, host) {
             (Err(cause), _) => self.refuse(Side::Penstock, cause, None, turn),
-            (Ok(()), None) => self.ask_for_door(turn),
+            (Ok(()), None) => {
+                self.upgrade(turn)?;
+                self.ask_for_door(turn)
+            }
             (Ok(()), Some(Host::Name(name))) => self.ask_for(name.into(), turn),
             (Ok(()), Some(Host::V4(ip))) => self.take_addresses(Ok(vec![ip.into()]), turn),
             (Ok(()), Some(Host::V6(ip))) => self.take_addresses(Ok(vec![ip.into()]), turn),
@@ -80,6 +83,7 @@ impl Session {
                 opening.dial_at = turn.now;
                 opening.stage = Stage::Connection;
                 self.state = State::AwaitTarget(opening);
+                self.upgrade(turn)?;
                 self.dial(turn)
             }
             other => {
@@ -111,7 +115,6 @@ impl Session {
             Some(Host::Name(name)) => Some(name.as_str()),
             _ => None,
         };
-        let forwards = matches!(self.listener().service, Service::Forward(_));
         let address = match opening.target {
             Some(_) => address,
             None => Some(BEHIND_A_DOOR),
@@ -120,7 +123,7 @@ impl Session {
         let query = Query {
             client: self.facts.client.map(|client| client.ip()),
             local: opening.local,
-            method: if forwards { "" } else { "CONNECT" },
+            method: if self.listener().service == Service::Connect { "CONNECT" } else { "" },
             host: name,
             address,
             port,
@@ -128,9 +131,26 @@ impl Session {
         };
         match rules.evaluate(&query) {
             Verdict::Allow { .. } | Verdict::NeedAddress => Ok(()),
-            Verdict::Deny { why: Why::LocalTarget, .. } if forwards => Ok(()),
+            Verdict::Deny { why: Why::LocalTarget, .. } if self.may_be_local(address) => Ok(()),
             Verdict::Deny { why: Why::LocalTarget, .. } => Err(Cause::LocalTarget),
             Verdict::Deny { .. } => Err(Cause::AccessDenied),
+        }
+    }
+}
+
+impl Session {
+    /// Whether a target on this host is meant: it is the operator's own word, or what a token names. That one is no neighbour
+    /// without a router between, such as those who tell a cloud's machines their secrets.
+    fn may_be_local(&self, address: Option<IpAddr>) -> bool {
+        match &self.listener().service {
+            Service::Connect => false,
+            Service::Forward(_) => true,
+            Service::Console(console) => match console.to {
+                ConsoleTarget::Fixed(_) => true,
+                ConsoleTarget::Tokens(_) => {
+                    address.is_some_and(|ip| ip.to_canonical().is_loopback())
+                }
+            },
         }
     }
 }

@@ -1,14 +1,12 @@
 //! Targets behind a door: a UNIX socket, a terminal, a program. Somebody opens it who may wait, and hands the descriptor over.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 use penstock_ring::{Errno, Kernel};
 
 use super::opening::Stage;
 use super::{Session, State};
 use crate::close::{Cause, Side};
-use crate::config::{Reach, Service};
 use crate::control::{OpenError, Question};
 use crate::sessions::{Recipient, Role};
 use crate::turn::{Step, Turn};
@@ -17,11 +15,8 @@ impl Session {
     pub(super) fn ask_for_door<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
         opening.stage = Stage::Door;
-        let Service::Forward(destination) = &self.listener().service else {
-            return Step::Continue(());
-        };
-        let Reach::Door(door) = &destination.reach else { return Step::Continue(()) };
-        let question = Question::Open { id: self.handle.id(turn.worker), door: Arc::clone(door) };
+        let Some(door) = opening.door.clone() else { return Step::Continue(()) };
+        let question = Question::Open { id: self.handle.id(turn.worker), door };
         if turn.outside.ask(question).is_err() {
             turn.counters.questions_refused.add(1);
             return self.refuse(Side::Penstock, Cause::Overloaded, None, turn);
@@ -43,6 +38,7 @@ impl Session {
             })
         });
         match adopted {
+            Ok(leg) if self.wants_pages() => self.serve_pages(leg, turn),
             Ok(leg) => self.target_connected(leg, turn),
             Err(OpenError { errno, detail }) => {
                 self.facts.detail = Some(format!("{detail}: {}", errno.desc()).into());
@@ -54,6 +50,12 @@ impl Session {
                 self.refuse(side, cause, None, turn)
             }
         }
+    }
+}
+
+impl Session {
+    fn wants_pages(&self) -> bool {
+        matches!(&self.state, State::AwaitTarget(opening) if opening.serves_pages)
     }
 }
 

@@ -1,15 +1,16 @@
 //! What is known about a connection and is told when it ends.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_ring::{Kernel, Time};
+use penstock_ring::Kernel;
 use penstock_tls::Agreed;
 
 use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
+use crate::relay::Relay;
 use crate::siblings::Group;
 use crate::turn::Turn;
 
@@ -17,15 +18,19 @@ use crate::turn::Turn;
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) listener: u16,
-    /// It counts against the limit of tunnels.
+    /// It counts against the limit of all tunnels.
+    pub(super) entered: bool,
+    /// It counts against its listener's limit.
     pub(super) has_place: bool,
     /// The HTTP status sent; 0: none.
     pub(super) status: u16,
     /// Bytes of replies of ours to the client.
     pub(super) reply_bytes: u32,
     pub(super) client: Option<SocketAddr>,
+    /// The one that connected, where it may be a proxy that speaks for others.
+    pub(super) peer: Option<Box<IpAddr>>,
     pub(super) connected: Option<SocketAddr>,
-    pub(super) method: Option<Cow<'static, str>>,
+    pub(super) method: Method,
     pub(super) target: Option<Box<str>>,
     pub(super) detail: Option<Box<str>>,
     /// What was agreed on in TLS.
@@ -33,26 +38,60 @@ pub(super) struct Facts {
     /// With client and target: a handshake has begun, and nothing was agreed on yet.
     pub(super) shaking: [bool; 2],
     pub(super) group: Option<Arc<Group>>,
-    /// When the group was last told of activity.
-    pub(super) told_at: Time,
+}
+
+/// The method of a request. In two words, which an owned or borrowed text is not.
+#[derive(Debug)]
+pub(super) enum Method {
+    Unknown,
+    Connect,
+    Other(Box<str>),
+}
+
+impl From<Option<String>> for Method {
+    fn from(text: Option<String>) -> Method {
+        text.map_or(Method::Unknown, |text| Method::Other(text.into()))
+    }
+}
+
+impl From<Method> for Option<Cow<'static, str>> {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Unknown => None,
+            Method::Connect => Some("CONNECT".into()),
+            Method::Other(text) => Some(text.into_string().into()),
+        }
+    }
+}
+
+/// Payload to target and client, in bytes, and how much of it was spliced.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carried {
+    bytes: [u64; 2],
+    spliced: u64,
 }
 
 impl Facts {
-    pub(super) fn new(listener: u16, has_place: bool, client: Option<SocketAddr>) -> Facts {
+    pub(super) fn new(
+        listener: u16,
+        [entered, has_place]: [bool; 2],
+        client: Option<SocketAddr>,
+    ) -> Facts {
         Facts {
             listener,
+            entered,
             has_place,
             status: 0,
             reply_bytes: 0,
             client,
+            peer: None,
             connected: None,
-            method: None,
+            method: Method::Unknown,
             target: None,
             detail: None,
             tls: AgreedTls::default(),
             shaking: [false; 2],
             group: None,
-            told_at: Time(0),
         }
     }
 
@@ -71,18 +110,24 @@ impl Facts {
         }
     }
 
+    /// Takes what there is to tell of a tunnel.
+    pub(super) fn carried(&mut self, relay: &Relay) -> Carried {
+        self.detail = relay.failure();
+        Carried { bytes: relay.bytes(), spliced: relay.spliced() }
+    }
+
     pub(super) fn into_record<K: Kernel>(
         self,
         id: SessionId,
         reason: CloseReason,
         elapsed: Duration,
-        bytes: [u64; 2],
-        bytes_spliced: u64,
+        carried: Carried,
         turn: &Turn<K>,
     ) -> Record {
         if let (Some(group), Some(client), Some(target)) = (self.group, self.client, &self.target) {
             turn.shared.siblings.leave(client.ip(), target, group);
         }
+        let Carried { bytes, spliced } = carried;
         for (counts, shaking) in turn.counters.handshakes.iter().zip(self.shaking) {
             counts[2].add(u64::from(shaking));
         }
@@ -90,13 +135,13 @@ impl Facts {
             id,
             listener: self.listener,
             client: self.client,
-            method: self.method,
+            method: self.method.into(),
             target: self.target,
             status: self.status,
             connected: self.connected,
             bytes_to_client: bytes[1] + u64::from(self.reply_bytes),
             bytes_to_target: bytes[0],
-            bytes_spliced,
+            bytes_spliced: spliced,
             elapsed,
             reason,
             detail: self.detail,

@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use penstock_ring::{Arrival, Chunk, Group, Kernel, Outcome, Sent, Time};
 
+use super::facts::Carried;
 use super::{Session, State, discard};
 use crate::close::CloseReason;
+use crate::layers::Parting;
 use crate::relay::Receiving;
 use crate::turn::{Step, Turn};
 
@@ -26,6 +28,8 @@ pub(super) struct Goodbye {
     dropped: usize,
     shut: bool,
     client_ended: bool,
+    /// By a tunnel that was before.
+    pub(super) carried: Carried,
 }
 
 impl Session {
@@ -39,12 +43,14 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let until = turn.now + LINGER;
-        let goodbye = Goodbye { reason, until, dropped: 0, shut: false, client_ended };
+        let carried = Carried::default();
+        let goodbye = Goodbye { reason, until, dropped: 0, shut: false, client_ended, carried };
         self.state = State::AwaitGoodbye(Box::new(goodbye));
         if receiving == Receiving::Off && !client_ended {
             turn.kernel.receive(self.client, Group::Small);
         }
-        for words in [reply, self.layers.close()].into_iter().filter(|words| !words.is_empty()) {
+        let last = self.layers.close(Parting::Done);
+        for words in [reply, last].into_iter().filter(|words| !words.is_empty()) {
             if let Sent::Failed(_) = turn.kernel.send(self.client, Chunk::Bytes(words)) {
                 return Step::Break(reason);
             }

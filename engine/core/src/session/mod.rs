@@ -14,6 +14,7 @@
 //! be dropped at any moment, and does nothing by itself: the worker closes its legs and writes its record.
 
 mod admission;
+mod console;
 mod dial;
 mod door;
 mod facts;
@@ -33,14 +34,15 @@ use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{OpenError, Record, ResolveError, TunnelInfo};
+use crate::control::{OpenError, Place, Record, ResolveError, TokenRefusal, TunnelInfo};
 use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
 use crate::timers::earlier;
 use crate::turn::{Step, Turn};
 
-use facts::Facts;
+use console::Pages;
+use facts::{Carried, Facts};
 use goodbye::Goodbye;
 use opening::{Opening, Stage};
 use prelude::Prelude;
@@ -70,6 +72,7 @@ enum State {
     AwaitTls(Box<Prelude>),
     AwaitRequest(Box<Prelude>),
     AwaitTarget(Box<Opening>),
+    ServePages(Box<Pages>),
     Relay(Relay),
     AwaitGoodbye(Box<Goodbye>),
     /// Being moved from one state to the next; never seen from outside.
@@ -82,16 +85,17 @@ impl Session {
         config: Arc<Config>,
         listener: u16,
         client: Leg,
-        has_place: bool,
+        entered: bool,
         turn: &Turn<K>,
     ) -> Session {
-        let facts = Facts::new(listener, has_place, turn.kernel.peer(client));
+        let has_place = entered && turn.shared.counts_connections(listener);
+        let facts = Facts::new(listener, [entered, has_place], turn.kernel.peer(client));
         let handle = Handle { slot: 0, generation: 0 };
         Session {
             handle,
             config,
             client,
-            layers: Layers::Plain,
+            layers: Layers::default(),
             owed: [0; 2],
             started: turn.now,
             facts,
@@ -132,6 +136,7 @@ impl Session {
                 Role::Client => self.step_early(outcome, turn),
                 Role::Target => self.step_target(leg, outcome, turn),
             },
+            State::ServePages(_) => self.step_pages(role, outcome, turn),
             State::AwaitGoodbye(_) if leg == self.client => self.step_goodbye(outcome, turn),
             State::AwaitGoodbye(_) | State::Between => {
                 discard(outcome, turn);
@@ -174,6 +179,23 @@ impl Session {
         }
     }
 
+    /// Takes what is known of the token that it asked about. An answer that nobody waits for is counted and dropped.
+    pub(crate) fn judged(
+        &mut self,
+        result: Result<Place, TokenRefusal>,
+        turn: &mut Turn<impl Kernel>,
+    ) -> Step {
+        match &self.state {
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Token) => {
+                self.token_judged(result, turn)
+            }
+            _ => {
+                turn.counters.answers_stale.add(1);
+                Step::Continue(())
+            }
+        }
+    }
+
     /// The earliest time at which [`expired`](Self::expired) has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let timeouts = &self.listener().timeouts;
@@ -182,7 +204,11 @@ impl Session {
                 Some(self.started + timeouts.handshake)
             }
             State::AwaitTarget(opening) => opening.deadline(),
-            State::Relay(relay) => earlier(relay.deadline(), self.idle_deadline(relay)),
+            State::ServePages(pages) => Some(pages.deadline()),
+            State::Relay(relay) => {
+                let idle = earlier(self.idle_deadline(relay), self.user_deadline(relay));
+                earlier(relay.deadline(), idle)
+            }
             // The lifetime, which may be over, plays no part any more.
             State::AwaitGoodbye(goodbye) => return Some(goodbye.until),
             State::Between => None,
@@ -195,7 +221,7 @@ impl Session {
         if !matches!(self.state, State::AwaitGoodbye(_))
             && self.lifetime_end().is_some_and(|end| end <= turn.now)
         {
-            return Step::Break(CloseReason::new(Side::Penstock, self.phase(), Cause::LifetimeEnd));
+            return self.dismiss(Cause::LifetimeEnd, turn);
         }
         match &self.state {
             State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {
@@ -203,6 +229,7 @@ impl Session {
             }
             State::AwaitTarget(_) => self.opening_expired(turn),
             State::Relay(_) => self.relay_expired(turn),
+            State::ServePages(_) => self.pages_expired(turn.now),
             State::AwaitGoodbye(goodbye) if goodbye.until <= turn.now => {
                 Step::Break(goodbye.reason)
             }
@@ -215,7 +242,7 @@ impl Session {
         let State::Relay(relay) = &mut self.state else { return Step::Continue(()) };
         let step = relay.run(way, turn);
         self.tell_siblings(turn.now);
-        step
+        self.unless_over(step, turn)
     }
 
     /// Buffers of a group that its legs' queues hold.
@@ -233,6 +260,7 @@ impl Session {
             State::AwaitTls(_) => Phase::Tls,
             State::AwaitRequest(_) | State::Between => Phase::Request,
             State::AwaitTarget(opening) => opening.phase(),
+            State::ServePages(_) => Phase::Page,
             State::Relay(_) => Phase::Relay,
             State::AwaitGoodbye(goodbye) => goodbye.reason.phase,
         }
@@ -241,19 +269,23 @@ impl Session {
     /// Closes every leg, and tells what it was.
     pub(crate) fn end<K: Kernel>(mut self, reason: CloseReason, turn: &mut Turn<K>) -> Record {
         let elapsed = turn.now.since(self.started);
+        if self.facts.has_place {
+            turn.shared.leave_place(self.facts.listener);
+        }
         turn.kernel.close(self.client, Close::Normal);
-        let (mut bytes, mut spliced) = ([0; 2], 0);
+        let mut carried = Carried::default();
         match &self.state {
             State::Relay(relay) => {
-                (bytes, spliced) = (relay.bytes(), relay.spliced());
                 turn.counters.tunnels.sub(1);
-                self.facts.detail = relay.failure();
+                carried = self.facts.carried(relay);
                 turn.kernel.close(relay.legs()[1], Close::Normal);
             }
             State::AwaitTarget(opening) => opening.close_legs(turn),
+            State::ServePages(pages) => turn.kernel.close(pages.leg(), Close::Normal),
+            State::AwaitGoodbye(goodbye) => carried = goodbye.carried,
             _ => {}
         }
-        self.facts.into_record(self.handle.id(turn.worker), reason, elapsed, bytes, spliced, turn)
+        self.facts.into_record(self.handle.id(turn.worker), reason, elapsed, carried, turn)
     }
 
     /// As `/tunnels` shows it.
@@ -270,9 +302,16 @@ impl Session {
         info
     }
 
-    /// The listener among whose places it has one.
-    pub(crate) fn place(&self) -> Option<u16> {
-        self.facts.has_place.then_some(self.facts.listener)
+    /// Whether it was let in, and not only to be told that there is no room.
+    pub(crate) fn has_entered(&self) -> bool {
+        self.facts.entered
+    }
+
+    /// Takes one of its listener's places, for a console that is to be opened.
+    fn take_place<K: Kernel>(&mut self, turn: &Turn<K>) -> Result<(), Cause> {
+        turn.shared.take_place(self.facts.listener)?;
+        self.facts.has_place = true;
+        Ok(())
     }
 
     /// Sends bytes of our own before the relay begins, as they are.

@@ -6,16 +6,19 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use penstock_proto::http::Target;
-use penstock_ring::{Arrival, Close, Errno, Interest, Kernel, Leg, Outcome, Readiness, Stop, Time};
+use penstock_proto::websocket::Upgrade;
+use penstock_ring::{
+    Arrival, Close, Errno, Group, Interest, Kernel, Leg, Outcome, Readiness, Stop, Time,
+};
 
 use super::target_tls::Handshake;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::HalfClose;
-use crate::layers::{Broken, Opened};
-use crate::relay::Receiving;
+use crate::config::{Door, HalfClose, Reach, SendProxy};
+use crate::relay::{CONGESTED, Receiving};
 use crate::turn::{Step, Turn};
 
 /// Early payload that is kept until the target is there, in bytes; then reading stops.
@@ -24,11 +27,13 @@ const EARLY: usize = 64 << 10;
 /// What an opening waits for.
 ///
 /// ```text
-///  Name ─▶ Connection ─┬─▶ Tls ─▶ relay
-///            Door ─────┘    └ (left out without TLS)
+///  Token ─▶ Name ─▶ Connection ─┬─▶ Tls ─▶ relay
+///     └───────────────▶ Door ────┘    └ (left out without TLS)
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// What the token names.
+    Token,
     /// The addresses of the target's name.
     Name,
     /// A descriptor that somebody else opens.
@@ -45,6 +50,12 @@ pub(super) struct Opening {
     pub(super) stage: Stage,
     /// Where to, unless it is a door.
     pub(super) target: Option<Target>,
+    /// Which door, unless it is an address.
+    pub(super) door: Option<Arc<Door>>,
+    /// What a browser is told as soon as it is known where to, and what it speaks then.
+    pub(super) upgrade: Option<Upgrade>,
+    /// Pages are what is behind the door: they are served from head to head.
+    pub(super) serves_pages: bool,
     /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
@@ -63,11 +74,31 @@ pub(super) struct Opening {
     pub(super) next_attempt: Option<Time>,
 }
 
+/// What a connection is to be joined to.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) target: Option<Target>,
+    pub(super) door: Option<Arc<Door>>,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) serves_pages: bool,
+}
+
+impl Wanted {
+    /// What is reached that way.
+    pub(super) fn of(reach: &Reach) -> Wanted {
+        let (target, door) = match reach {
+            Reach::Network(target) => (Some(target.clone()), None),
+            Reach::Door(door) => (None, Some(Arc::clone(door))),
+        };
+        Wanted { target, door, ..Wanted::default() }
+    }
+}
+
 impl Opening {
     /// How far it has come.
     pub(super) fn phase(&self) -> Phase {
         match self.stage {
-            Stage::Name => Phase::Admission,
+            Stage::Token | Stage::Name => Phase::Admission,
             Stage::Door | Stage::Connection => Phase::Connect,
             Stage::Tls(_) => Phase::Tls,
         }
@@ -89,7 +120,7 @@ impl Opening {
     }
 
     /// Keeps what the client sends ahead, as long as that is not too much.
-    fn keep<K: Kernel>(&mut self, client: Leg, bytes: &[u8], turn: &mut Turn<K>) {
+    pub(super) fn keep<K: Kernel>(&mut self, client: Leg, bytes: &[u8], turn: &mut Turn<K>) {
         self.early.extend_from_slice(bytes);
         if self.early.len() >= EARLY && self.receiving == Receiving::On {
             self.receiving = match turn.kernel.receive_stop(client) {
@@ -102,6 +133,41 @@ impl Opening {
 }
 
 impl Session {
+    /// From now on the client's leg is received from as in the relay, so that its end is noticed.
+    pub(super) fn open<K: Kernel>(
+        &mut self,
+        wanted: Wanted,
+        early: Vec<u8>,
+        turn: &mut Turn<K>,
+    ) -> Box<Opening> {
+        let Wanted { target, door, upgrade, serves_pages } = wanted;
+        turn.counters.setup[0].record(turn.now.since(self.started));
+        turn.kernel.receive(self.client, Group::Small);
+        let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
+        Box::new(Opening {
+            stage: Stage::Name,
+            target,
+            door,
+            upgrade,
+            serves_pages,
+            local,
+            early,
+            receiving: Receiving::On,
+            client_ended: false,
+            requested_at: turn.now,
+            dial_at: turn.now,
+            deadline: turn.now + self.listener().timeouts.connect,
+            candidates: VecDeque::new(),
+            attempts: Vec::new(),
+            next_attempt: None,
+        })
+    }
+
+    fn wants_local(&self) -> bool {
+        let listener = self.listener();
+        listener.rules.need_local() || listener.send_proxy != SendProxy::Off
+    }
+
     /// What the client does while its tunnel is being set up.
     pub(super) fn step_early<K: Kernel>(&mut self, outcome: Outcome, turn: &mut Turn<K>) -> Step {
         match outcome {
@@ -120,23 +186,18 @@ impl Session {
     }
 
     fn take_early<K: Kernel>(&mut self, bytes: Vec<u8>, turn: &mut Turn<K>) -> Step {
-        let Opened { plain, reply, ended, broken, .. } = self.layers.open_apart(bytes);
-        if let Some(error) = broken {
-            return self.client_broke_tls(Broken { error, reply }, turn);
+        if let Some(browser) = self.layers.web_socket_mut() {
+            browser.answer_pings(turn.kernel.queued(self.client).bytes < CONGESTED as usize);
         }
-        if !reply.is_empty() {
-            self.send_to_client(reply, turn)?;
-        }
-        let client = self.client;
-        if let State::AwaitTarget(opening) = &mut self.state {
-            opening.keep(client, &plain, turn);
-        }
-        if ended { self.client_finished() } else { Step::Continue(()) }
+        let opened = self.layers.open_apart(bytes, turn.now);
+        self.take_ahead(opened, turn)
     }
 
     fn early_ended(&mut self, arrival: Arrival) -> Step {
         if let State::AwaitTarget(opening) = &mut self.state {
-            opening.receiving = Receiving::Off;
+            // A stop of before, when pages were served: what was asked for since goes on.
+            let goes_on = arrival == Arrival::Stopped && opening.receiving == Receiving::On;
+            opening.receiving = if goes_on { Receiving::On } else { Receiving::Off };
         }
         match arrival {
             Arrival::Stopped | Arrival::Short => Step::Continue(()),
@@ -170,12 +231,14 @@ impl Session {
     pub(super) fn opening_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         if opening.deadline <= turn.now {
-            let cause = match opening.stage {
-                Stage::Name => Cause::NameLookupFailed,
-                Stage::Door | Stage::Connection => Cause::ConnectTimeout,
-                Stage::Tls(_) => Cause::HandshakeTimeout,
+            let (side, cause) = match opening.stage {
+                // Before the token is judged, nobody has a WebSocket.
+                Stage::Token => (Side::Penstock, Cause::TokenLookupFailed),
+                Stage::Name => (Side::Target, Cause::NameLookupFailed),
+                Stage::Door | Stage::Connection => (Side::Target, Cause::ConnectTimeout),
+                Stage::Tls(_) => (Side::Target, Cause::HandshakeTimeout),
             };
-            return self.refuse(Side::Target, cause, Some(Errno::ETIMEDOUT), turn);
+            return self.refuse(side, cause, Some(Errno::ETIMEDOUT), turn);
         }
         match opening.next_attempt {
             Some(at) if at <= turn.now => self.dial(turn),

@@ -4,31 +4,33 @@
 //! Bytes are gathered in a vector of the session's own, at most a head and one receive long, and pool buffers are given
 //! back at once. What follows the head is early payload of the tunnel.
 
-use std::collections::VecDeque;
-
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::http::{self, Head, Target};
+use penstock_proto::http::request::RequestHead;
+use penstock_proto::http::{self, Head};
 use penstock_proto::proxy_protocol::{Origin, Receiver};
 use penstock_ring::{Arrival, Group, Kernel, Outcome};
 
-use super::opening::{Opening, Stage};
+use super::facts::Method;
+use super::opening::Wanted;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{ProxyProtocol, Reach, SendProxy, Service};
-use crate::relay::Receiving;
+use crate::config::{ProxyProtocol, Service};
 use crate::turn::{Step, Turn};
 
 /// What has arrived and is not understood yet.
 pub(super) struct Prelude {
-    input: Vec<u8>,
+    pub(super) input: Vec<u8>,
     proxy_header: Receiver,
     head: Head,
+    pub(super) request: RequestHead,
 }
 
 impl Session {
     pub(super) fn await_prelude<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let head = Head::new(http::Options { strict_target: self.listener().strict_target });
-        let prelude = Box::new(Prelude { input: Vec::new(), proxy_header: Receiver::new(), head });
+        let (input, proxy_header) = (Vec::new(), Receiver::new());
+        let request = RequestHead::new();
+        let prelude = Box::new(Prelude { input, proxy_header, head, request });
         match self.listener().proxy_protocol {
             ProxyProtocol::Off => {
                 self.after_proxy_header(prelude);
@@ -97,6 +99,7 @@ impl Session {
             State::AwaitRequest(_) => match self.listener().service {
                 Service::Connect => self.read_request(turn),
                 Service::Forward(_) => self.forward(turn),
+                Service::Console(_) => self.read_browser(turn),
             },
             _ => Step::Continue(()),
         }
@@ -162,13 +165,15 @@ impl Session {
             }
             Ok(Done(request)) => {
                 let early = rest.to_vec();
-                self.facts.method = Some("CONNECT".into());
+                self.facts.method = Method::Connect;
                 self.facts.target = Some(request.target.to_string().into());
-                self.requested(Some(request.target), early, turn)
+                let wanted = Wanted { target: Some(request.target), ..Wanted::default() };
+                let opening = self.open(wanted, early, turn);
+                self.admit(opening, turn)
             }
             Err(error) => {
                 let seen = prelude.head.seen().clone();
-                self.facts.method = seen.method.map(Into::into);
+                self.facts.method = seen.method.into();
                 self.facts.target = seen.target.map(Into::into);
                 self.refuse_head(error, turn)
             }
@@ -182,51 +187,15 @@ impl Session {
         let Service::Forward(destination) = &self.listener().service else {
             return Step::Continue(());
         };
-        let target = match &destination.reach {
-            Reach::Network(target) => Some(target.clone()),
-            Reach::Door(_) => None,
-        };
+        let wanted = Wanted::of(&destination.reach);
         self.facts.target = Some(destination.text.clone());
-        self.requested(target, early, turn)
+        let opening = self.open(wanted, early, turn);
+        self.admit(opening, turn)
     }
 
-    fn read_on<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {
+    pub(super) fn read_on<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {
         turn.kernel.receive(self.client, Group::Reserve);
         Step::Continue(())
-    }
-
-    /// From now on the client's leg is received from as in the relay, so that its end is noticed.
-    fn requested<K: Kernel>(
-        &mut self,
-        target: Option<Target>,
-        early: Vec<u8>,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        turn.counters.setup[0].record(turn.now.since(self.started));
-        turn.kernel.receive(self.client, Group::Small);
-        let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
-        self.admit(
-            Box::new(Opening {
-                stage: Stage::Name,
-                target,
-                local,
-                early,
-                receiving: Receiving::On,
-                client_ended: false,
-                requested_at: turn.now,
-                dial_at: turn.now,
-                deadline: turn.now + self.listener().timeouts.connect,
-                candidates: VecDeque::new(),
-                attempts: Vec::new(),
-                next_attempt: None,
-            }),
-            turn,
-        )
-    }
-
-    fn wants_local(&self) -> bool {
-        let listener = self.listener();
-        listener.rules.need_local() || listener.send_proxy != SendProxy::Off
     }
 
     fn is_trusted_sender(&self) -> bool {

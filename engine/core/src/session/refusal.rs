@@ -9,7 +9,7 @@ use crate::config::{Door, Reach, Service};
 use crate::turn::{Step, Turn};
 
 /// Seconds after which an overloaded proxy may be asked again.
-const RETRY_AFTER: u32 = 5;
+pub(super) const RETRY_AFTER: u32 = 5;
 
 /// One row of the table of refusals.
 struct Row {
@@ -30,16 +30,19 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let reason = CloseReason::new(side, self.phase(), cause);
+        if let Some(errno) = errno {
+            self.facts.detail = Some(errno.desc().into());
+        }
+        if self.is_browser() {
+            return self.refuse_browser(reason, turn);
+        }
         if !self.speaks_http() {
-            return self.refuse_silently(reason, errno, turn);
+            return self.refuse_silently(reason, turn);
         }
         let late = side == Side::Target && cause == Cause::HandshakeTimeout;
         let mut row = if late { unsecured_in_time() } else { row(cause) };
         if late || cause == Cause::ConnectTimeout {
             row.status = self.listener().connect_timeout_status;
-        }
-        if let Some(errno) = errno {
-            self.facts.detail = Some(errno.desc().into());
         }
         self.answer(reason, &row, row.came, errno.map_or(0, |errno| errno as i32), turn)
     }
@@ -92,12 +95,7 @@ impl Session {
         };
         refusal.write(&mut reply);
         self.facts.status = row.status;
-        self.facts.reply_bytes += reply.len() as u32;
-        let (receiving, ended) = self.leave_opening(turn);
-        match self.layers.seal_bytes(reply.into()) {
-            Ok(reply) => self.say_goodbye(reason, reply, receiving, ended, turn),
-            Err(_) => Step::Break(reason),
-        }
+        self.reply_at_last(reason, reply, turn)
     }
 
     /// Whether the client would understand an answer: it speaks HTTP, and TLS stands if there is to be any.
@@ -113,23 +111,25 @@ impl Session {
     }
 
     /// Ends a connection on which nothing can be said but by a person's terminal.
-    fn refuse_silently<K: Kernel>(
-        &mut self,
-        reason: CloseReason,
-        errno: Option<Errno>,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        if let Some(errno) = errno {
-            self.facts.detail = Some(errno.desc().into());
-        }
+    fn refuse_silently<K: Kernel>(&mut self, reason: CloseReason, turn: &mut Turn<K>) -> Step {
         let words = match self.reads_text() {
             true => format!("penstock: {}\r\n", spoken(reason.cause)).into_bytes(),
             false => Vec::new(),
         };
-        self.facts.reply_bytes += words.len() as u32;
+        self.reply_at_last(reason, words, turn)
+    }
+
+    /// Sends an answer that is the last word, and gives the client the time to read it.
+    pub(super) fn reply_at_last<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        reply: Vec<u8>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        self.facts.reply_bytes += reply.len() as u32;
         let (receiving, ended) = self.leave_opening(turn);
-        match self.layers.seal_bytes(words.into()) {
-            Ok(words) => self.say_goodbye(reason, words, receiving, ended, turn),
+        match self.layers.seal_bytes(reply.into()) {
+            Ok(reply) => self.say_goodbye(reason, reply, receiving, ended, turn),
             Err(_) => Step::Break(reason),
         }
     }
@@ -145,7 +145,7 @@ impl Session {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
-fn http_date(unix: u64) -> String {
+pub(super) fn http_date(unix: u64) -> String {
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(unix))
 }
 

@@ -1,6 +1,7 @@
 //! From the reply on: the tunnel's own states are the relay's, its time-outs are here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use penstock_proto::http::reply::ESTABLISHED;
@@ -9,14 +10,14 @@ use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
 
 use super::opening::Opening;
 use super::{Session, State, discard};
-use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{Door, IdleScope, Reach, SendProxy, Service};
-use crate::layers::Layers;
+use crate::close::{Cause, Side};
+use crate::config::{Door, IdleScope, SendProxy, Service, Timeouts};
+use crate::layers::{Layers, User};
 use crate::relay::{Left, Receiving, Relay, Way, way_from};
 use crate::siblings::Group;
 use crate::turn::{Step, Turn};
 
-/// A busy tunnel tells its siblings so at most this often, as a part of the idle time-out.
+/// Siblings that are busy say so at most this often, as a part of the idle time-out.
 const TELL_PARTS: u32 = 8;
 
 impl Session {
@@ -31,7 +32,7 @@ impl Session {
         let State::AwaitTarget(opening) = std::mem::replace(&mut self.state, State::Between) else {
             return Step::Continue(());
         };
-        let Opening { early, receiving, client_ended, .. } = *opening;
+        let Opening { early, receiving, client_ended, door, .. } = *opening;
         if receiving != Receiving::On {
             turn.kernel.watch(self.client, Interest::HangUp, false);
         }
@@ -50,7 +51,11 @@ impl Session {
             turn.now,
         );
         relay.take_over(self.owed);
-        self.heed_door(&mut relay, turn.now);
+        self.heed_door(door.as_deref(), &mut relay, turn.now);
+        if self.listener().record.is_some() {
+            relay.write_down();
+            turn.outside.records(self.handle.id(turn.worker), self.facts.listener);
+        }
         let client_left = Left { receiving, ended: client_ended, early, broken: None };
         let start = || {
             relay.say(Way::ToClient, reply, turn)?;
@@ -67,13 +72,11 @@ impl Session {
     }
 
     /// Tells the relay how its target ends, if that is no socket that somebody else holds.
-    fn heed_door(&self, relay: &mut Relay, now: Time) {
-        let Service::Forward(destination) = &self.listener().service else { return };
-        let Reach::Door(door) = &destination.reach else { return };
-        match **door {
-            Door::Command(_) => relay.prove_until(now + self.listener().timeouts.handshake),
-            Door::Terminal(_) => relay.never_ends(),
-            Door::Unix(_) => {}
+    fn heed_door(&self, door: Option<&Door>, relay: &mut Relay, now: Time) {
+        match door {
+            Some(Door::Command(_)) => relay.prove_until(now + self.listener().timeouts.handshake),
+            Some(Door::Terminal(_)) => relay.never_ends(),
+            Some(Door::Unix(_) | Door::Within { .. } | Door::Web(_) | Door::Demo) | None => {}
         }
     }
 
@@ -85,7 +88,7 @@ impl Session {
                 self.facts.reply_bytes += ESTABLISHED.len() as u32;
                 Bytes::from_static(ESTABLISHED)
             }
-            Service::Forward(_) => Bytes::new(),
+            Service::Forward(_) | Service::Console(_) => Bytes::new(),
         }
     }
 
@@ -121,13 +124,24 @@ impl Session {
             }
         };
         self.tell_siblings(turn.now);
-        step
+        self.unless_over(step, turn)
+    }
+
+    /// What becomes of it when the relay has nothing more to do.
+    pub(super) fn unless_over<K: Kernel>(&mut self, step: Step, turn: &mut Turn<K>) -> Step {
+        match step {
+            Step::Break(reason) => self.over(reason, turn),
+            Step::Continue(()) => step,
+        }
     }
 
     pub(super) fn relay_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::Relay(relay) = &self.state else { return Step::Continue(()) };
         if self.idle_deadline(relay).is_some_and(|deadline| deadline <= turn.now) {
-            return Step::Break(CloseReason::new(Side::Penstock, Phase::Relay, Cause::IdleTimeout));
+            return self.dismiss(Cause::IdleTimeout, turn);
+        }
+        if self.user_deadline(relay).is_some_and(|deadline| deadline <= turn.now) {
+            return self.dismiss(Cause::UserIdle, turn);
         }
         if self.own_idle_deadline(relay).is_some_and(|deadline| deadline <= turn.now) {
             turn.counters.idle_spared.add(1);
@@ -147,29 +161,45 @@ impl Session {
         Some(siblings.map(of_group).map_or(own, |deadline| deadline.max(own)))
     }
 
+    /// When nobody has done anything at this console for too long, nor in another channel of the same viewer.
+    pub(super) fn user_deadline(&self, relay: &Relay) -> Option<Time> {
+        let span = self.listener().timeouts.user_idle?;
+        let of_group = |group: &Arc<Group>| group.user_active() + span + span / TELL_PARTS;
+        let siblings = self.facts.group.as_ref().map(of_group);
+        match (relay.user()?, siblings) {
+            (User::At(at), siblings) => Some(siblings.unwrap_or_default().max(at + span)),
+            (User::Elsewhere, siblings) => siblings,
+        }
+    }
+
     fn own_idle_deadline(&self, relay: &Relay) -> Option<Time> {
         self.listener().timeouts.idle.map(|idle| relay.last_active() + idle)
     }
 
     fn join_siblings<K: Kernel>(&mut self, now: Time, turn: &Turn<K>) {
-        let has_idle = self.listener().timeouts.idle.is_some();
+        let Timeouts { idle, user_idle, .. } = self.listener().timeouts;
+        let has_idle = idle.is_some() || user_idle.is_some();
         if self.listener().idle_scope == IdleScope::ClientAndTarget
             && has_idle
             && let (Some(client), Some(target)) = (self.facts.client, &self.facts.target)
         {
             self.facts.group = Some(turn.shared.siblings.join(client.ip(), target, now));
-            self.facts.told_at = now;
         }
     }
 
     pub(super) fn tell_siblings(&mut self, now: Time) {
-        let (Some(group), Some(idle)) = (&self.facts.group, self.listener().timeouts.idle) else {
-            return;
-        };
+        let Some(group) = &self.facts.group else { return };
         let State::Relay(relay) = &self.state else { return };
-        if relay.last_active() == now && now.since(self.facts.told_at) >= idle / TELL_PARTS {
+        let Timeouts { idle, user_idle, .. } = self.listener().timeouts;
+        let is_due = |span: Duration, told: Time| now.since(told) >= span / TELL_PARTS;
+        if relay.last_active() == now && idle.is_some_and(|span| is_due(span, group.last_active()))
+        {
             group.tell(now);
-            self.facts.told_at = now;
+        }
+        if relay.user() == Some(User::At(now))
+            && user_idle.is_some_and(|span| is_due(span, group.user_active()))
+        {
+            group.tell_user(now);
         }
     }
 

@@ -4,12 +4,12 @@
 //! for libvirt's clients the byte that says so. Who breaks the protocol is told by an alert, and is given the time to read it.
 
 use bytes::Bytes;
-use penstock_ring::{Kernel, Sent};
+use penstock_ring::{Close, Kernel, Sent};
 use penstock_tls::{Agreed, Error};
 
 use super::{Session, State};
 use crate::close::{Cause, CloseReason, Side};
-use crate::layers::{Broken, Layers, Opened};
+use crate::layers::{Broken, Fault, Layers, Opened};
 use crate::relay::Receiving;
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
@@ -24,25 +24,25 @@ const RECORD_MAX: usize = 1 << 14;
 impl Session {
     /// Takes what the client sent through its layers, and reads on.
     pub(super) fn take_bytes<K: Kernel>(&mut self, bytes: Vec<u8>, turn: &mut Turn<K>) -> Step {
-        if let (State::AwaitTls(_), Layers::Plain, Some(first)) =
-            (&self.state, &self.layers, bytes.first())
+        if let (State::AwaitTls(_), false, Some(first)) =
+            (&self.state, self.layers.is_secure(), bytes.first())
             && let Err(error) = self.begin_tls(*first)
         {
-            return self.client_broke_tls(Broken { error, reply: Bytes::new() }, turn);
+            return self.client_broke(Broken::silent(error), turn);
         }
-        let opened = self.layers.open_apart(bytes);
+        let opened = self.layers.open_apart(bytes, turn.now);
         self.take_opened(opened, turn)
     }
 
     fn take_opened<K: Kernel>(&mut self, opened: Opened<Vec<u8>>, turn: &mut Turn<K>) -> Step {
         let Opened { plain, reply, agreed, ended, broken } = opened;
-        if let Some(error) = broken {
+        if let Some(fault) = broken {
             // There was an agreement all the same; of the rest, nothing has gone anywhere.
             if let Some(agreed) = agreed {
                 self.facts.agreed(Side::Client, agreed, turn);
                 self.after_tls();
             }
-            return self.client_broke_tls(Broken { error, reply }, turn);
+            return self.client_broke(Broken { fault, reply }, turn);
         }
         self.send_to_client(reply, turn)?;
         if let Some(agreed) = agreed {
@@ -72,7 +72,7 @@ impl Session {
         }
         match self.layers.seal_bytes(Bytes::from_static(&[LET_IN])) {
             Ok(sealed) => self.send_to_client(sealed, turn),
-            Err(error) => self.client_broke_tls(Broken { error, reply: Bytes::new() }, turn),
+            Err(error) => self.client_broke(Broken::silent(error), turn),
         }
     }
 
@@ -84,37 +84,31 @@ impl Session {
         }
     }
 
-    /// The client's TLS is over before the tunnel stands.
-    pub(super) fn client_broke_tls<K: Kernel>(
-        &mut self,
-        broken: Broken,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        let Broken { error, reply } = broken;
-        self.facts.detail = Some(error.to_string().into());
-        let reason = CloseReason::new(Side::Client, self.phase(), cause_of(&error));
+    /// What the client sends is not understood any more, before the tunnel stands.
+    pub(super) fn client_broke<K: Kernel>(&mut self, broken: Broken, turn: &mut Turn<K>) -> Step {
+        let Broken { fault, reply } = broken;
+        self.facts.detail = Some(fault.to_string().into());
+        let reason = CloseReason::new(Side::Client, self.phase(), fault.cause());
         let (receiving, ended) = self.leave_opening(turn);
-        self.layers = Layers::Plain;
+        if matches!(fault, Fault::Tls(_)) {
+            self.layers = Layers::default();
+        }
         self.say_goodbye(reason, reply, receiving, ended, turn)
     }
 
-    /// Ends the way to the target, if one was begun; how the client's leg was left.
+    /// Ends the way to the target, if one was begun, or to the web server; how the client's leg was left.
     pub(super) fn leave_opening<K: Kernel>(&self, turn: &mut Turn<K>) -> (Receiving, bool) {
         match &self.state {
             State::AwaitTarget(opening) => {
                 opening.close_legs(turn);
                 (opening.receiving, opening.client_ended)
             }
+            State::ServePages(pages) => {
+                turn.kernel.close(pages.leg(), Close::Normal);
+                (Receiving::Off, false)
+            }
             // A prelude takes one buffer at a time; between two of them nothing is asked for.
             _ => (Receiving::Off, false),
         }
-    }
-}
-
-/// How an error of TLS is told in logs and metrics.
-pub(super) fn cause_of(error: &Error) -> Cause {
-    match error {
-        Error::Certificate { .. } => Cause::CertificateRefused,
-        _ => Cause::TlsFailed,
     }
 }

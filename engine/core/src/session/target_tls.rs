@@ -8,11 +8,11 @@ use penstock_ring::{Arrival, Errno, Group, Kernel, Leg, Outcome};
 use penstock_tls::{Ca, CertificateFault, Error};
 
 use super::opening::Stage;
-use super::secure::{LET_IN, cause_of};
+use super::secure::LET_IN;
 use super::{Session, State, discard};
 use crate::close::{Cause, Side};
 use crate::config::UpstreamTls;
-use crate::layers::{Broken, Layers, Opened};
+use crate::layers::{Broken, Fault, Layers, Opened};
 use crate::relay::Left;
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
@@ -38,12 +38,12 @@ impl Session {
             self.say(Role::Target, leg, header.into(), turn);
         }
         match &self.listener().upstream_tls {
-            None => self.begin_relay(leg, Layers::Plain, Left::default(), turn),
+            None => self.begin_relay(leg, Layers::default(), Left::default(), turn),
             Some(upstream) => match self.session_with(upstream) {
                 Ok(layers) => self.begin_target_tls(leg, layers, turn),
                 Err(error) => {
                     turn.kernel.close(leg, penstock_ring::Close::Normal);
-                    self.refuse_target(&error, turn)
+                    self.refuse_target(&Fault::Tls(error), turn)
                 }
             },
         }
@@ -79,7 +79,7 @@ impl Session {
                 self.say(Role::Target, leg, hello, turn);
                 self.await_target(turn)
             }
-            Err(Broken { error, .. }) => self.refuse_target(&error, turn),
+            Err(Broken { fault, .. }) => self.refuse_target(&fault, turn),
         }
     }
 
@@ -109,7 +109,7 @@ impl Session {
             Outcome::Received(buffer) => {
                 let bytes = turn.kernel.bytes(&buffer).to_vec();
                 turn.kernel.release(buffer);
-                let opened = handshake.layers.open_apart(bytes);
+                let opened = handshake.layers.open_apart(bytes, turn.now);
                 self.take_from_target(leg, opened, turn)?;
                 self.await_target(turn)
             }
@@ -150,7 +150,7 @@ impl Session {
         }
         self.say(Role::Target, leg, reply, turn);
         match broken {
-            Some(error) => self.target_garbled(libvirt, error, turn),
+            Some(fault) => self.target_garbled(libvirt, fault, turn),
             None if stands => self.target_speaks(libvirt, turn),
             None => Step::Continue(()),
         }
@@ -174,15 +174,15 @@ impl Session {
     fn target_garbled<K: Kernel>(
         &mut self,
         libvirt: bool,
-        error: Error,
+        fault: Fault,
         turn: &mut Turn<K>,
     ) -> Step {
         let Some(handshake) = self.handshake() else { return Step::Continue(()) };
         if handshake.left.early.len() > usize::from(libvirt) {
-            handshake.left.broken = Some(error);
+            handshake.left.broken = Some(fault);
             return self.target_speaks(libvirt, turn);
         }
-        self.refuse_target(&error, turn)
+        self.refuse_target(&fault, turn)
     }
 
     fn target_agreed<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
@@ -200,7 +200,7 @@ impl Session {
         match (&opening.stage, errno) {
             (Stage::Tls(Handshake { agreed: true, .. }), _) => self.not_let_in(turn),
             (_, Some(errno)) => self.refuse(Side::Target, Cause::TlsFailed, Some(errno), turn),
-            (_, None) => self.refuse_target(&Error::Closed, turn),
+            (_, None) => self.refuse_target(&Fault::Tls(Error::Closed), turn),
         }
     }
 
@@ -214,17 +214,17 @@ impl Session {
     }
 
     /// TLS with the target has failed.
-    fn refuse_target<K: Kernel>(&mut self, error: &Error, turn: &mut Turn<K>) -> Step {
-        let mut detail = error.to_string();
+    fn refuse_target<K: Kernel>(&mut self, fault: &Fault, turn: &mut Turn<K>) -> Step {
+        let mut detail = fault.to_string();
         let upstream = self.listener().upstream_tls.as_ref();
-        if let Error::Certificate { fault: CertificateFault::UnknownIssuer, .. } = error
+        if let Fault::Tls(Error::Certificate { fault: CertificateFault::UnknownIssuer, .. }) = fault
             && let Some(Ca::File(path)) = upstream.and_then(|upstream| upstream.files.ca.as_ref())
         {
             // Of a URI's `pkipath`, nobody has written `ca`.
             detail.push_str(&format!("; `ca` is {} here", path.display()));
         }
         self.facts.detail = Some(detail.into());
-        self.refuse(Side::Target, cause_of(error), None, turn)
+        self.refuse(Side::Target, fault.cause(), None, turn)
     }
 }
 

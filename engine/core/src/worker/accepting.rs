@@ -126,8 +126,8 @@ impl<K: Kernel> Worker<K> {
 
     fn accepted(&mut self, leg: Leg, config: u16) {
         self.turn.counters.accepted.add(1);
-        let refused = self.turn.shared.enter(config).err();
-        if refused.is_some() {
+        let entered = self.turn.shared.enter(config);
+        if entered.is_err() {
             self.turn.counters.shed.add(1);
             if self.turned_away >= TURNED_AWAY_MAX {
                 return self.turn.kernel.close(leg, Close::Normal);
@@ -135,19 +135,14 @@ impl<K: Kernel> Worker<K> {
             self.turned_away += 1;
         }
         let admitting = Arc::clone(&self.turn.shared.config);
-        let handle = self.sessions.insert(Session::new(
-            admitting,
-            config,
-            leg,
-            refused.is_none(),
-            &self.turn,
-        ));
+        let handle =
+            self.sessions.insert(Session::new(admitting, config, leg, entered.is_ok(), &self.turn));
         self.turn.counters.sessions.add(1);
         self.turn.kernel.set_owner(leg, Recipient::Session(handle, Role::Client).owner());
         let Some(session) = self.sessions.get_mut(handle) else { return };
-        let step = match refused {
-            None => session.begin(handle, &mut self.turn),
-            Some(cause) => session.turn_away(handle, cause, &mut self.turn),
+        let step = match entered {
+            Ok(()) => session.begin(handle, &mut self.turn),
+            Err(cause) => session.turn_away(handle, cause, &mut self.turn),
         };
         self.after(handle, step);
     }

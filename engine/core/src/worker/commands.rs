@@ -1,16 +1,22 @@
 //! What the outside asks of a worker: answers for sessions, listings, and the stop.
 
+use std::time::Duration;
+
 use penstock_ring::Kernel;
 
 use super::Worker;
 use crate::close::{Cause, CloseReason, Side};
-use crate::control::{Command, Page};
+use crate::control::{Command, Page, SessionId};
+use crate::session::Session;
 use crate::sessions::Handle;
+use crate::turn::{Step, Turn};
 
 /// Commands taken in one turn.
 const COMMANDS: usize = 256;
 /// Slots looked at for one page of a listing.
 const PAGE: u32 = 256;
+/// For the close frames of those who are told that it is over, and their answers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl<K: Kernel> Worker<K> {
     pub(super) fn take_commands(&mut self) {
@@ -19,31 +25,23 @@ impl<K: Kernel> Worker<K> {
             self.take_command(command);
         }
         if self.drain_until.is_some_and(|until| until <= self.turn.now) {
-            self.end_all();
+            match std::mem::replace(&mut self.dismissed, true) {
+                false => self.dismiss_all(),
+                true => self.end_all(),
+            }
         }
     }
 
     fn take_command(&mut self, command: Command) {
         match command {
             Command::Resolved { id, result } => {
-                let handle = Handle::of(id);
-                match self.sessions.get_mut(handle) {
-                    Some(session) => {
-                        let step = session.resolved(result, &mut self.turn);
-                        self.after(handle, step);
-                    }
-                    None => self.turn.counters.answers_stale.add(1),
-                }
+                self.answer(id, |session, turn| session.resolved(result, turn));
             }
             Command::Opened { id, result } => {
-                let handle = Handle::of(id);
-                match self.sessions.get_mut(handle) {
-                    Some(session) => {
-                        let step = session.opened(result, &mut self.turn);
-                        self.after(handle, step);
-                    }
-                    None => self.turn.counters.answers_stale.add(1),
-                }
+                self.answer(id, |session, turn| session.opened(result, turn));
+            }
+            Command::Judged { id, result } => {
+                self.answer(id, |session, turn| session.judged(result, turn));
             }
             Command::Drain(patience) => {
                 self.stop_listening(false);
@@ -57,6 +55,18 @@ impl<K: Kernel> Worker<K> {
         }
     }
 
+    /// Hands an answer to the session that asked, if it is still there.
+    fn answer(&mut self, id: SessionId, take: impl FnOnce(&mut Session, &mut Turn<K>) -> Step) {
+        let handle = Handle::of(id);
+        match self.sessions.get_mut(handle) {
+            Some(session) => {
+                let step = take(session, &mut self.turn);
+                self.after(handle, step);
+            }
+            None => self.turn.counters.answers_stale.add(1),
+        }
+    }
+
     fn page(&self, from: u32) -> Page {
         let (sessions, next) = self.sessions.slice(from, PAGE);
         let tunnels =
@@ -64,18 +74,28 @@ impl<K: Kernel> Worker<K> {
         Page { tunnels, next }
     }
 
-    /// The time to drain is over.
-    fn end_all(&mut self) {
-        let mut from = Some(0);
-        while let Some(start) = from {
-            let (sessions, next) = self.sessions.slice(start, PAGE);
-            let ends: Vec<_> = sessions
-                .map(|(handle, session)| {
-                    (handle, CloseReason::new(Side::Penstock, session.phase(), Cause::Drained))
-                })
-                .collect();
-            ends.into_iter().for_each(|(handle, reason)| self.finish(handle, reason));
-            from = next;
+    /// The time to drain is over: whoever can be told so has a moment to hear it.
+    fn dismiss_all(&mut self) {
+        self.drain_until = Some(self.turn.now + LAST_WORDS);
+        for handle in self.handles() {
+            let Some(session) = self.sessions.get_mut(handle) else { continue };
+            let step = session.dismiss(Cause::Drained, &mut self.turn);
+            self.after(handle, step);
         }
+    }
+
+    /// That moment is over, too.
+    fn end_all(&mut self) {
+        for handle in self.handles() {
+            let Some(session) = self.sessions.get_mut(handle) else { continue };
+            let reason = CloseReason::new(Side::Penstock, session.phase(), Cause::Drained);
+            self.finish(handle, reason);
+        }
+    }
+
+    /// All sessions alive.
+    fn handles(&self) -> Vec<Handle> {
+        let (sessions, _) = self.sessions.slice(0, u32::MAX);
+        sessions.map(|(handle, _)| handle).collect()
     }
 }

@@ -63,6 +63,8 @@ pub struct Worker<K: Kernel> {
     turned_away: usize,
     /// Once a stop was asked for: when what still lives is ended.
     drain_until: Option<Time>,
+    /// Whoever can be told that it is over was told.
+    dismissed: bool,
     /// The last time that a starved pool was looked into.
     starvation_checked: Time,
     rest: Rest,
@@ -106,6 +108,7 @@ impl<K: Kernel> Worker<K> {
             due: Vec::new(),
             turned_away: 0,
             drain_until: None,
+            dismissed: false,
             starvation_checked: now,
             rest: Rest::new(at_rest),
         })
@@ -227,9 +230,9 @@ impl<K: Kernel> Worker<K> {
     fn finish(&mut self, handle: Handle, reason: CloseReason) {
         let Some(session) = self.sessions.remove(handle) else { return };
         self.timers.clear(handle.slot);
-        match session.place() {
-            Some(listener) => self.turn.shared.leave(listener),
-            None => self.turned_away -= 1,
+        match session.has_entered() {
+            true => self.turn.shared.leave(),
+            false => self.turned_away -= 1,
         }
         let record = session.end(reason, &mut self.turn);
         self.turn.counters.closed[reason.index()].add(1);

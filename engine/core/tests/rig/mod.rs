@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use penstock_core::config::{self, Address, Config, HalfClose, IdleScope, Listener, Service};
-use penstock_core::control::{Command, Outside, Question, Record, WallTime};
+use penstock_core::control::{Command, Outside, Piece, Question, Record, SessionId, WallTime};
 use penstock_core::engine::{Engine, Plan, bind};
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, Mask};
@@ -23,6 +23,10 @@ impl Outside for Keeper {
     fn ask(&mut self, question: Question) -> Result<(), Question> {
         Err(question)
     }
+
+    fn records(&mut self, _id: SessionId, _listener: u16) {}
+
+    fn recorded(&mut self, _piece: Piece) {}
 
     fn finished(&mut self, record: Record) {
         let _ = self.0.send(record);

@@ -1,7 +1,8 @@
 //! Why a head is refused: one value, rendered as a status, as a Squid error name, and as a line.
 
-use super::head::{HEAD_LIMIT, HEADER_LIMIT};
+use super::head::HEADER_LIMIT;
 use super::line::TARGET_LIMIT;
+use super::lines::HEAD_LIMIT;
 use super::target::TargetError;
 use core::fmt;
 
@@ -29,12 +30,16 @@ pub enum Error {
     TargetTooLong,
     /// The target is no `host:port`.
     Target(TargetError),
+    /// The target is neither a path nor an `http` URL.
+    TargetForm,
     /// A header line that no strict reader takes: folded, nameless, or with forbidden bytes.
     Header,
     /// Content-Length and Transfer-Encoding contradict each other or themselves.
     Framing,
     /// More than one Proxy-Authorization.
     RepeatedCredentials,
+    /// More than one Host.
+    RepeatedHost,
     /// More than 100 header lines.
     TooManyHeaders,
     /// More than 64 KiB before the end of the head.
@@ -47,6 +52,7 @@ impl Error {
         match self {
             Self::NotHttp(_) | Self::EmptyLines | Self::RequestLine | Self::Target(_) => 400,
             Self::Header | Self::Framing | Self::RepeatedCredentials => 400,
+            Self::TargetForm | Self::RepeatedHost => 400,
             Self::MethodNotAllowed => 405,
             Self::TargetTooLong => 414,
             Self::TooManyHeaders | Self::HeadTooLarge => 431,
@@ -60,7 +66,8 @@ impl Error {
         match self {
             Self::NotHttp(_) | Self::EmptyLines | Self::RequestLine => "ERR_INVALID_REQ",
             Self::Header | Self::Framing | Self::RepeatedCredentials => "ERR_INVALID_REQ",
-            Self::Target(_) => "ERR_INVALID_URL",
+            Self::RepeatedHost => "ERR_INVALID_REQ",
+            Self::Target(_) | Self::TargetForm => "ERR_INVALID_URL",
             Self::MethodNotAllowed | Self::MethodUnknown => "ERR_UNSUP_REQ",
             Self::TargetTooLong | Self::TooManyHeaders | Self::HeadTooLarge => "ERR_TOO_BIG",
             Self::Version { .. } => "ERR_UNSUP_HTTPVERSION",
@@ -75,7 +82,7 @@ impl fmt::Display for Error {
             Self::NotHttp(byte) => write!(f, "expected an HTTP request, came byte 0x{byte:02x}"),
             Self::EmptyLines => f.write_str("expected a request line, came only empty lines"),
             Self::RequestLine => {
-                f.write_str("expected `CONNECT host:port HTTP/1.1`, came another shape of line")
+                f.write_str("expected `METHOD target HTTP/1.1`, came another shape of line")
             }
             Self::MethodNotAllowed => f.write_str("expected CONNECT, came another method"),
             Self::MethodUnknown => f.write_str("expected CONNECT, came an unknown method"),
@@ -86,6 +93,9 @@ impl fmt::Display for Error {
                 write!(f, "expected a target of at most {TARGET_LIMIT} bytes, came a longer one")
             }
             Self::Target(error) => error.fmt(f),
+            Self::TargetForm => {
+                f.write_str("expected a target like /path or http://host/path, came another")
+            }
             Self::Header => f.write_str("expected `name: value` lines, came a malformed one"),
             Self::Framing => f.write_str(
                 "expected no body, came contradictory Content-Length or Transfer-Encoding",
@@ -93,6 +103,7 @@ impl fmt::Display for Error {
             Self::RepeatedCredentials => {
                 f.write_str("expected at most one Proxy-Authorization, came several")
             }
+            Self::RepeatedHost => f.write_str("expected at most one Host, came several"),
             Self::TooManyHeaders => {
                 write!(f, "expected at most {HEADER_LIMIT} header lines, came more")
             }

@@ -8,7 +8,8 @@
 //! nothing. All else is strict. Host is never looked at: old SPICE clients send garbage there.
 
 use super::error::Error;
-use super::line::{LINE_LIMIT, RequestLine, first_word, is_token_byte};
+use super::line::{RequestLine, first_word};
+use super::lines::Lines;
 use super::target::Target;
 use crate::Progress::{self, Done, Wait};
 use alloc::borrow::ToOwned;
@@ -16,14 +17,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Longest head, in bytes, from the request line to the empty line, both included.
-pub const HEAD_LIMIT: usize = 64 * 1024;
-
 /// Most header lines in one head.
 pub const HEADER_LIMIT: usize = 100;
-
-/// Most empty lines before the request line (RFC 9112 §2.2 asks for at least one).
-const EMPTY_LINE_LIMIT: u8 = 8;
 
 /// A CONNECT that may be judged and dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,19 +57,15 @@ pub struct Options {
 pub struct Head {
     options: Options,
     state: State,
-    empty_lines: u8,
-    /// So much of the input has been searched for line ends.
-    scanned: usize,
-    /// The line in work begins here in the input.
-    line_start: usize,
+    lines: Lines,
     seen: Seen,
 }
 
 impl Head {
     /// A machine for one request.
     pub fn new(options: Options) -> Self {
-        let state = State::RequestLine;
-        Self { options, state, empty_lines: 0, scanned: 0, line_start: 0, seen: Seen::default() }
+        let (lines, seen) = (Lines::default(), Seen::default());
+        Self { options, state: State::RequestLine, lines, seen }
     }
 
     /// Obeys the law of [`Progress`]; never writes to `output`. A client may send ahead: what is
@@ -90,19 +81,13 @@ impl Head {
     ) -> Result<Progress<Request>, Error> {
         // Every turn takes one line of the input.
         loop {
-            self.skip_empty_lines(input)?;
-            let Some(line_end) = self.find_line_end(input) else {
-                return self.refuse_too_long(input.len()).map(|()| Wait);
-            };
-            self.refuse_too_long(line_end)?;
-            let line = &input[self.line_start..line_end];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            self.line_start = line_end + 1;
+            let is_first = matches!(self.state, State::RequestLine);
+            let Some(line) = self.lines.take(input, is_first)? else { return Ok(Wait) };
             match &self.state {
                 State::RequestLine => self.take_request_line(line)?,
                 State::BlankLine { headers, judged } if line.is_empty() => {
                     let (target, minor_version) = judged.clone()?;
-                    let (head, rest) = input.split_at(self.line_start);
+                    let (head, rest) = input.split_at(self.lines.taken());
                     let proxy_authorization = check_headers(&head[*headers..])?;
                     let length = head.len();
                     *input = rest;
@@ -123,49 +108,12 @@ impl Head {
         &self.seen
     }
 
-    /// Only what precedes the request line is taken off before the verdict.
-    fn skip_empty_lines(&mut self, input: &mut &[u8]) -> Result<(), Error> {
-        while let Some(rest) = input.strip_prefix(b"\n").or(input.strip_prefix(b"\r\n")) {
-            *input = rest;
-            self.empty_lines += 1;
-            if self.empty_lines > EMPTY_LINE_LIMIT {
-                return Err(Error::EmptyLines);
-            }
-        }
-        match **input {
-            [] | [b'\r'] => Ok(()),
-            [first, ..] if is_token_byte(first) => Ok(()),
-            [first, ..] => Err(Error::NotHttp(first)),
-        }
-    }
-
-    /// Offset of the LF that ends the line in work. Looks at each byte once.
-    fn find_line_end(&mut self, input: &[u8]) -> Option<usize> {
-        // A lone CR may yet begin an empty line, which must not count as scanned.
-        if input == b"\r" {
-            return None;
-        }
-        let found = input[self.scanned..].iter().position(|byte| *byte == b'\n');
-        let line_end = found.map(|offset| self.scanned + offset);
-        self.scanned = line_end.map_or(input.len(), |end| end + 1);
-        line_end
-    }
-
-    /// `offset` is the end of the line in work, or of the input if the line is unfinished.
-    fn refuse_too_long(&self, offset: usize) -> Result<(), Error> {
-        match self.state {
-            State::RequestLine if offset > LINE_LIMIT => Err(Error::TargetTooLong),
-            _ if offset >= HEAD_LIMIT => Err(Error::HeadTooLarge),
-            _ => Ok(()),
-        }
-    }
-
     fn take_request_line(&mut self, line: &[u8]) -> Result<(), Error> {
         self.seen.method = first_word(line).map(lossy);
         let line = RequestLine::split(line)?;
         self.seen.target = Some(without_user_info(line.target));
         let judged = line.judge(self.options.strict_target);
-        self.state = State::BlankLine { headers: self.line_start, judged };
+        self.state = State::BlankLine { headers: self.lines.taken(), judged };
         Ok(())
     }
 }
@@ -188,12 +136,7 @@ enum State {
 /// Reads the header lines with their final empty line, and keeps the credentials.
 fn check_headers(block: &[u8]) -> Result<Option<Credentials>, Error> {
     let mut storage = [httparse::EMPTY_HEADER; HEADER_LIMIT];
-    let headers = match httparse::parse_headers(block, &mut storage) {
-        // Both readers must see the same end, or one of them is being fooled.
-        Ok(httparse::Status::Complete((length, headers))) if length == block.len() => headers,
-        Err(httparse::Error::TooManyHeaders) => return Err(Error::TooManyHeaders),
-        _ => return Err(Error::Header),
-    };
+    let headers = read_headers(block, &mut storage)?;
     check_framing(headers)?;
     let mut credentials = values(headers, "proxy-authorization");
     match (credentials.next(), credentials.next()) {
@@ -202,9 +145,22 @@ fn check_headers(block: &[u8]) -> Result<Option<Credentials>, Error> {
     }
 }
 
+/// Reads header lines with their final empty line.
+pub(super) fn read_headers<'b, 's>(
+    block: &'b [u8],
+    storage: &'s mut [httparse::Header<'b>; HEADER_LIMIT],
+) -> Result<&'s [httparse::Header<'b>], Error> {
+    match httparse::parse_headers(block, storage) {
+        // Both readers must see the same end, or one of them is being fooled.
+        Ok(httparse::Status::Complete((length, headers))) if length == block.len() => Ok(headers),
+        Err(httparse::Error::TooManyHeaders) => Err(Error::TooManyHeaders),
+        _ => Err(Error::Header),
+    }
+}
+
 /// CONNECT has no body (RFC 9110 §9.3.6), so lengths are ignored, unless they could only have been
 /// written to mean different things to different readers.
-fn check_framing(headers: &[httparse::Header<'_>]) -> Result<(), Error> {
+pub(super) fn check_framing(headers: &[httparse::Header<'_>]) -> Result<(), Error> {
     let mut lengths = values(headers, "content-length");
     let first = lengths.next();
     let is_number = |value: &[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
@@ -217,14 +173,14 @@ fn check_framing(headers: &[httparse::Header<'_>]) -> Result<(), Error> {
     }
 }
 
-fn values<'h>(
+pub(super) fn values<'h>(
     headers: &'h [httparse::Header<'_>],
     name: &'static str,
 ) -> impl Iterator<Item = &'h [u8]> {
     headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
 }
 
-fn lossy(bytes: &[u8]) -> String {
+pub(super) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

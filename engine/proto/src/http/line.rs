@@ -38,16 +38,24 @@ impl<'l> RequestLine<'l> {
         }
     }
 
+    /// The minor version, whatever is asked of whom.
+    pub(super) fn minor_version(&self) -> Result<u8, Error> {
+        match self.version {
+            _ if self.target.len() > TARGET_LIMIT => Err(Error::TargetTooLong),
+            [1, minor] => Ok(minor),
+            [major, minor] => Err(Error::Version { major, minor }),
+        }
+    }
+
     /// Target and minor version, if this is a CONNECT of HTTP/1.
     pub(super) fn judge(&self, strict_target: bool) -> Result<(Target, u8), Error> {
-        match (self.version, self.method) {
-            _ if self.target.len() > TARGET_LIMIT => Err(Error::TargetTooLong),
-            ([major, minor], _) if major != 1 => Err(Error::Version { major, minor }),
-            ([_, minor], b"CONNECT") => {
+        let minor = self.minor_version()?;
+        match self.method {
+            b"CONNECT" => {
                 let target = Target::parse(self.target, strict_target).map_err(Error::Target)?;
                 Ok((target, minor))
             }
-            (_, other) if OTHER_METHODS.contains(&other) => Err(Error::MethodNotAllowed),
+            other if OTHER_METHODS.contains(&other) => Err(Error::MethodNotAllowed),
             _ => Err(Error::MethodUnknown),
         }
     }

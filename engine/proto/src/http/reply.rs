@@ -91,9 +91,10 @@ impl Refusal<'_> {
 }
 
 /// The reason phrase of RFC 9110 and RFC 6585.
-fn reason(status: u16) -> &'static str {
+pub(super) fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",

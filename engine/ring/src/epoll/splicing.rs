@@ -1,5 +1,6 @@
 //! Pipes of directions, and splice(2) through them on the worker. The pipe belongs to the source's leg.
 
+use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
@@ -13,6 +14,15 @@ use crate::sockets::Kind;
 use crate::splice;
 
 impl Epoll {
+    pub(super) fn room_of(&mut self, leg: Leg) -> Option<NonZeroUsize> {
+        let Some(held) = self.legs.get_mut(leg) else { return Some(NonZeroUsize::MAX) };
+        let room = held.unsent_limit.of_sink(held.descriptor.as_fd(), held.kind);
+        if room.is_none() {
+            held.bits &= !Bits::WRITABLE;
+        }
+        room
+    }
+
     pub(super) fn open_pipe(&mut self, source: Leg) -> Result<(), NoPipe> {
         let Some(held) = self.legs.get_mut(source) else {
             return Err(NoPipe::Failed(Errno::EBADF));

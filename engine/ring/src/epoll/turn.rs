@@ -52,7 +52,7 @@ impl Epoll {
     }
 
     /// Sends at once if nothing is queued, and queues what isn't accepted.
-    pub(super) fn send_now(&mut self, leg: Leg, chunk: Chunk) -> Sent {
+    pub(super) fn send_now(&mut self, leg: Leg, chunk: Chunk, ahead: bool) -> Sent {
         let Some(held) = self.legs.get_mut(leg) else {
             queue::release(chunk, &mut self.pool);
             return Sent::Failed(Errno::EBADF);
@@ -64,7 +64,8 @@ impl Epoll {
                 Chunk::Bytes(bytes) => bytes,
             };
             let len = part.len();
-            match transfer::write(held.descriptor.as_fd(), held.kind, &[IoSlice::new(part)]) {
+            let parts = &[IoSlice::new(part)];
+            match transfer::write(held.descriptor.as_fd(), held.kind, parts, ahead) {
                 Ok(n) if n == len => {
                     queue::release(chunk, &mut self.pool);
                     return Sent::Done;
@@ -158,7 +159,7 @@ impl Epoll {
                 offered += part.len();
                 count += 1;
             }
-            match transfer::write(held.descriptor.as_fd(), held.kind, &parts[..count]) {
+            match transfer::write(held.descriptor.as_fd(), held.kind, &parts[..count], false) {
                 Ok(n) => {
                     held.queue.advance(n, &mut self.pool);
                     accepted += n;

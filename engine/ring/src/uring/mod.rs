@@ -30,10 +30,11 @@ use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use io_uring::{cqueue, opcode, squeue};
 use nix::errno::Errno;
 
@@ -316,7 +317,11 @@ impl Kernel for Uring {
     }
 
     fn send(&mut self, leg: Leg, chunk: Chunk) -> Sent {
-        self.enqueue(leg, chunk)
+        self.enqueue(leg, chunk, false)
+    }
+
+    fn send_ahead(&mut self, leg: Leg, bytes: Bytes) -> Sent {
+        self.enqueue(leg, Chunk::Bytes(bytes), true)
     }
 
     fn queued(&self, leg: Leg) -> Queued {
@@ -328,12 +333,7 @@ impl Kernel for Uring {
     }
 
     fn room(&mut self, leg: Leg) -> Option<NonZeroUsize> {
-        let Some(tenant) = self.open_mut(leg) else { return Some(NonZeroUsize::MAX) };
-        let socket = tenant.descriptor.as_fd();
-        if tenant.kind == Kind::Tcp {
-            tenant.unsent_limit.apply(socket);
-        }
-        tenant.unsent_limit.room(socket)
+        self.room_of(leg)
     }
 
     fn intake(&self, leg: Leg) -> Intake {

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 
 use io_uring::{opcode, squeue};
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::send;
 use nix::sys::uio::writev;
 
 use super::Uring;
@@ -20,6 +20,7 @@ use super::tenant::{Sending, Tenant};
 use crate::buffers::{Group, Pool};
 use crate::op::{Chunk, Event, Leg, Outcome, Sent};
 use crate::queue::{Queue, chunk_len, release};
+use crate::sockets::send_flags;
 
 /// The most that one operation takes.
 const ONCE_MAX: usize = 256 << 10;
@@ -32,7 +33,7 @@ const FLAGS: i32 = libc::MSG_NOSIGNAL;
 pub(super) const AT_ONCE_MAX: u32 = 8;
 
 impl Uring {
-    pub(super) fn enqueue(&mut self, leg: Leg, chunk: Chunk) -> Sent {
+    pub(super) fn enqueue(&mut self, leg: Leg, chunk: Chunk, ahead: bool) -> Sent {
         let broken = self.open(leg).map_or(Some(Errno::EBADF), |tenant| tenant.broken);
         if let Some(errno) = broken {
             release(chunk, &mut self.pool);
@@ -42,7 +43,7 @@ impl Uring {
             release(chunk, &mut self.pool);
             return Sent::Done;
         }
-        let early = match self.send_at_once(leg, &chunk) {
+        let early = match self.send_at_once(leg, &chunk, ahead) {
             Ok(n) if n == chunk_len(&chunk) => {
                 release(chunk, &mut self.pool);
                 return Sent::Done;
@@ -60,8 +61,8 @@ impl Uring {
         Sent::Queued
     }
 
-    /// Sends on the worker if that is cheaper; the number of bytes accepted.
-    fn send_at_once(&mut self, leg: Leg, chunk: &Chunk) -> Result<usize, Errno> {
+    /// Sends on the worker if that is cheaper, or what follows is spliced there; the number of bytes accepted.
+    fn send_at_once(&mut self, leg: Leg, chunk: &Chunk, ahead: bool) -> Result<usize, Errno> {
         let small_turn = self.received <= AT_ONCE_MAX;
         let is_bulk = matches!(chunk, Chunk::Pool(buffer) if buffer.group() == Group::Bulk);
         let tenant = self.legs.get_mut(leg).expect("found open by the caller");
@@ -73,11 +74,10 @@ impl Uring {
             Chunk::Pool(buffer) => self.pool.bytes(buffer),
             Chunk::Bytes(bytes) => bytes,
         };
-        if !(small_turn || is_bulk) || !tenant.sends_nothing() {
+        if !(small_turn || is_bulk || ahead) || !tenant.sends_nothing() {
             return Ok(0);
         }
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        match send(tenant.descriptor.as_raw_fd(), bytes, flags) {
+        match send(tenant.descriptor.as_raw_fd(), bytes, send_flags(ahead)) {
             Ok(n) => Ok(n),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(0),
             Err(errno) => {

@@ -3,6 +3,7 @@
 //! The pipe belongs to the source's leg. A ring splice counts as an operation of both legs that it touches, so neither
 //! descriptor, nor the pipe, goes away under it.
 
+use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use io_uring::{opcode, types::Fd};
@@ -18,6 +19,11 @@ use crate::pipes::take_out;
 use crate::splice;
 
 impl Uring {
+    pub(super) fn room_of(&mut self, leg: Leg) -> Option<NonZeroUsize> {
+        let Some(tenant) = self.open_mut(leg) else { return Some(NonZeroUsize::MAX) };
+        tenant.unsent_limit.of_sink(tenant.descriptor.as_fd(), tenant.kind)
+    }
+
     pub(super) fn open_pipe(&mut self, source: Leg) -> Result<(), NoPipe> {
         let Some(tenant) = self.open(source) else { return Err(NoPipe::Failed(Errno::EBADF)) };
         if !tenant.is_socket() {

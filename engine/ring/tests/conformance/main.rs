@@ -104,6 +104,7 @@ macro_rules! suite {
                 ],
                 splicing: [
                     a_spliced_stream_is_exact,
+                    what_is_sent_ahead_comes_first_and_together_with_what_follows,
                     a_stuck_pipe_is_taken_out,
                     the_room_of_a_sink_is_told,
                     the_pipe_pool_is_bounded,

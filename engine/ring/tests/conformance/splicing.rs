@@ -1,11 +1,12 @@
 //! Splicing: exactness, and each way to have no pipe.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
+use bytes::Bytes;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{Uid, geteuid, setresuid};
 use penstock_ring::{
@@ -85,6 +86,35 @@ pub fn a_spliced_stream_is_exact(driver: &Driver) {
     assert_eq!(path, expected);
     assert!(rig.count("splice_ring") + rig.count("splice_inline") > 1);
     assert_eq!((rig.count("received_bytes"), rig.count("pipes_in_use")), (0, 0));
+    rig.finish();
+}
+
+pub fn what_is_sent_ahead_comes_first_and_together_with_what_follows(driver: &Driver) {
+    if !driver.splices() {
+        return;
+    }
+    let mut rig = Rig::new(driver);
+    let (source, mut writer) = rig.tcp();
+    let (sink, mut reader) = rig.tcp();
+    reader.set_nonblocking(true).expect("a socket");
+    rig.kernel.pipe_open(source).expect("a pipe");
+    for round in 0..100 {
+        writer.write_all(b"payload").expect("written");
+        ready(&mut rig, source, Interest::Readable);
+        assert_eq!(splice_in(&mut rig, source, 1 << 20), Splice::Moved(7));
+        assert_eq!(rig.kernel.send_ahead(sink, Bytes::from_static(b"head ")), Sent::Done);
+        let alone = reader.read(&mut [0; 64]).map_err(|error| error.kind());
+        assert_eq!(alone, Err(ErrorKind::WouldBlock), "round {round}: it waits for the rest");
+        assert_eq!(splice_out(&mut rig, source, sink), Splice::Moved(7));
+        let mut read = [0; 64];
+        let length = loop {
+            match reader.read(&mut read) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
+                other => break other.expect("read"),
+            }
+        };
+        assert_eq!(&read[..length], b"head payload", "round {round}");
+    }
     rig.finish();
 }
 

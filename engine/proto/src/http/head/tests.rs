@@ -1,6 +1,8 @@
 //! Heads as clients send them, well or badly, in any pieces.
 
 use super::*;
+use crate::http::line::LINE_LIMIT;
+use crate::http::lines::HEAD_LIMIT;
 use crate::http::{Host, TARGET_LIMIT, TargetError};
 use crate::testing::{Fed, any_split, feed};
 use alloc::format;
@@ -168,7 +170,7 @@ fn bytes_offered_again_are_not_scanned_again() {
     // A breach of the law, to see what is looked at: an end of the head where the scan has been.
     let forged = b"CONNECT h:1 HTTP/1.1\r\nA: b\r\n\r\nhi";
     assert_eq!(machine.receive(&mut forged.as_slice(), &mut Vec::new()), Ok(Wait));
-    assert_eq!(machine.scanned, forged.len());
+    assert_eq!(machine.lines.scanned, forged.len());
 }
 
 #[test]
@@ -177,7 +179,7 @@ fn a_head_of_64_kib_in_single_bytes_is_scanned_once() {
     let mut machine = new();
     for end in 1..=head.len() {
         assert_eq!(machine.receive(&mut &head[..end], &mut Vec::new()), Ok(Wait));
-        assert_eq!(machine.scanned, end);
+        assert_eq!(machine.lines.scanned, end);
     }
 }
 

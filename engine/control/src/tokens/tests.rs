@@ -1,0 +1,100 @@
+//! The desk with a file as its source; the test is the worker.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use penstock_core::config::TokenSource;
+
+use super::*;
+use crate::mailman::testing;
+
+struct Rig {
+    ask: mpsc::Sender<Asked>,
+    mailbox: Mailbox,
+    counts: Arc<TokenCounts>,
+}
+
+fn rig() -> Rig {
+    let (ask, questions) = mpsc::channel(8);
+    let counts = Arc::new(TokenCounts::default());
+    tokio::spawn(Desk::new(counts.clone()).run(questions));
+    Rig { ask, mailbox: testing::mailbox(1), counts }
+}
+
+fn of(path: &Path, single_use: bool) -> Arc<Tokens> {
+    let source = TokenSource::File { path: path.to_owned(), read_only: false };
+    let timeout = Duration::from_secs(3);
+    Arc::new(Tokens { source, timeout, single_use, bind_client: false, expiry: None })
+}
+
+impl Rig {
+    async fn ask(&self, slot: u32, tokens: &Arc<Tokens>, token: &str) {
+        let id = SessionId { worker: 0, slot, generation: 5 };
+        let (tokens, token) = (tokens.clone(), Token::from(token.to_owned()));
+        let client = Some([10, 0, 0, slot as u8].into());
+        let asked = Asked { id, tokens, token, client, mailbox: self.mailbox.clone() };
+        self.ask.send(asked).await.expect("the desk lives");
+    }
+
+    async fn next(&self) -> (u32, Judged) {
+        let taken = async {
+            loop {
+                match self.mailbox.take() {
+                    Some(Command::Judged { id, result }) => return (id.slot, result),
+                    Some(other) => panic!("{other:?}"),
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
+            }
+        };
+        timeout(Duration::from_secs(20), taken).await.expect("an answer in time")
+    }
+}
+
+#[tokio::test]
+async fn every_question_has_one_answer_that_names_its_source_and_not_the_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens");
+    fs::write(&path, "good: h:1\ncanary: canary://x\n: h:2\n").expect("written");
+    let (rig, tokens) = (rig(), of(&path, false));
+    // A mailbox for one: the others are delivered as room appears.
+    for (slot, token) in [(1, "good"), (2, "canary"), (3, "canary-3"), (4, "")] {
+        rig.ask(slot, &tokens, token).await;
+    }
+    let mut answers = [rig.next().await, rig.next().await, rig.next().await, rig.next().await];
+    answers.sort_by_key(|(slot, _)| *slot);
+    let [(1, Ok(Place::Network(target))), (2, Err(no_place)), (3, Err(unknown)), (4, Err(empty))] =
+        answers
+    else {
+        panic!("{answers:?}");
+    };
+    assert_eq!(target.to_string(), "h:1");
+    let why = [no_place.why, unknown.why, empty.why];
+    assert_eq!(why, [TokenFault::NoPlace, TokenFault::Unknown, TokenFault::Unknown]);
+    for refused in [no_place, unknown] {
+        let expected = format!("TokenFile {path:?}: ");
+        assert!(refused.detail.starts_with(&expected), "{}", refused.detail);
+        assert!(!refused.detail.contains("canary"), "{}", refused.detail);
+    }
+    let counted = rig.counts.outcomes.each_ref().map(|count| count.load(Relaxed));
+    assert_eq!(counted, [1, 2, 0, 0, 1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn equal_sources_share_what_is_remembered_and_others_do_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("tokens");
+    fs::write(&path, "a: h:1\n").expect("written");
+    let rig = rig();
+    for (slot, tokens, expected) in [
+        (1, of(&path, true), None),
+        (2, of(&path, true), Some(TokenFault::Used)),
+        (3, of(&path, false), None),
+        (4, of(&path.join("../tokens"), true), Some(TokenFault::Unavailable)),
+    ] {
+        rig.ask(slot, &tokens, "a").await;
+        let (_, judged) = rig.next().await;
+        assert_eq!(judged.err().map(|refused| refused.why), expected, "{slot}");
+    }
+    assert_eq!(rig.counts.remembered.load(Relaxed), 1);
+}

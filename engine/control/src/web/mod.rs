@@ -1,0 +1,143 @@
+//! Pages for browsers, on the same port as their consoles.
+//!
+//! ```text
+//!  worker ── Asked ──▶ opener ──▶ socketpair: one end to the worker, at the other HTTP/1.1
+//!                                   head ─▶ path ─▶ root ─▶ conditions ─▶ file, in pieces of 64 KiB
+//! ```
+//!
+//! In: connections of HTTP/1.1 as browsers make them, handed on head by head. Out: the files of a folder, or the page that is built in.
+//! It answers GET and HEAD, shows no listings, never leaves the folder, never sends a browser to another site, and has no secrets.
+//! Whoever does not read or write is left after a while; a connection holds two pieces at most.
+
+mod body;
+mod conditions;
+mod connection;
+mod encoding;
+mod files;
+mod kinds;
+mod path;
+mod plain;
+mod root;
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Request, Response};
+use penstock_core::config::Web;
+use penstock_core::control::OpenError;
+use tokio::sync::Semaphore;
+
+use crate::demo::page::Page;
+use crate::pair::{full, pair};
+pub(crate) use body::READS_AT_ONCE;
+use body::{Body, Readers};
+use path::{Refusal, Wanted};
+use root::Root;
+
+/// Connections at once, of all listeners.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+
+/// All that is served.
+pub(crate) struct Sites {
+    folders: Mutex<HashMap<PathBuf, Arc<Root>>>,
+    page: Page,
+    readers: Readers,
+    places: Arc<Semaphore>,
+}
+
+/// What a connection is about.
+#[derive(Clone)]
+enum Site {
+    Folder(Arc<Root>),
+    Demo,
+}
+
+/// One request, without its body.
+struct Asked {
+    is_get: bool,
+    wanted: Wanted,
+    headers: HeaderMap,
+}
+
+impl Sites {
+    /// With `page` for whoever has no pages of their own.
+    pub(crate) fn new(page: Page) -> Arc<Sites> {
+        Arc::new(Sites {
+            folders: Mutex::default(),
+            page,
+            readers: Readers::new(),
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        })
+    }
+
+    /// A connection to the pages of `web`; needs the event loop. Nothing is read of any file yet.
+    pub(crate) fn open(self: &Arc<Self>, web: &Web) -> Result<OwnedFd, OpenError> {
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| full("pages", CONNECTIONS_MAX))?;
+        let (theirs, ours) = pair()?;
+        let (sites, site) = (self.clone(), self.site(web));
+        tokio::spawn(async move {
+            let _place = place;
+            connection::serve(ours, |request| respond(sites.clone(), site.clone(), request)).await;
+        });
+        Ok(theirs)
+    }
+
+    fn site(&self, web: &Web) -> Site {
+        let Web::Directory(path) = web else { return Site::Demo };
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = folders.entry(path.clone()).or_insert_with(|| Arc::new(Root::new(path)));
+        Site::Folder(root.clone())
+    }
+
+    async fn answer(&self, site: Site, asked: Asked) -> Response<Body> {
+        match site {
+            Site::Demo => self.page.answer(&asked.wanted.decoded).map(Body::from),
+            Site::Folder(root) => {
+                let readers = self.readers.clone();
+                let answer = move || files::answer(&root, &asked, &readers);
+                self.readers.run(answer).await.unwrap_or_else(plain::busy)
+            }
+        }
+    }
+}
+
+async fn respond(sites: Arc<Sites>, site: Site, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let is_read = connection::drain(&head.headers, body).await;
+    let mut response = match path::parse(&head.uri) {
+        _ if !matches!(head.method, Method::GET | Method::HEAD) => plain::method(),
+        Err(Refusal) => plain::bad_path(),
+        Ok(wanted) => {
+            let is_get = head.method == Method::GET;
+            sites.answer(site, Asked { is_get, wanted, headers: head.headers }).await
+        }
+    };
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !is_read {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Tokens are in addresses: nobody else is told them. Framing is not forbidden, since portals frame consoles.
+const ALWAYS: [(HeaderName, &str); 3] =
+    [(SERVER, "penstock"), (REFERRER_POLICY, "no-referrer"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Body {
+        Body::whole(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

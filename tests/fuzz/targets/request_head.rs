@@ -1,0 +1,10 @@
+//! The head of any request under libFuzzer.
+
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    bodies::request_head(data);
+});

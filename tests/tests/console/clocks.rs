@@ -1,0 +1,207 @@
+//! What time does to a console, and how many there may be.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use penstock_tests::web_socket::{BINARY, Client, PING, PONG, frame, request};
+use penstock_tests::{Driver, both_drivers, wait};
+
+use crate::rig::{House, Plan, WIRES, all, some};
+
+both_drivers! {
+    pings_come_at_the_interval,
+    no_heartbeat_no_pings,
+    who_answers_nothing_is_dead,
+    who_answers_pings_is_not_dead,
+    a_slow_reader_that_answers_is_not_dead,
+    pings_and_pongs_are_no_traffic,
+    user_idle_looks_at_keys_and_not_at_traffic,
+    a_lifetime_ends_in_the_middle_of_traffic,
+    the_consoles_of_a_listener_are_counted_and_its_refusals_are_not,
+}
+
+fn start(driver: Driver, is_secure: bool, lines: &[&str]) -> House {
+    let plan = Plan::new(driver).secure(is_secure);
+    lines.iter().fold(plan, |plan, line| plan.line(line)).start()
+}
+
+fn ping() -> (u8, Vec<u8>) {
+    (PING, Vec::new())
+}
+
+fn next(browser: &mut Client) -> (u8, Vec<u8>) {
+    let frame = browser.frame().expect("a frame");
+    (frame.first, frame.payload)
+}
+
+fn pings_come_at_the_interval(driver: Driver) {
+    for is_secure in WIRES {
+        let house = start(driver, is_secure, &["heartbeat = \"300ms\""]);
+        let begun = Instant::now();
+        let (mut browser, mut target) = house.open_with("/", "");
+        for n in 1..=4 {
+            assert_eq!(next(&mut browser), ping());
+            let came = begun.elapsed();
+            let due = Duration::from_millis(300) * n;
+            assert!(came > due - Duration::from_millis(50), "{n}: {came:?}");
+            assert!(came < due + Duration::from_millis(400), "{n}: {came:?}");
+            browser.say(&frame(PONG, b""));
+        }
+        target.write_all(b"x").expect("an open stream");
+        assert_eq!(browser.data(1), b"x");
+    }
+}
+
+fn no_heartbeat_no_pings(driver: Driver) {
+    let lines = ["heartbeat = \"off\"", "timeouts = { dead_peer = \"200ms\" }"];
+    let house = start(driver, false, &lines);
+    let (mut browser, _target) = house.open();
+    assert!(browser.is_silent(Duration::from_millis(700)));
+}
+
+fn who_answers_nothing_is_dead(driver: Driver) {
+    for is_secure in WIRES {
+        let lines = ["heartbeat = \"100ms\"", "timeouts = { dead_peer = \"500ms\" }"];
+        let house = start(driver, is_secure, &lines);
+        let begun = Instant::now();
+        let (mut browser, mut target) = house.open();
+        assert!(all(&mut target).is_empty());
+        let lived = begun.elapsed();
+        assert!(lived > Duration::from_millis(450), "{lived:?}");
+        assert!(lived < Duration::from_millis(1500), "{lived:?}");
+        let (frames, _) = browser.rest();
+        assert!(frames.iter().filter(|frame| frame.first == PING).count() >= 3, "{frames:?}");
+        let record = house.record(1);
+        assert_eq!((&record["side"], &record["cause"]), (&"client".into(), &"dead_peer".into()));
+    }
+}
+
+fn who_answers_pings_is_not_dead(driver: Driver) {
+    let lines = ["heartbeat = \"100ms\"", "timeouts = { dead_peer = \"500ms\" }"];
+    let house = start(driver, false, &lines);
+    let (mut browser, mut target) = house.open();
+    for _ in 0..15 {
+        assert_eq!(next(&mut browser), ping());
+        browser.say(&frame(PONG, b""));
+    }
+    target.write_all(b"x").expect("an open stream");
+    while next(&mut browser) != (BINARY, b"x".to_vec()) {}
+}
+
+/// Whoever takes bytes is there, even if its answers to pings come late, because the pings do.
+fn a_slow_reader_that_answers_is_not_dead(driver: Driver) {
+    let lines = ["heartbeat = \"200ms\"", "timeouts = { dead_peer = \"1s\" }"];
+    let house = start(driver, false, &lines);
+    let (mut browser, mut target) = house.open();
+    let floods = std::thread::spawn(move || while target.write_all(&[7; 64 << 10]).is_ok() {});
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        let got = browser.frame().expect("it is not taken for dead");
+        if got.first == PING {
+            browser.say(&frame(PONG, &got.payload));
+        }
+        std::thread::sleep(Duration::from_micros(got.payload.len() as u64 / 8));
+    }
+    drop(browser);
+    floods.join().expect("no panic");
+}
+
+fn closed_with(house: &House, ends: (Client, TcpStream), code: u16, words: &str, cause: &str) {
+    let (mut browser, mut target) = ends;
+    let (frames, _) = browser.rest();
+    let last = frames.last().expect("a close frame");
+    assert_eq!(last.close(), (Some(code), words.to_owned()));
+    all(&mut target);
+    drop(browser);
+    let record = house.record(1);
+    assert_eq!((&record["side"], &record["cause"]), (&"penstock".into(), &cause.into()));
+}
+
+fn pings_and_pongs_are_no_traffic(driver: Driver) {
+    for is_secure in WIRES {
+        let lines = ["heartbeat = \"100ms\"", "timeouts = { idle = \"700ms\" }"];
+        let house = start(driver, is_secure, &lines);
+        let (mut browser, mut target) = house.open();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            // Traffic of either way keeps it.
+            browser.say(&frame(BINARY, b"x"));
+            assert_eq!(some(&mut target, 1), b"x");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let quiet = Instant::now();
+        while browser.try_say(&[frame(PING, b"1"), frame(PONG, b"")].concat()).is_ok()
+            && quiet.elapsed() < Duration::from_millis(650)
+        {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let words = "Nothing has moved for too long";
+        closed_with(&house, (browser, target), 1008, words, "idle_timeout");
+        assert!(quiet.elapsed() < Duration::from_secs(2), "{:?}", quiet.elapsed());
+    }
+}
+
+/// A VNC server that goes on drawing does not make somebody sit there; a key does.
+fn user_idle_looks_at_keys_and_not_at_traffic(driver: Driver) {
+    for is_secure in WIRES {
+        let house = start(driver, is_secure, &["timeouts = { user_idle = \"800ms\" }"]);
+        let (mut browser, mut target) = house.open_with("/", "");
+        target.write_all(b"RFB 003.008\n").expect("an open stream");
+        assert_eq!(browser.data(12), b"RFB 003.008\n");
+        browser.say(&frame(BINARY, b"RFB 003.008\n"));
+        browser.say(&frame(BINARY, &[1, 1]));
+        let key = [4, 1, 0, 0, 0, 0, 0, 97];
+        let asks = [3, 1, 0, 0, 0, 0, 0, 9, 0, 9];
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(1500) {
+            browser.say(&frame(BINARY, &key));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let left = Instant::now();
+        while left.elapsed() < Duration::from_millis(700) {
+            browser.say(&frame(BINARY, &asks));
+            target.write_all(&[0; 100]).expect("an open stream");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let words = "Nobody has used this console for too long";
+        closed_with(&house, (browser, target), 1008, words, "user_idle");
+        assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
+    }
+}
+
+fn a_lifetime_ends_in_the_middle_of_traffic(driver: Driver) {
+    for is_secure in WIRES {
+        let house = start(driver, is_secure, &["timeouts = { lifetime = \"700ms\" }"]);
+        let begun = Instant::now();
+        let (mut browser, mut target) = house.open();
+        while begun.elapsed() < Duration::from_millis(500) {
+            browser.say(&frame(BINARY, b"x"));
+            target.write_all(b"y").expect("an open stream");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        closed_with(&house, (browser, target), 1008, "This session's time is over", "lifetime_end");
+        let lived = begun.elapsed();
+        assert!(lived > Duration::from_millis(650) && lived < Duration::from_secs(2), "{lived:?}");
+    }
+}
+
+fn the_consoles_of_a_listener_are_counted_and_its_refusals_are_not(driver: Driver) {
+    let house = start(driver, false, &["max_sessions = 2"]);
+    let first = house.open();
+    // Requests for pages, and connections that say nothing, take no place.
+    let silent: Vec<Client> = (0..5).map(|_| house.browser()).collect();
+    for _ in 0..5 {
+        assert_eq!(house.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 405);
+    }
+    let _second = house.open();
+    let reply = house.ask(&request(house.address, "/", ""));
+    assert_eq!(reply.status, 503, "{}", reply.head);
+    assert!(reply.header("Retry-After").is_some(), "{}", reply.head);
+    assert!(reply.body.contains("no room for one more session"), "{}", reply.body);
+    drop(first);
+    wait::until_true("a place is free again", Duration::from_secs(5), || {
+        house.status("/", "") == 101
+    });
+    drop(silent);
+}
