@@ -93,16 +93,24 @@ pub fn ask(proxy: SocketAddr, request: &[u8]) -> io::Result<Reply> {
 /// # Errors
 /// The connection's, or a reply that isn't HTTP.
 pub fn reply(stream: &mut impl Read) -> io::Result<Reply> {
-    let head = head(stream)?;
-    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
-    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, head.clone()))?;
-    let mut reply = Reply { status, head, body: String::new() };
+    let mut reply = reply_to_head(stream)?;
     if let Some(length) = reply.header("Content-Length").and_then(|value| value.parse().ok()) {
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
         reply.body = String::from_utf8_lossy(&body).into_owned();
     }
     Ok(reply)
+}
+
+/// Reads one reply to HEAD, which has no body.
+///
+/// # Errors
+/// The connection's, or a reply that isn't HTTP.
+pub fn reply_to_head(stream: &mut impl Read) -> io::Result<Reply> {
+    let head = head(stream)?;
+    let status = head.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok());
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, head.clone()))?;
+    Ok(Reply { status, head, body: String::new() })
 }
 
 /// Byte by byte, so that what follows the head stays in the stream.

@@ -153,7 +153,10 @@ impl Client {
     /// The connection's, or an answer that is no HTTP.
     pub fn ask(&mut self, head: &str) -> io::Result<Reply> {
         self.wire.write_all(head.as_bytes())?;
-        self.reply()
+        match head.starts_with("HEAD ") {
+            true => connect::reply_to_head(&mut self.wire),
+            false => self.reply(),
+        }
     }
 
     /// The answer to a request.

@@ -124,7 +124,7 @@ fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault
                 Door::Within { .. }
                 | Door::Terminal(_)
                 | Door::Command(_)
-                | Door::Web(_)
+                | Door::Web { .. }
                 | Door::Demo => false,
             },
         };

@@ -56,7 +56,7 @@ impl Held {
                 Reach::Door(door) => match **door {
                     Door::Terminal(_) => held.terminals += 1,
                     Door::Command(_) => held.programs = true,
-                    Door::Unix(_) | Door::Within { .. } | Door::Web(_) | Door::Demo => {}
+                    Door::Unix(_) | Door::Within { .. } | Door::Web { .. } | Door::Demo => {}
                 },
                 Reach::Network(_) => {}
             }

@@ -21,7 +21,7 @@ use penstock_tls::{Client, ClientFiles, Server, ServerFiles, Swap};
 
 use crate::policy::{AddressSet, Rules};
 
-pub use console::{Auth, Console, ConsoleTarget, TokenSource, Tokens, Web};
+pub use console::{Auth, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
 
 /// Everything the workers need.
 #[derive(Debug)]
@@ -228,7 +228,12 @@ pub enum Door {
     /// A program whose standard input and output it is.
     Command(Command),
     /// Pages for browsers: a connection of HTTP/1.1, as the browser would make it.
-    Web(Arc<Web>),
+    Web {
+        /// Which.
+        web: Arc<Web>,
+        /// How this one connection ends.
+        cut: Cut,
+    },
     /// The serial console that is built in, to try things out.
     Demo,
 }

@@ -135,7 +135,8 @@ fn a_flood_of_pings_is_stopped_and_few_are_answered(driver: Driver) {
             assert_eq!((pong.first, &*pong.payload), (PONG, &payload[..]));
         }
         std::thread::sleep(Duration::from_millis(1100));
-        let code = flood(&mut browser, &frame(PING, &[1; 125]).repeat(10_000));
+        // Less than a MiB comes too late: more would be answered by a reset, which can overtake the close frame.
+        let code = flood(&mut browser, &frame(PING, &[1; 125]).repeat(8_000));
         assert_eq!(code, Some(1008), "it is told why");
         assert!(all(&mut target).is_empty());
         assert_grew_at_most(&house, before, SLACK, "a flood");

@@ -229,8 +229,10 @@ fn what_asks_for_no_web_socket_is_no_console(driver: Driver) {
         let head = format!(
             "{first}\r\nHost: h\r\n{upgrade}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
         );
-        let reply = house.ask(&head);
+        let mut browser = house.browser();
+        let reply = browser.ask(&head).expect("an answer");
         assert_eq!((reply.status, reply.header("Allow")), (405, Some("GET")), "{first} {upgrade}");
+        assert!(browser.try_next().is_ok_and(|more| more.is_none()), "more than an answer");
     }
     house.nobody_came();
 }

@@ -143,7 +143,9 @@ impl Opener {
                         Door::Command(command) => {
                             program::serve(id, command, &mailbox, ended, &tools).await;
                         }
-                        Door::Web(web) => tools.answer(&mailbox, id, tools.sites.open(web)),
+                        Door::Web { web, cut } => {
+                            tools.answer(&mailbox, id, tools.sites.open(web, cut.clone()));
+                        }
                         Door::Demo => tools.answer(&mailbox, id, tools.consoles.open(id)),
                     }
                 });

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{BaudRate, ControlFlags, LocalFlags, cfgetospeed, tcgetattr};
 use nix::unistd::{Pid, ttyname};
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
-use penstock_core::config::Web;
+use penstock_core::config::{Cut, Web};
 use penstock_core::console::Token;
 use penstock_core::libvirt;
 use penstock_core::target::{Flow, Parity, Serial};
@@ -475,17 +475,21 @@ async fn conversation(descriptor: OwnedFd, words: &'static str) -> String {
     talk.await.expect("no panic")
 }
 
+fn web(web: Web) -> Door {
+    Door::Web { web: Arc::new(web), cut: Cut::default() }
+}
+
 #[tokio::test]
 async fn pages_are_a_connection_of_http() {
     let rig = rig(None);
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("vnc.html"), "page").expect("room");
     let request = "GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n";
-    let door = Door::Web(Arc::new(Web::Directory(folder.path().to_owned())));
+    let door = web(Web::Directory(folder.path().to_owned()));
     let said = conversation(rig.open(1, door).await, request).await;
     assert!(said.starts_with("HTTP/1.1 200 ") && said.ends_with("\r\n\r\npage"), "{said}");
     let demo = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
-    let said = conversation(rig.open(2, Door::Web(Arc::new(Web::Demo))).await, demo).await;
+    let said = conversation(rig.open(2, web(Web::Demo)).await, demo).await;
     assert!(said.contains("<h1>Penstock</h1>"), "{said}");
     assert_eq!(rig.counts.opened[0].load(Relaxed), 2);
 }

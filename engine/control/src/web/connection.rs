@@ -28,6 +28,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::body::Body;
 use crate::pair::leave;
+use penstock_core::config::Cut;
 
 /// For the first head, which the worker has already.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
@@ -41,8 +42,8 @@ const UNWANTED_MAX: u64 = 64 << 10;
 /// Bytes of a request head, as workers allow it. As many that wait to be written keep the next piece of a file from being read.
 const HEAD_MAX: usize = 64 << 10;
 
-/// Answers requests with `respond` until the connection is over.
-pub(super) async fn serve<F>(stream: UnixStream, respond: impl Fn(Request<Incoming>) -> F)
+/// Answers requests with `respond` until the connection is over. `cut` is raised if an answer may not be whole.
+pub(super) async fn serve<F>(stream: UnixStream, cut: Cut, respond: impl Fn(Request<Incoming>) -> F)
 where
     F: Future<Output = Response<Body>>,
 {
@@ -64,8 +65,10 @@ where
             std::future::pending::<()>().await;
         }
     };
-    // Ends of either kind concern the one peer alone.
-    tokio::select! { _ = connection => {}, () = late => {} }
+    let is_whole = tokio::select! { end = connection => end.is_ok(), () = late => false };
+    if !is_whole {
+        cut.raise();
+    }
     leave(&stream).await;
 }
 

@@ -29,7 +29,7 @@ use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY, SERVER, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response};
-use penstock_core::config::Web;
+use penstock_core::config::{Cut, Web};
 use penstock_core::control::OpenError;
 use tokio::sync::Semaphore;
 
@@ -77,14 +77,15 @@ impl Sites {
     }
 
     /// A connection to the pages of `web`; needs the event loop. Nothing is read of any file yet.
-    pub(crate) fn open(self: &Arc<Self>, web: &Web) -> Result<OwnedFd, OpenError> {
+    pub(crate) fn open(self: &Arc<Self>, web: &Web, cut: Cut) -> Result<OwnedFd, OpenError> {
         let place = self.places.clone().try_acquire_owned();
         let place = place.map_err(|_| full("pages", CONNECTIONS_MAX))?;
         let (theirs, ours) = pair()?;
         let (sites, site) = (self.clone(), self.site(web));
         tokio::spawn(async move {
             let _place = place;
-            connection::serve(ours, |request| respond(sites.clone(), site.clone(), request)).await;
+            let respond = |request| respond(sites.clone(), site.clone(), request);
+            connection::serve(ours, cut, respond).await;
         });
         Ok(theirs)
     }

@@ -72,7 +72,11 @@ impl Rig {
     }
 
     fn open(&self) -> UnixStream {
-        let descriptor = self.sites.open(&self.web).expect("a connection");
+        self.open_with(Cut::default())
+    }
+
+    fn open_with(&self, cut: Cut) -> UnixStream {
+        let descriptor = self.sites.open(&self.web, cut).expect("a connection");
         UnixStream::from_std(net::UnixStream::from(descriptor)).expect("an event loop")
     }
 
@@ -400,7 +404,8 @@ async fn a_large_file_comes_whole_through_a_small_socket() {
 async fn a_file_that_shrinks_meanwhile_ends_the_connection() {
     let rig = rig();
     rig.write("large", vec![b'x'; 8 << 20]);
-    let mut stream = rig.open();
+    let cut = Cut::default();
+    let mut stream = rig.open_with(cut.clone());
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("room");
     let mut all = vec![0; 1000];
     stream.read_exact(&mut all).await.expect("the beginning");
@@ -412,6 +417,19 @@ async fn a_file_that_shrinks_meanwhile_ends_the_connection() {
         .expect("ours");
     let more = timeout(Duration::from_secs(5), stream.read_to_end(&mut all)).await.expect("an end");
     assert!(more.is_ok() && all.len() < 8 << 20, "{} bytes", all.len());
+    assert!(cut.is_raised(), "the end looks as if all were well");
+}
+
+#[tokio::test]
+async fn what_was_answered_whole_is_not_cut() {
+    let rig = rig();
+    rig.write("page", "x");
+    let cut = Cut::default();
+    let mut stream = rig.open_with(cut.clone());
+    stream.write_all(b"GET /page HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("room");
+    stream.shutdown().await.expect("open");
+    stream.read_to_end(&mut Vec::new()).await.expect("an orderly end");
+    assert!(!cut.is_raised());
 }
 
 #[tokio::test]
@@ -503,11 +521,11 @@ async fn who_does_not_read_is_left() {
 async fn connections_beyond_the_limit_are_refused_until_one_ends() {
     let rig = rig();
     let mut held: Vec<_> = (0..CONNECTIONS_MAX).map(|_| rig.open()).collect();
-    let refused = rig.sites.open(&rig.web).expect_err("all places are taken");
+    let refused = rig.sites.open(&rig.web, Cut::default()).expect_err("all places are taken");
     assert_eq!(refused.errno, Errno::EAGAIN);
     drop(held.pop());
     sleep(Duration::from_millis(100)).await;
-    assert!(rig.sites.open(&rig.web).is_ok());
+    assert!(rig.sites.open(&rig.web, Cut::default()).is_ok());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use penstock_proto::console::{Basic, Origins};
@@ -134,6 +135,31 @@ impl fmt::Debug for TokenSource {
         }
     }
 }
+
+/// Raised before a connection to the web server ends without an answer that was promised: between two ends of a socketpair, every end looks
+/// as if it were in order.
+#[derive(Clone, Default, Debug)]
+pub struct Cut(Arc<AtomicBool>);
+
+impl Cut {
+    /// To be called before the end.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// To be asked after the end.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl PartialEq for Cut {
+    fn eq(&self, other: &Cut) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Cut {}
 
 /// Pages on a console's port.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,6 +7,7 @@ use penstock_ring::{Errno, Kernel};
 use super::opening::Stage;
 use super::{Session, State};
 use crate::close::{Cause, Side};
+use crate::config::Door;
 use crate::control::{OpenError, Question};
 use crate::sessions::{Recipient, Role};
 use crate::turn::{Step, Turn};
@@ -55,7 +56,8 @@ impl Session {
 
 impl Session {
     fn wants_pages(&self) -> bool {
-        matches!(&self.state, State::AwaitTarget(opening) if opening.serves_pages)
+        let State::AwaitTarget(opening) = &self.state else { return false };
+        matches!(opening.door.as_deref(), Some(Door::Web { .. }))
     }
 }
 

@@ -54,8 +54,6 @@ pub(super) struct Opening {
     pub(super) door: Option<Arc<Door>>,
     /// What a browser is told as soon as it is known where to, and what it speaks then.
     pub(super) upgrade: Option<Upgrade>,
-    /// Pages are what is behind the door: they are served from head to head.
-    pub(super) serves_pages: bool,
     /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
@@ -80,7 +78,6 @@ pub(super) struct Wanted {
     pub(super) target: Option<Target>,
     pub(super) door: Option<Arc<Door>>,
     pub(super) upgrade: Option<Upgrade>,
-    pub(super) serves_pages: bool,
 }
 
 impl Wanted {
@@ -140,7 +137,7 @@ impl Session {
         early: Vec<u8>,
         turn: &mut Turn<K>,
     ) -> Box<Opening> {
-        let Wanted { target, door, upgrade, serves_pages } = wanted;
+        let Wanted { target, door, upgrade } = wanted;
         turn.counters.setup[0].record(turn.now.since(self.started));
         turn.kernel.receive(self.client, Group::Small);
         let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
@@ -149,7 +146,6 @@ impl Session {
             target,
             door,
             upgrade,
-            serves_pages,
             local,
             early,
             receiving: Receiving::On,

@@ -28,7 +28,7 @@ use penstock_ring::Kernel;
 use super::opening::{Stage, Wanted};
 use super::{Session, State};
 use crate::close::{Cause, Side};
-use crate::config::{Console, ConsoleTarget, Door, Service, Tokens};
+use crate::config::{Console, ConsoleTarget, Cut, Door, Service, Tokens};
 use crate::control::Question;
 use crate::turn::{Step, Turn};
 
@@ -153,8 +153,8 @@ impl Session {
         let Some(web) = self.console().and_then(|console| console.web.clone()) else {
             return self.refuse(Side::Client, Cause::MethodRefused, None, turn);
         };
-        let door = Some(Arc::new(Door::Web(web)));
-        let wanted = Wanted { door, serves_pages: true, ..Wanted::default() };
+        let door = Some(Arc::new(Door::Web { web, cut: Cut::default() }));
+        let wanted = Wanted { door, ..Wanted::default() };
         let early = [request.bytes(), &rest].concat();
         let opening = self.open(wanted, early, turn);
         self.admit(opening, turn)

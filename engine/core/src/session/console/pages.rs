@@ -18,6 +18,7 @@ use penstock_ring::{
 };
 
 use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::config::{Cut, Door};
 use crate::layers::{Broken, Opened};
 use crate::relay::Receiving;
 use crate::session::{Session, State, discard};
@@ -45,6 +46,7 @@ pub(in crate::session) struct Pages {
     deaf: bool,
     /// The web server was told so.
     shut: bool,
+    cut: Cut,
     receiving: Receiving,
     moved_at: Time,
 }
@@ -73,6 +75,10 @@ impl Session {
         let stopping = opening.receiving == Receiving::On
             && turn.kernel.receive_stop(self.client) == Stop::Later
             || opening.receiving == Receiving::Stopping;
+        let cut = match opening.door.as_deref() {
+            Some(Door::Web { cut, .. }) => cut.clone(),
+            _ => Cut::default(),
+        };
         let pages = Pages {
             leg,
             input: opening.early,
@@ -81,6 +87,7 @@ impl Session {
             stopping,
             deaf: opening.client_ended,
             shut: false,
+            cut,
             receiving: Receiving::On,
             moved_at: turn.now,
         };
@@ -282,7 +289,7 @@ impl Session {
         };
         turn.kernel.close(pages.leg, Close::Normal);
         turn.kernel.watch(self.client, Interest::HangUp, false);
-        let whole = pages.shut && matches!(end, Arrival::Ended);
+        let whole = pages.shut && !pages.cut.is_raised() && matches!(end, Arrival::Ended);
         match pages.last.filter(|_| whole) {
             Some(request) => {
                 self.facts.status = 0;
