@@ -248,17 +248,20 @@ fn a_browser_that_stops_reading_costs_its_limit_and_slows_nobody(driver: Driver)
         let house = Plan::new(driver).secure(is_secure).start();
         let mut others: Vec<Witness> = (0..50).map(|_| Witness::new(&house)).collect();
         rounds(&mut others, Duration::from_millis(500));
-        let (span, before) = (Duration::from_millis(1000), memory(&house));
-        // The machine has other users: one good time of five shows that it can be done.
+        let (span, before) = (Duration::from_millis(400), memory(&house));
+        // One after the other, so that what else the machine does meets both alike.
         let mut ends = Vec::new();
-        let is_unharmed = (0..5).any(|_| {
-            ends.drain(..).for_each(leave);
-            let alone = rounds(&mut others, span);
-            ends = stopped(&house, STOPPED as usize);
-            std::thread::sleep(Duration::from_millis(300));
-            rounds(&mut others, span) * 10 >= alone * 8
-        });
-        assert!(is_unharmed, "less than 80 % of the speed beside who reads nothing");
+        let mut beside: Vec<f64> = (0..9)
+            .map(|_| {
+                ends.drain(..).for_each(leave);
+                let alone = rounds(&mut others, span);
+                ends = stopped(&house, STOPPED as usize);
+                std::thread::sleep(Duration::from_millis(300));
+                rounds(&mut others, span) as f64 / alone as f64
+            })
+            .collect();
+        beside.sort_by(f64::total_cmp);
+        assert!(beside[4] >= 0.8, "{beside:.2?} of the speed alone");
         let payload = if is_secure { 2 * BULK } else { PER_DIRECTION };
         let limit = SLACK + STOPPED * 2 * (payload + PER_DIRECTION);
         assert_grew_at_most(&house, before, limit, "who reads nothing");
