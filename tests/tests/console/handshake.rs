@@ -18,6 +18,7 @@ both_drivers! {
     nothing_else_is_chosen,
     upgrade_counts_in_any_case_and_connection_does_not,
     pages_may_be_asked_for_before_a_console,
+    pages_before_a_console_are_no_part_of_its_set_up,
     no_handshake_follows_a_page_that_was_cut,
     no_extension_is_agreed_on,
     what_asks_for_no_web_socket_is_no_console,
@@ -180,6 +181,24 @@ fn pages_may_be_asked_for_before_a_console(driver: Driver) {
         assert_eq!(browser.reply().expect("a page").body, "a page");
         assert_eq!(browser.reply().expect("an answer").status, 101);
         assert_eq!(some(&mut house.accept(), 5), b"early");
+    }
+}
+
+/// How long a console takes to be set up says nothing of how long somebody read a page before.
+fn pages_before_a_console_are_no_part_of_its_set_up(driver: Driver) {
+    let dir = penstock_tests::process::directory();
+    std::fs::write(dir.path().join("vnc.html"), "a page").expect("our directory");
+    let house = Plan::new(driver).line(&format!("web = \"{}\"", dir.path().display())).start();
+    let mut browser = house.browser();
+    browser.ask("GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n").expect("a page");
+    std::thread::sleep(Duration::from_millis(1500));
+    browser.upgrade(&request(house.address, "/", ""));
+    let mut target = house.accept();
+    browser.say(&frame(BINARY, b"x"));
+    some(&mut target, 1);
+    for phase in ["request", "total"] {
+        let sum = house.daemon.metric("penstock_setup_seconds_sum", &[("phase", phase)]);
+        assert!(sum < 1.0, "{phase}: {sum} s");
     }
 }
 

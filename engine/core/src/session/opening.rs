@@ -138,7 +138,7 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Box<Opening> {
         let Wanted { target, door, upgrade } = wanted;
-        turn.counters.setup[0].record(turn.now.since(self.started));
+        turn.counters.setup[0].record(turn.now.since(self.asked_at));
         turn.kernel.receive(self.client, Group::Small);
         let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
         Box::new(Opening {
