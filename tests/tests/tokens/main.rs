@@ -8,4 +8,5 @@ mod https;
 mod jwt;
 mod redis;
 mod rig;
+mod same;
 mod service;

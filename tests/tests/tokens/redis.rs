@@ -17,14 +17,14 @@ use crate::service;
 const PORT: u16 = 6379;
 
 /// A running server.
-struct Server {
+pub(crate) struct Server {
     process: Process,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     password: Option<&'static str>,
 }
 
 impl Server {
-    fn start(password: Option<&'static str>) -> Server {
+    pub(crate) fn start(password: Option<&'static str>) -> Server {
         Server::start_at(SocketAddr::from((loopback::address(), PORT)), password)
     }
 
@@ -43,7 +43,7 @@ impl Server {
         Server { process, address, password }
     }
 
-    fn cli(&self, arguments: &[&str]) {
+    pub(crate) fn cli(&self, arguments: &[&str]) {
         let mut command = Command::new("redis-cli");
         command.args(["-h", &self.address.ip().to_string(), "-p", &PORT.to_string()]);
         if let Some(password) = self.password {
@@ -52,7 +52,7 @@ impl Server {
         process::run(command.args(arguments));
     }
 
-    fn tokens(&self) -> Arc<Tokens> {
+    pub(crate) fn tokens(&self) -> Arc<Tokens> {
         of(self.address, 0, self.password, None)
     }
 }
