@@ -187,14 +187,18 @@ fn a_lifetime_ends_in_the_middle_of_traffic(driver: Driver) {
 }
 
 fn the_consoles_of_a_listener_are_counted_and_its_refusals_are_not(driver: Driver) {
-    let house = start(driver, false, &["max_sessions = 2"]);
+    let dir = penstock_tests::process::directory();
+    std::fs::write(dir.path().join("vnc.html"), "a page").expect("our directory");
+    let house = start(driver, false, &["max_sessions = 2", &format!("web = {:?}", dir.path())]);
     let first = house.open();
-    // Requests for pages, and connections that say nothing, take no place.
+    // Browsers of pages, and connections that say nothing, take no place.
     let silent: Vec<Client> = (0..5).map(|_| house.browser()).collect();
-    for _ in 0..5 {
-        assert_eq!(house.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").status, 405);
-    }
+    let mut reading: Vec<Client> = (0..5).map(|_| house.browser()).collect();
+    let page = "GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n";
+    let read = |browser: &mut Client| assert_eq!(browser.ask(page).expect("a page").status, 200);
+    reading.iter_mut().for_each(read);
     let _second = house.open();
+    reading.iter_mut().for_each(read);
     let reply = house.ask(&request(house.address, "/", ""));
     assert_eq!(reply.status, 503, "{}", reply.head);
     assert!(reply.header("Retry-After").is_some(), "{}", reply.head);
