@@ -14,6 +14,7 @@ both_drivers! {
     a_certificate_is_known_by_its_common_name,
     headers_named_like_certificates_change_nothing,
     the_client_is_who_trusted_proxies_say,
+    the_client_is_who_asks_for_the_console_and_not_for_the_page_before,
     a_proxy_header_stands_in_front_of_everything,
 }
 
@@ -112,6 +113,25 @@ fn the_client_is_who_trusted_proxies_say(driver: Driver) {
     for (trusted, expected) in [("127.0.0.0/8", "192.0.2.7"), ("192.0.2.7", "127.0.0.1")] {
         let house = Plan::new(driver).line(&format!("trusted_proxies = [\"{trusted}\"]")).start();
         drop(house.open_with("/", said));
+        let client = house.record(1)["client"].as_str().map(str::to_owned).expect("a client");
+        assert!(client.starts_with(&format!("{expected}:")) || client == expected, "{client}");
+    }
+}
+
+/// Proxies have requests of several people on one connection.
+fn the_client_is_who_asks_for_the_console_and_not_for_the_page_before(driver: Driver) {
+    let dir = penstock_tests::process::directory();
+    std::fs::write(dir.path().join("vnc.html"), "a page").expect("our directory");
+    for (said, expected) in [("X-Forwarded-For: 192.0.2.8\r\n", "192.0.2.8"), ("", "127.0.0.1")] {
+        let house = Plan::new(driver)
+            .line("trusted_proxies = [\"127.0.0.0/8\"]")
+            .line(&format!("web = {:?}", dir.path()))
+            .start();
+        let mut browser = house.browser();
+        let page = "GET /vnc.html HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n";
+        assert_eq!(browser.ask(page).expect("a page").status, 200);
+        browser.upgrade(&request(house.address, "/", said));
+        drop((house.accept(), browser));
         let client = house.record(1)["client"].as_str().map(str::to_owned).expect("a client");
         assert!(client.starts_with(&format!("{expected}:")) || client == expected, "{client}");
     }

@@ -15,13 +15,19 @@ use crate::session::{Session, State};
 use crate::turn::{Step, Turn};
 
 impl Session {
-    /// Takes what proxies before us say of the client.
+    /// Takes what proxies before us say of the client: of this request's, since they have requests of others on one connection.
     pub(super) fn believe_proxies(&mut self, request: &Request) {
         let trusted = |ip: IpAddr| self.listener().trusted_proxies.contains(ip);
         let Some(peer) = self.peer().filter(|peer| trusted(*peer)) else { return };
-        if let Some(ip) = forwarded_for(request, peer, trusted) {
-            self.facts.peer = Some(Box::new(peer));
-            self.facts.client = Some(SocketAddr::new(ip, 0));
+        match forwarded_for(request, peer, trusted) {
+            Some(ip) => {
+                self.facts.peer = Some(Box::new(peer));
+                self.facts.client = Some(SocketAddr::new(ip, 0));
+            }
+            None if self.facts.peer.take().is_some() => {
+                self.facts.client = Some(SocketAddr::new(peer, 0));
+            }
+            None => {}
         }
     }
 
