@@ -109,7 +109,7 @@ impl Control {
             opener: self.open.clone(),
             awaited: HashMap::new(),
             access_log: self.access_log.clone(),
-            recorder: self.recorder.clone(),
+            recorder: self.recorder.as_ref().map(recorder::Sender::feed),
             clock: self.clock.clone(),
         })
     }

@@ -252,7 +252,7 @@ impl Sheet<'_, '_> {
                     "Recordings that could not be written, or not to the end",
                     failed,
                 ),
-                ("recordings_lost_bytes", "Bytes that no recording has for want of room", lost),
+                ("recordings_lost_bytes", "Bytes that no recording has", lost),
             ] {
                 let mut family = self.family(name, help, MetricType::Counter)?;
                 counter(&mut family, &[], value)?;

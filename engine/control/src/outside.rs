@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, OwnedPermit};
 use crate::access_log;
 use crate::clock::Clock;
 use crate::opener::{self, Notice};
-use crate::recorder;
+use crate::recorder::Feed;
 use crate::tokens;
 
 /// A question for the resolver, and where the answer goes.
@@ -28,7 +28,7 @@ pub(crate) struct WorkerOutside {
     /// Connections whose end the opener has to hear of, with its place in the queue.
     pub(crate) awaited: HashMap<SessionId, OwnedPermit<Notice>>,
     pub(crate) access_log: access_log::Sender,
-    pub(crate) recorder: Option<recorder::Sender>,
+    pub(crate) recorder: Option<Feed>,
     pub(crate) clock: Clock,
 }
 
@@ -74,20 +74,20 @@ impl Outside for WorkerOutside {
     }
 
     fn records(&mut self, id: SessionId, listener: u16) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = &mut self.recorder {
             recorder.begin(id, listener);
         }
     }
 
     fn recorded(&mut self, piece: Piece) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = &mut self.recorder {
             recorder.record(piece);
         }
     }
 
     fn finished(&mut self, record: Record) {
-        if let Some(recorder) = &self.recorder {
-            recorder.end(record.listener, record.id);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(record.id);
         }
         let at = SystemTime::now();
         if !self.awaited.is_empty()

@@ -2,7 +2,7 @@
 //!
 //! Terminals speak UTF-8: a character that comes in pieces is put together first, and what is none is replaced.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -15,47 +15,53 @@ pub(super) struct Texts([Vec<u8>; 2]);
 const SIZE: (u16, u16) = (80, 24);
 const CODES: [&str; 2] = ["o", "i"];
 
-pub(super) fn begin(to: &mut impl Write) -> io::Result<()> {
+pub(super) fn begin(to: &mut Vec<u8>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let header = json!({ "version": 2, "width": SIZE.0, "height": SIZE.1, "timestamp": now });
-    writeln!(to, "{header}")
-}
-
-/// Something is missing here.
-pub(super) fn gap(to: &mut impl Write, at: Duration) -> io::Result<()> {
-    writeln!(to, "{}", json!([at.as_secs_f64(), "m", "bytes are missing here"]))
+    line(to, &header);
 }
 
 impl Texts {
     pub(super) fn write(
         &mut self,
-        to: &mut impl Write,
+        to: &mut Vec<u8>,
         from_client: bool,
         at: Duration,
         bytes: &[u8],
-    ) -> io::Result<()> {
+    ) {
         let held = &mut self.0[usize::from(from_client)];
         held.extend_from_slice(bytes);
         let whole = whole_characters(held);
-        let text = String::from_utf8_lossy(&held[..whole]).into_owned();
+        text(to, from_client, at, &held[..whole]);
         held.drain(..whole);
-        event(to, from_client, at, &text)
     }
 
-    pub(super) fn end(&mut self, to: &mut impl Write, at: Duration) -> io::Result<()> {
-        for (from_client, held) in [false, true].into_iter().zip(&self.0) {
-            event(to, from_client, at, &String::from_utf8_lossy(held))?;
+    /// Something is missing here; what was begun will have no end.
+    pub(super) fn gap(&mut self, to: &mut Vec<u8>, at: Duration) {
+        self.end(to, at);
+        event(to, "m", at, "bytes are missing here");
+    }
+
+    pub(super) fn end(&mut self, to: &mut Vec<u8>, at: Duration) {
+        for (from_client, held) in [false, true].into_iter().zip(&mut self.0) {
+            text(to, from_client, at, &std::mem::take(held));
         }
-        Ok(())
     }
 }
 
-fn event(to: &mut impl Write, from_client: bool, at: Duration, text: &str) -> io::Result<()> {
-    if text.is_empty() {
-        return Ok(());
+fn text(to: &mut Vec<u8>, from_client: bool, at: Duration, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        event(to, CODES[usize::from(from_client)], at, &String::from_utf8_lossy(bytes));
     }
-    let code = CODES[usize::from(from_client)];
-    writeln!(to, "{}", json!([at.as_micros() as f64 / 1e6, code, text]))
+}
+
+fn event(to: &mut Vec<u8>, code: &str, at: Duration, text: &str) {
+    line(to, &json!([at.as_micros() as f64 / 1e6, code, text]));
+}
+
+fn line(to: &mut Vec<u8>, json: &serde_json::Value) {
+    // Writing into a Vec can't fail.
+    let _ = writeln!(to, "{json}");
 }
 
 /// How many bytes there are before a character at the end that is cut.
