@@ -22,6 +22,7 @@ pub mod spawner;
 mod stamp;
 mod state;
 mod tokens;
+mod waiting;
 mod web;
 mod within;
 
@@ -64,7 +65,7 @@ pub struct Control {
 
 /// Threads that may wait at the same time: for names, for doors, for tokens, for pages, and one for certificates.
 const THREADS: usize =
-    resolver::LOOKUPS_AT_ONCE + opener::OPENINGS_AT_ONCE + tokens::THREADS + web::READS_AT_ONCE + 1;
+    resolver::LOOKUPS_AT_ONCE + opener::THREADS + tokens::THREADS + web::THREADS + 1;
 
 impl Control {
     /// Makes what the workers will talk to. Nothing runs yet; what is asked waits in the queue. Programs are started by

@@ -9,6 +9,14 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// A worker that takes nothing for so long (10 s) is taken for dead.
 const TRIES: usize = 5000;
 
+/// Posts a command now, or as soon as there is room: nobody waits for it. Needs the event loop.
+pub(crate) fn post(mailbox: &Mailbox, command: Command) {
+    if let Err(refused) = mailbox.post(command) {
+        let mailbox = mailbox.clone();
+        tokio::spawn(async move { deliver(&mailbox, refused).await });
+    }
+}
+
 /// Posts a command, again and again while the mailbox is full. False: the worker takes none any more.
 pub(crate) async fn deliver(mailbox: &Mailbox, mut command: Command) -> bool {
     for _ in 0..TRIES {
@@ -55,6 +63,17 @@ mod tests {
             mailbox.take().is_some()
         });
         assert!(posted && taken && mailbox.take().is_some() && mailbox.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_what_is_posted_and_nothing_of_it_is_lost() {
+        let mailbox = testing::mailbox(1);
+        (0..3).for_each(|_| post(&mailbox, Command::Stop));
+        for _ in 0..3 {
+            assert!(mailbox.take().is_some());
+            tokio::time::sleep(PAUSE * 3).await;
+        }
+        assert!(mailbox.take().is_none());
     }
 
     #[tokio::test(start_paused = true)]

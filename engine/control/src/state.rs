@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::access_log;
 use crate::certificates::{self, Watched};
-use crate::mailman::deliver;
+use crate::mailman::post;
 use crate::messages::Dropped;
 use crate::recorder;
 use crate::tokens::OUTCOMES;
@@ -183,8 +183,7 @@ impl Handle {
 
     fn command(&self, make: impl Fn() -> Command) {
         for worker in &self.0.parts.workers {
-            let (mailbox, command) = (worker.mailbox.clone(), make());
-            tokio::spawn(async move { deliver(&mailbox, command).await });
+            post(&worker.mailbox, make());
         }
     }
 }

@@ -32,16 +32,21 @@ use tokio::time::timeout;
 use crate::access_log;
 use crate::demo::Consoles;
 use crate::demo::page::Page;
-use crate::mailman::deliver;
+use crate::mailman::post;
 use crate::spawner::Spawner;
 use crate::state::OpenerCounts;
+use crate::waiting::Threads;
 use crate::web::Sites;
 use hub::Hub;
 
 /// Doors asked for and those that are looked after, together. Whoever comes beyond that is refused by the queue.
 pub(crate) const DOORS_MAX: usize = 4096;
 /// Threads that wait for the file system and for devices.
-pub(crate) const OPENINGS_AT_ONCE: usize = 16;
+const OPENINGS_AT_ONCE: usize = 16;
+/// Threads that wait for devices that are closed. The others wait with their devices open.
+const CLOSINGS_AT_ONCE: usize = 16;
+/// Those two, and one for the end of who starts programs.
+pub(crate) const THREADS: usize = OPENINGS_AT_ONCE + CLOSINGS_AT_ONCE + 1;
 /// Programs whose last words are waited for after their tunnels have ended: what is left of each holds a descriptor that is no tunnel's.
 const LEAVING: usize = 128;
 /// How long an opening may take. Below the default connect time-out, so that the client learns what was slow.
@@ -65,7 +70,8 @@ type Opened = Result<OwnedFd, OpenError>;
 /// What every opening needs.
 #[derive(Clone)]
 struct Tools {
-    permits: Arc<Semaphore>,
+    openings: Threads,
+    closings: Threads,
     leaving: Arc<Semaphore>,
     /// None: no program was configured.
     hub: Option<Arc<Hub>>,
@@ -91,10 +97,10 @@ impl Opener {
         config: &Config,
     ) -> std::io::Result<Opener> {
         let hub = spawner.map(|spawner| Hub::new(spawner, counts.clone())).transpose()?;
-        let permits = Arc::new(Semaphore::new(OPENINGS_AT_ONCE));
+        let [openings, closings] = [OPENINGS_AT_ONCE, CLOSINGS_AT_ONCE].map(Threads::new);
         let leaving = Arc::new(Semaphore::new(LEAVING));
         let (sites, consoles) = (Sites::new(Page::new(config)), Arc::new(Consoles::new()));
-        let tools = Tools { permits, leaving, hub, access_log, counts, sites, consoles };
+        let tools = Tools { openings, closings, leaving, hub, access_log, counts, sites, consoles };
         Ok(Opener { tools, kept: HashMap::new(), tasks: JoinSet::new() })
     }
 
@@ -180,10 +186,7 @@ impl Tools {
     /// Posts the answer.
     fn answer(&self, mailbox: &Mailbox, id: SessionId, result: Opened) {
         self.counts.opened[usize::from(result.is_err())].fetch_add(1, Relaxed);
-        if let Err(refused) = mailbox.post(Command::Opened { id, result }) {
-            let mailbox = mailbox.clone();
-            tokio::spawn(async move { deliver(&mailbox, refused).await });
-        }
+        post(mailbox, Command::Opened { id, result });
     }
 
     /// Does `work` on a thread that may wait.
@@ -192,21 +195,11 @@ impl Tools {
         what: &str,
         work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
     ) -> Result<T, OpenError> {
-        let permits = self.permits.clone();
-        let done = async move {
-            // Never closed. The permit stays with the thread, which outlives our patience.
-            let permit = permits.acquire_owned().await.ok()?;
-            let work = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                work()
-            });
-            work.await.ok()
-        };
         let late = || {
             let detail = format!("{what} can't be opened in time");
             OpenError { errno: Errno::ETIMEDOUT, detail: detail.into() }
         };
-        timeout(PATIENCE, done).await.ok().flatten().unwrap_or_else(|| Err(late()))
+        self.openings.run_within(PATIENCE, work).await.unwrap_or_else(|| Err(late()))
     }
 }
 

@@ -50,7 +50,9 @@ pub(super) async fn serve(
     }
     if let Some(second) = kept {
         sleep(AFTERWARDS).await;
-        tokio::task::spawn_blocking(move || drop(second));
+        let closings = tools.closings.clone();
+        // Nobody waits for it at the end of the daemon.
+        tokio::spawn(async move { closings.run(move || drop(second)).await });
     }
 }
 

@@ -101,6 +101,11 @@ mod tests {
         shelf.create().expect("room");
         assert!(at("rec.20").exists() && !at("rec.18").exists());
         assert_eq!(fs::read(at("rec.19")).expect("there"), b"of another program");
+        for name in ["rec.3", "rec.17", "rec.19", "rec.20"] {
+            fs::remove_file(at(name)).expect("ours");
+        }
+        shelf.create().expect("room");
+        assert!(at("rec.21").exists());
         Shelf::new(recording(RecordFormat::Asciicast)).create().expect("room");
         assert!(at("rec.100.cast").exists());
     }

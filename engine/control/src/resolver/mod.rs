@@ -12,14 +12,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use penstock_core::control::{Command, ResolveError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::mailman::deliver;
+use crate::mailman::post;
 use crate::outside::Asked;
 use crate::resolver::cache::{Cache, Step, Waiter};
 use crate::state::ResolverCounts;
+use crate::waiting::Threads;
 pub(crate) use system::look_up;
 
 /// Threads that wait for the name service.
@@ -38,7 +39,7 @@ pub(crate) struct Resolver {
     look_up: LookUp,
     patience: Duration,
     cache: Cache,
-    permits: Arc<Semaphore>,
+    threads: Threads,
     running: JoinSet<(Box<str>, Answer)>,
     counts: Arc<ResolverCounts>,
 }
@@ -54,7 +55,7 @@ impl Resolver {
             look_up,
             patience,
             cache: Cache::default(),
-            permits: Arc::new(Semaphore::new(LOOKUPS_AT_ONCE)),
+            threads: Threads::new(LOOKUPS_AT_ONCE),
             running: JoinSet::new(),
             counts,
         }
@@ -97,20 +98,12 @@ impl Resolver {
     }
 
     fn begin(&mut self, name: Box<str>) {
-        let (look_up, permits, counts) =
-            (self.look_up.clone(), self.permits.clone(), self.counts.clone());
+        let (look_up, threads, counts) =
+            (self.look_up.clone(), self.threads.clone(), self.counts.clone());
         let patience = self.patience;
         self.running.spawn(async move {
             let asked = name.clone();
-            let answer = async move {
-                // Never closed. The permit stays with the thread, which outlives our patience.
-                let permit = permits.acquire_owned().await.ok()?;
-                let looked_up = tokio::task::spawn_blocking(move || {
-                    let _permit = permit;
-                    look_up(&asked)
-                });
-                looked_up.await.ok()
-            };
+            let answer = threads.run(move || look_up(&asked));
             let answer = timeout(patience, answer).await.unwrap_or_else(|_| {
                 counts.timeouts.fetch_add(1, Relaxed);
                 None
@@ -130,9 +123,7 @@ impl Resolver {
 }
 
 fn tell(Waiter { id, mailbox }: Waiter, result: Answer) {
-    if let Err(refused) = mailbox.post(Command::Resolved { id, result }) {
-        tokio::spawn(async move { deliver(&mailbox, refused).await });
-    }
+    post(&mailbox, Command::Resolved { id, result });
 }
 
 #[cfg(test)]

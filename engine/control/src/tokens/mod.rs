@@ -39,8 +39,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::mailman::deliver;
+use crate::mailman::post;
 use crate::state::TokenCounts;
+use crate::waiting;
 use ledger::Ledger;
 use source::Source;
 pub(crate) use threads::THREADS;
@@ -71,7 +72,7 @@ type Judged = Result<Place, TokenRefusal>;
 pub(crate) struct Desk {
     /// Equal tokens in the configuration are one: a token used up at one listener is used up at the other.
     counters: Vec<Arc<Counter>>,
-    threads: Threads,
+    threads: waiting::Threads,
     running: JoinSet<()>,
     counts: Arc<TokenCounts>,
 }
@@ -88,7 +89,7 @@ struct Counter {
 impl Desk {
     pub(crate) fn new(counts: Arc<TokenCounts>) -> Desk {
         let (counters, running) = (Vec::new(), JoinSet::new());
-        Desk { counters, threads: Threads::new(), running, counts }
+        Desk { counters, threads: waiting::Threads::new(THREADS), running, counts }
     }
 
     /// Answers until nobody can ask any more.
@@ -110,13 +111,14 @@ impl Desk {
         let counts = self.counts.clone();
         let Ok(place) = counter.pending.clone().try_acquire_owned() else {
             counts.count("refused");
-            return tell(&mailbox, id, Err(counter.too_many()));
+            let result = Err(counter.too_many());
+            return post(&mailbox, Command::Judged { id, result });
         };
         self.running.spawn(async move {
-            let (outcome, judged) = counter.judge(&token, client).await;
+            let (outcome, result) = counter.judge(&token, client).await;
             drop(place);
             counts.count(outcome);
-            tell(&mailbox, id, judged);
+            post(&mailbox, Command::Judged { id, result });
         });
     }
 
@@ -134,8 +136,8 @@ impl Desk {
 }
 
 impl Counter {
-    fn new(tokens: Arc<Tokens>, threads: &Threads, counts: Arc<TokenCounts>) -> Counter {
-        let source = Source::new(&tokens.source, threads.of_another());
+    fn new(tokens: Arc<Tokens>, threads: &waiting::Threads, counts: Arc<TokenCounts>) -> Counter {
+        let source = Source::new(&tokens.source, Threads::of_one(threads));
         let ledger = Ledger::of(&tokens, counts);
         let pending = Arc::new(Semaphore::new(PENDING_MAX));
         Counter { tokens, source, pending, at_once: Semaphore::new(LOOKUPS_AT_ONCE), ledger }
@@ -217,13 +219,6 @@ fn no_place(detail: impl Into<Box<str>>) -> TokenRefusal {
 fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let is_object = json.trim_ascii_start().starts_with(b"{");
     is_object.then(|| serde_json::from_slice(json).ok()).flatten()
-}
-
-fn tell(mailbox: &Mailbox, id: SessionId, result: Judged) {
-    if let Err(refused) = mailbox.post(Command::Judged { id, result }) {
-        let mailbox = mailbox.clone();
-        tokio::spawn(async move { deliver(&mailbox, refused).await });
-    }
 }
 
 #[cfg(test)]

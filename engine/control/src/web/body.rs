@@ -1,7 +1,7 @@
 //! What is sent: bytes that are there, or a file, piece by piece.
 //!
-//! Files are read on threads that may wait, of which there are few: a file system that hangs keeps readers of pages waiting, for a while, and nobody else.
-//! A piece is read when the one before has been taken. A file that has become shorter than was promised ends the connection.
+//! Files are read on threads that may wait, of which each folder has few: a file system that hangs keeps readers of its pages waiting, for a while, and
+//! nobody else. A piece is read when the one before has been taken. A file that has become shorter than was promised ends the connection.
 
 use std::fs::File;
 use std::future::Future;
@@ -13,43 +13,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Bytes, Frame, SizeHint};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
-/// Threads that wait for files.
-pub(crate) const READS_AT_ONCE: usize = 8;
-/// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::waiting::Threads;
+
+/// How long reading may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of a piece.
 pub(super) const PIECE: u64 = 64 << 10;
-
-/// Threads that may wait.
-#[derive(Clone)]
-pub(super) struct Readers(Arc<Semaphore>);
-
-impl Readers {
-    pub(super) fn new() -> Readers {
-        Readers(Arc::new(Semaphore::new(READS_AT_ONCE)))
-    }
-
-    /// Does `work` there. None: not in time.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
-        let permits = self.0.clone();
-        let done = async move {
-            // Never closed. The permit stays with the thread, which outlives our patience.
-            let permit = permits.acquire_owned().await.ok()?;
-            let work = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                work()
-            });
-            work.await.ok()
-        };
-        timeout(PATIENCE, done).await.ok().flatten()
-    }
-}
 
 type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
 
@@ -64,7 +34,7 @@ struct Rest {
     file: Arc<File>,
     at: u64,
     end: u64,
-    readers: Readers,
+    readers: Threads,
     reading: Option<Reading>,
 }
 
@@ -74,7 +44,7 @@ impl Body {
     }
 
     /// Bytes `at` to `end` of a file, of which the first piece is read at once: to be called where one may wait.
-    pub(super) fn file(file: File, at: u64, end: u64, readers: &Readers) -> io::Result<Body> {
+    pub(super) fn file(file: File, at: u64, end: u64, readers: &Threads) -> io::Result<Body> {
         let first = if at < end { Some(read(&file, at, end)?) } else { None };
         let at = at + first.as_ref().map_or(0, |first| first.len() as u64);
         let file = Arc::new(file);
@@ -96,7 +66,7 @@ impl Rest {
         let reading = self.reading.get_or_insert_with(|| {
             let (file, readers) = (self.file.clone(), self.readers.clone());
             Box::pin(async move {
-                let read = readers.run(move || read(&file, at, end)).await;
+                let read = readers.run_within(PATIENCE, move || read(&file, at, end)).await;
                 read.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
             })
         });

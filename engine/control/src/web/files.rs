@@ -15,11 +15,12 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use nix::errno::Errno;
 
-use super::body::{Body, Readers};
+use super::body::Body;
 use super::conditions::{Verdict, Version};
 use super::encoding::{self, Coding};
 use super::root::Root;
 use super::{Asked, kinds, plain};
+use crate::waiting::Threads;
 
 /// What stands for a folder, the first that is there.
 const INDEXES: [&str; 2] = ["index.html", "index.htm"];
@@ -34,7 +35,7 @@ struct Regular {
     coding: Option<Coding>,
 }
 
-pub(super) fn answer(root: &Root, asked: &Asked, readers: &Readers) -> Response<Body> {
+pub(super) fn answer(root: &Root, asked: &Asked, readers: &Threads) -> Response<Body> {
     match find(root, asked) {
         Ok(Some(regular)) => {
             let regular = compressed(root, asked, regular);
@@ -88,7 +89,7 @@ fn compressed(root: &Root, asked: &Asked, original: Regular) -> Regular {
     }
 }
 
-fn respond(regular: Regular, asked: &Asked, readers: &Readers) -> io::Result<Response<Body>> {
+fn respond(regular: Regular, asked: &Asked, readers: &Threads) -> io::Result<Response<Body>> {
     let length = regular.about.len();
     let version = Version::of(&regular.about);
     let verdict = version.judge(&asked.headers, asked.is_get, length);

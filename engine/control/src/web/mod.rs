@@ -7,7 +7,7 @@
 //!
 //! In: connections of HTTP/1.1 as browsers make them, handed on head by head. Out: the files of a folder, or the page that is built in.
 //! It answers GET and HEAD, shows no listings, never leaves the folder, never sends a browser to another site, and has no secrets.
-//! Whoever does not read or write is left after a while; a connection holds two pieces at most.
+//! Whoever does not read or write is left after a while; a connection holds two pieces at most. A folder whose file system hangs holds up no other.
 
 mod body;
 mod conditions;
@@ -35,27 +35,36 @@ use tokio::sync::Semaphore;
 
 use crate::demo::page::Page;
 use crate::pair::{full, pair};
-pub(crate) use body::READS_AT_ONCE;
-use body::{Body, Readers};
+use crate::waiting::Threads;
+use body::{Body, PATIENCE};
 use path::{Refusal, Wanted};
 use root::Root;
 
 /// Connections at once, of all listeners.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
+/// Threads that all folders may keep waiting at the same time.
+pub(crate) const THREADS: usize = 64;
+/// Those of one folder: it takes many that hang to hold up one that does not.
+const OF_ONE: usize = 8;
 
 /// All that is served.
 pub(crate) struct Sites {
-    folders: Mutex<HashMap<PathBuf, Arc<Root>>>,
+    folders: Mutex<HashMap<PathBuf, Arc<Folder>>>,
     page: Page,
-    readers: Readers,
+    readers: Threads,
     places: Arc<Semaphore>,
 }
 
 /// What a connection is about.
 #[derive(Clone)]
 enum Site {
-    Folder(Arc<Root>),
+    Folder(Arc<Folder>),
     Demo,
+}
+
+struct Folder {
+    root: Root,
+    readers: Threads,
 }
 
 /// One request, without its body.
@@ -71,7 +80,7 @@ impl Sites {
         Arc::new(Sites {
             folders: Mutex::default(),
             page,
-            readers: Readers::new(),
+            readers: Threads::new(THREADS),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
         })
     }
@@ -93,17 +102,19 @@ impl Sites {
     fn site(&self, web: &Web) -> Site {
         let Web::Directory(path) = web else { return Site::Demo };
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
-        let root = folders.entry(path.clone()).or_insert_with(|| Arc::new(Root::new(path)));
-        Site::Folder(root.clone())
+        let folder = folders.entry(path.clone()).or_insert_with(|| {
+            Arc::new(Folder { root: Root::new(path), readers: self.readers.part(OF_ONE) })
+        });
+        Site::Folder(folder.clone())
     }
 
     async fn answer(&self, site: Site, asked: Asked) -> Response<Body> {
         match site {
             Site::Demo => self.page.answer(&asked.wanted.decoded).map(Body::from),
-            Site::Folder(root) => {
-                let readers = self.readers.clone();
-                let answer = move || files::answer(&root, &asked, &readers);
-                self.readers.run(answer).await.unwrap_or_else(plain::busy)
+            Site::Folder(folder) => {
+                let readers = folder.readers.clone();
+                let answer = move || files::answer(&folder.root, &asked, &folder.readers);
+                readers.run_within(PATIENCE, answer).await.unwrap_or_else(plain::busy)
             }
         }
     }
