@@ -85,6 +85,7 @@ fn engine(table: &Engine) -> Result<config::Engine, Fault> {
         drain_timeout: table.drain_timeout.0,
         gather: short(&table.gather)?,
         busy_poll: short(&table.busy_poll)?,
+        tls: table.tls_provider.chosen(),
         socket: socket(table)?,
     })
 }

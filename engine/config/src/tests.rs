@@ -5,6 +5,7 @@ use std::time::Duration;
 use penstock_core::config::{HalfClose, IdleScope, ProxyProtocol, SendProxy};
 use penstock_core::policy::{Query, Verdict};
 use penstock_core::ring::{Driver, SpliceMode};
+use penstock_core::tls::Implementation;
 
 use super::*;
 
@@ -87,12 +88,13 @@ fn what_is_left_out_is_what_the_documented_file_says() {
 
 #[test]
 fn every_key_has_an_effect() {
-    let engine = "workers = 3\ndriver = \"epoll\"\nsplice = \"ring\"\nmemory = \"1MiB\"\nper_direction = 8192\nmax_tunnels = 7\ndrain_timeout = \"1s\"\ngather = \"off\"\nbusy_poll = \"50us\"\nkeepalive = \"off\"\nuser_timeout = \"5s\"";
+    let engine = "workers = 3\ndriver = \"epoll\"\nsplice = \"ring\"\nmemory = \"1MiB\"\nper_direction = 8192\nmax_tunnels = 7\ndrain_timeout = \"1s\"\ngather = \"off\"\nbusy_poll = \"50us\"\ntls_provider = \"ring\"\nkeepalive = \"off\"\nuser_timeout = \"5s\"";
     let listen = "proxy_protocol = \"required\"\nproxy_from = [\"10.0.0.0/8\"]\nsend_proxy = \"v2\"\nhalf_close = \"forward\"\nidle_scope = \"tunnel\"\nconnect_timeout_status = 504\nstrict_connect_target = true\ntimeouts = { idle = \"off\", lifetime = \"12h\" }\n[log]\nlevel = \"debug\"\naccess = { path = \"-\", format = \"json\" }";
     let settings = parse("x", &least(engine, listen)).expect("all valid");
     let e = &settings.config.engine;
     assert_eq!((e.workers, e.driver, e.splice), (Some(3), Some(Driver::Epoll), SpliceMode::Ring));
     assert_eq!((e.gather, e.busy_poll), (Duration::ZERO, Duration::from_micros(50)));
+    assert_eq!(e.tls, Some(Implementation::Ring));
     assert_eq!((e.memory, e.per_direction, e.max_tunnels), (1 << 20, 8192, Some(7)));
     assert_eq!((e.drain_timeout, e.socket.keepalive), (Duration::from_secs(1), None));
     assert_eq!(e.socket.user_timeout, Some(Duration::from_secs(5)));

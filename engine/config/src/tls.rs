@@ -4,7 +4,6 @@
 //! fit stops the start and not the first client. What they are held against is in engine/tls.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use penstock_core::config::{ListenerTls, UpstreamTls};
 use penstock_core::tls::{
@@ -116,14 +115,18 @@ pub(crate) enum Provider {
 }
 
 impl Provider {
-    /// Measured once, and only where TLS is spoken.
-    pub(crate) fn implementation(self) -> Implementation {
-        static FASTEST: OnceLock<Implementation> = OnceLock::new();
+    /// None: whichever is faster here.
+    pub(crate) fn chosen(self) -> Option<Implementation> {
         match self {
-            Provider::AwsLc => Implementation::AwsLc,
-            Provider::Ring => Implementation::Ring,
-            Provider::Auto => *FASTEST.get_or_init(Implementation::fastest),
+            Provider::AwsLc => Some(Implementation::AwsLc),
+            Provider::Ring => Some(Implementation::Ring),
+            Provider::Auto => None,
         }
+    }
+
+    /// For where TLS is spoken.
+    pub(crate) fn implementation(self) -> Implementation {
+        self.chosen().unwrap_or_else(Implementation::fastest)
     }
 }
 

@@ -141,7 +141,8 @@ impl Control {
             let (finish, finished) = oneshot::channel();
             let opener = tokio::spawn(opener.run(self.notices, finished));
             tokio::spawn(Resolver::system(counts).run(self.questions));
-            tokio::spawn(Desk::new(looked_up).run(self.tokens));
+            let ciphers = state.parts.config.engine.tls;
+            tokio::spawn(Desk::new(looked_up, ciphers).run(self.tokens));
             tokio::spawn(clock::keep(self.clock));
             tokio::spawn(certificates::keep(state.certificates.clone()));
             let result = task(Handle::new(state)).await;

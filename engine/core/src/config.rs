@@ -17,7 +17,7 @@ use penstock_proto::libvirt::Command;
 use penstock_proto::target::Serial;
 use penstock_ring::{Driver, SocketOptions, SpliceMode};
 
-use penstock_tls::{Client, ClientFiles, Server, ServerFiles, Swap};
+use penstock_tls::{Client, ClientFiles, Implementation, Server, ServerFiles, Swap};
 
 use crate::policy::{AddressSet, Rules};
 
@@ -53,6 +53,8 @@ pub struct Engine {
     pub gather: Duration,
     /// How long a worker looks for work before it sleeps; zero: not at all.
     pub busy_poll: Duration,
+    /// Whose ciphers TLS uses; none: the faster ones here.
+    pub tls: Option<Implementation>,
     /// TCP options of every leg.
     pub socket: SocketOptions,
 }
@@ -69,6 +71,7 @@ impl Default for Engine {
             drain_timeout: Duration::from_secs(30),
             gather: Duration::from_millis(1),
             busy_poll: Duration::ZERO,
+            tls: None,
             socket: SocketOptions::default(),
         }
     }

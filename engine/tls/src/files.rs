@@ -139,6 +139,22 @@ impl ServerFiles {
 }
 
 impl ClientFiles {
+    /// For targets that the system's own authorities have signed, for the name by which they are reached.
+    pub fn of_the_system(implementation: Implementation) -> ClientFiles {
+        ClientFiles {
+            ca: Some(Ca::Native),
+            cert: None,
+            key: None,
+            key_password_file: None,
+            crl: None,
+            verify: Verify::Name,
+            min_version: MinVersion::Tls12,
+            alpn: Vec::new(),
+            implementation,
+            by_common_name: Arc::default(),
+        }
+    }
+
     /// Reads them all.
     ///
     /// # Errors

@@ -9,9 +9,7 @@ use penstock_core::config::{
     Console, ConsoleTarget, Listener, ListenerTls, Reach, RecordFormat, Recording, Service,
     Timeouts, UpstreamTls,
 };
-use penstock_core::tls::{
-    Ca, ClientAuth, ClientFiles, FileError, MinVersion, ServerFiles, Swap, Verify,
-};
+use penstock_core::tls::{Ca, ClientAuth, ClientFiles, FileError, MinVersion, ServerFiles, Swap};
 
 use super::options::Given;
 use super::places::{self, absolute};
@@ -138,18 +136,7 @@ fn upstream(given: &Given, to: &ConsoleTarget) -> Result<Option<UpstreamTls>, Re
     if !given.flag("ssl-target") || !network {
         return Ok(None);
     }
-    let files = ClientFiles {
-        ca: Some(Ca::Native),
-        cert: None,
-        key: None,
-        key_password_file: None,
-        crl: None,
-        verify: Verify::Name,
-        min_version: MinVersion::Tls12,
-        alpn: Vec::new(),
-        implementation: Provider::default().implementation(),
-        by_common_name: Default::default(),
-    };
+    let files = ClientFiles::of_the_system(Provider::default().implementation());
     let client = files.load().map_err(|error| {
         Refusal::unusable(format!("--ssl-target: the authorities of this system: {error}"))
     })?;

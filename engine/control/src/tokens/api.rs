@@ -4,6 +4,7 @@
 //! are not followed, and proxies of the environment are not used: what is asked is what the operator wrote.
 
 use penstock_core::control::TokenRefusal;
+use penstock_core::tls::Implementation;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,8 +26,14 @@ struct Named {
 }
 
 impl Api {
-    pub(super) fn new(url: &str, json: bool, threads: Threads) -> Api {
-        let fetcher = Template::parse(url).map(|template| Fetcher::new(template, threads));
+    pub(super) fn new(
+        url: &str,
+        json: bool,
+        threads: Threads,
+        ciphers: Option<Implementation>,
+    ) -> Api {
+        let template = Template::parse(url);
+        let fetcher = template.map(|template| Fetcher::new(template, threads, ciphers));
         Api { fetcher, json }
     }
 

@@ -12,6 +12,7 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, USE
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use penstock_core::control::TokenRefusal;
+use penstock_core::tls::Implementation;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
@@ -41,8 +42,12 @@ pub(super) struct Fetcher {
 type Asking = Request<Empty<Bytes>>;
 
 impl Fetcher {
-    pub(super) fn new(template: Template, threads: Threads) -> Fetcher {
-        Fetcher { template, threads, secure: Secure::default() }
+    pub(super) fn new(
+        template: Template,
+        threads: Threads,
+        ciphers: Option<Implementation>,
+    ) -> Fetcher {
+        Fetcher { template, threads, secure: Secure::new(ciphers) }
     }
 
     pub(super) fn authority(&self) -> &str {

@@ -34,6 +34,7 @@ use std::time::Instant;
 use penstock_core::config::Tokens;
 use penstock_core::console::Token;
 use penstock_core::control::{Command, Mailbox, Place, SessionId, TokenFault, TokenRefusal};
+use penstock_core::tls::Implementation;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -73,6 +74,8 @@ pub(crate) struct Desk {
     /// Equal tokens in the configuration are one: a token used up at one listener is used up at the other.
     counters: Vec<Arc<Counter>>,
     threads: waiting::Threads,
+    /// Of TLS with sources; none: whichever are faster here.
+    ciphers: Option<Implementation>,
     running: JoinSet<()>,
     counts: Arc<TokenCounts>,
 }
@@ -87,9 +90,9 @@ struct Counter {
 }
 
 impl Desk {
-    pub(crate) fn new(counts: Arc<TokenCounts>) -> Desk {
+    pub(crate) fn new(counts: Arc<TokenCounts>, ciphers: Option<Implementation>) -> Desk {
         let (counters, running) = (Vec::new(), JoinSet::new());
-        Desk { counters, threads: waiting::Threads::new(THREADS), running, counts }
+        Desk { counters, threads: waiting::Threads::new(THREADS), ciphers, running, counts }
     }
 
     /// Answers until nobody can ask any more.
@@ -129,15 +132,16 @@ impl Desk {
         if let Some(known) = self.counters.iter().find(is_it) {
             return known.clone();
         }
-        let counter = Arc::new(Counter::new(tokens, &self.threads, self.counts.clone()));
+        let threads = Threads::of_one(&self.threads);
+        let source = Source::new(&tokens.source, threads, self.ciphers);
+        let counter = Arc::new(Counter::new(tokens, source, self.counts.clone()));
         self.counters.push(counter.clone());
         counter
     }
 }
 
 impl Counter {
-    fn new(tokens: Arc<Tokens>, threads: &waiting::Threads, counts: Arc<TokenCounts>) -> Counter {
-        let source = Source::new(&tokens.source, Threads::of_one(threads));
+    fn new(tokens: Arc<Tokens>, source: Source, counts: Arc<TokenCounts>) -> Counter {
         let ledger = Ledger::of(&tokens, counts);
         let pending = Arc::new(Semaphore::new(PENDING_MAX));
         Counter { tokens, source, pending, at_once: Semaphore::new(LOOKUPS_AT_ONCE), ledger }

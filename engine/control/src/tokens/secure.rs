@@ -2,15 +2,14 @@
 //!
 //! In: a connection and a host's name. Out: a stream of plain bytes, moved by a task of its own, and whether the far end cut it off.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use penstock_core::control::TokenRefusal;
 use penstock_core::http::Host;
 use penstock_core::tls::{
-    Ca, Client, ClientFiles, Error, FRONT_MAX, Implementation, MinVersion, OVERHEAD_MAX, Plain,
-    Session, Verify,
+    Client, ClientFiles, Error, FRONT_MAX, Implementation, OVERHEAD_MAX, Plain, Session,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -27,11 +26,18 @@ const FRESH: Duration = Duration::from_secs(60);
 /// Set once the far end has ended without saying so.
 pub(super) type Truncated = Arc<AtomicBool>;
 
-/// Authorities, once they were needed.
-#[derive(Default)]
-pub(super) struct Secure(Mutex<Option<(Client, Instant)>>);
+pub(super) struct Secure {
+    /// None: whichever is faster here.
+    ciphers: Option<Implementation>,
+    /// Authorities, once they were needed.
+    kept: Mutex<Option<(Client, Instant)>>,
+}
 
 impl Secure {
+    pub(super) fn new(ciphers: Option<Implementation>) -> Secure {
+        Secure { ciphers, kept: Mutex::default() }
+    }
+
     /// Shakes hands, and has the bytes moved by one of `tasks`.
     pub(super) async fn wrap(
         &self,
@@ -62,34 +68,21 @@ impl Secure {
     }
 
     async fn client(&self, threads: &Threads) -> Result<Client, TokenRefusal> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((client, _)) = kept.filter(|(_, at)| at.elapsed() < FRESH) {
             return Ok(client);
         }
-        let load = || {
-            files().load().map_err(|error| {
+        let ciphers = self.ciphers;
+        let load = move || {
+            let ciphers = ciphers.unwrap_or_else(Implementation::fastest);
+            ClientFiles::of_the_system(ciphers).load().map_err(|error| {
                 unavailable(format!("the system's certificate authorities can't be used: {error}"))
             })
         };
         let client = threads.run(load).await?;
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = Some((client.clone(), Instant::now()));
         Ok(client)
-    }
-}
-
-fn files() -> ClientFiles {
-    ClientFiles {
-        ca: Some(Ca::Native),
-        cert: None,
-        key: None,
-        key_password_file: None,
-        crl: None,
-        verify: Verify::Name,
-        min_version: MinVersion::Tls12,
-        alpn: Vec::new(),
-        implementation: Implementation::AwsLc,
-        by_common_name: Arc::new(AtomicU64::new(0)),
     }
 }
 

@@ -7,6 +7,7 @@ use penstock_core::config::TokenSource;
 use penstock_core::console::Token;
 use penstock_core::control::Place;
 use penstock_core::ring::Errno;
+use penstock_core::tls::Implementation;
 
 use super::api::Api;
 use super::file::{Files, Folder};
@@ -32,7 +33,11 @@ enum Kind {
 }
 
 impl Source {
-    pub(super) fn new(source: &TokenSource, threads: Threads) -> Source {
+    pub(super) fn new(
+        source: &TokenSource,
+        threads: Threads,
+        ciphers: Option<Implementation>,
+    ) -> Source {
         let mut name = format!("{source:?}");
         let kind = match source {
             TokenSource::File { path, read_only } => {
@@ -41,7 +46,7 @@ impl Source {
             TokenSource::FileName(path) => Kind::FileName(Arc::new(Folder::new(path))),
             TokenSource::UnixDirectory(path) => Kind::UnixDirectory(path.clone()),
             TokenSource::Api { url, json } => {
-                let api = Api::new(url, *json, threads.clone());
+                let api = Api::new(url, *json, threads.clone(), ciphers);
                 if let Some(authority) = api.authority() {
                     name = format!("{name} at {authority}");
                 }

@@ -18,7 +18,7 @@ struct Rig {
 fn rig() -> Rig {
     let (ask, questions) = mpsc::channel(8);
     let counts = Arc::new(TokenCounts::default());
-    tokio::spawn(Desk::new(counts.clone()).run(questions));
+    tokio::spawn(Desk::new(counts.clone(), None).run(questions));
     Rig { ask, mailbox: testing::mailbox(1), counts }
 }
 

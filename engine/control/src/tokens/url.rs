@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
+use penstock_core::console::percent_decoded;
 use penstock_core::http::{Host, Target};
 
 /// See the module.
@@ -105,21 +106,8 @@ fn encoded(token: &str) -> String {
 
 fn basic(credentials: &str) -> Box<str> {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-    let pair = [&decoded(user)[..], b":", &decoded(password)].concat();
+    let pair = [&percent_decoded(user)[..], b":", &percent_decoded(password)].concat();
     format!("Basic {}", BASE64_STANDARD.encode(pair)).into()
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let digits = digits.filter(|_| *first == b'%').and_then(|two| str::from_utf8(two).ok());
-        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        bytes.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { &behind[2..] } else { behind };
-    }
-    bytes
 }
 
 #[cfg(test)]
@@ -177,6 +165,7 @@ mod tests {
     fn credentials_become_a_header() {
         let of = |url: &str| Template::parse(url).expect("a URL").authorization;
         assert_eq!(of("http://user:p%40ss@h/%s").as_deref(), Some("Basic dXNlcjpwQHNz"));
+        assert_eq!(of("http://u%3Aser:100%@h/%s").as_deref(), Some("Basic dTpzZXI6MTAwJQ=="));
         assert_eq!(of("http://user@h/%s").as_deref(), Some("Basic dXNlcjo="));
         assert_eq!(of("http://h/%s"), None);
     }

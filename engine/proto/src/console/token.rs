@@ -105,8 +105,8 @@ fn form_decoded(text: &str) -> String {
     String::from_utf8_lossy(&percent_decoded(&text.replace('+', " "))).into_owned()
 }
 
-/// What is no percent sign with two digits behind it stays as it is.
-fn percent_decoded(text: &str) -> Vec<u8> {
+/// The bytes that a part of a URL stands for. What is no percent sign with two digits behind it stays as it is.
+pub fn percent_decoded(text: &str) -> Vec<u8> {
     let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     let digit = |byte: u8| char::from(byte).to_digit(16);
     while let Some((&byte, after)) = rest.split_first() {

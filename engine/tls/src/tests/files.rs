@@ -309,7 +309,8 @@ fn keys_encrypted_as_of_old_are_refused_with_a_way_out() {
 #[test]
 fn the_systems_own_authorities_are_read() {
     let (folder, _) = Folder::new();
-    let files = ClientFiles { ca: Some(Ca::Native), ..folder.client() };
+    let files = ClientFiles::of_the_system(Implementation::Ring);
+    assert!(matches!(files.verify, Verify::Name) && files.implementation == Implementation::Ring);
     match files.load() {
         Ok(_) => {}
         Err(error) => {
