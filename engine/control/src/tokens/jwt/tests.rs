@@ -12,9 +12,13 @@ use super::*;
 const SECRET: &[u8] = b"a secret of our own";
 
 fn signed(header: &str, claims: &str) -> String {
+    signed_with(SECRET, header, claims)
+}
+
+fn signed_with(secret: &[u8], header: &str, claims: &str) -> String {
     let [header, claims] = [header, claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part));
     let text = format!("{header}.{claims}");
-    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), text.as_bytes());
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), text.as_bytes());
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.as_ref()))
 }
 
@@ -70,4 +74,43 @@ fn a_header_says_everything_once() {
     ] {
         assert_eq!(at(0, header, claims), Err(TokenFault::Unknown), "{header}");
     }
+}
+
+/// Has this secret in its file.
+fn write(path: &Path, secret: &[u8]) {
+    std::fs::write(path, BASE64_URL_SAFE_NO_PAD.encode(secret)).expect("written");
+}
+
+#[test]
+fn a_key_that_is_replaced_is_used_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("key");
+    let jwt = Jwt::new(&path);
+    let judged = |secret: &[u8]| {
+        let token = signed_with(secret, r#"{"alg":"HS256"}"#, r#"{"host":"h","port":1}"#);
+        jwt.look_up(&token).map(drop).map_err(|refused| refused.why)
+    };
+    assert_eq!(judged(b"key 100"), Err(TokenFault::Unavailable));
+    // The same length, and again and again in the same moment of the file system's clock.
+    for n in 100..300 {
+        let secret = format!("key {n}").into_bytes();
+        write(&path, &secret);
+        assert_eq!(judged(&secret), Ok(()), "{n}");
+        assert_eq!(judged(b"key 099"), Err(TokenFault::Unknown));
+    }
+    std::fs::write(&path, "no key").expect("written");
+    assert_eq!(judged(b"key 299"), Err(TokenFault::Unavailable), "the one before is none any more");
+}
+
+#[test]
+fn a_key_that_looks_the_same_is_not_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("key");
+    write(&path, SECRET);
+    let jwt = Jwt::new(&path);
+    std::thread::sleep(Duration::from_millis(3100));
+    let [one, other] = [(); 2].map(|()| jwt.key().expect("a key"));
+    assert!(Arc::ptr_eq(&one, &other), "it was read again");
+    write(&path, b"another one");
+    assert!(!Arc::ptr_eq(&one, &jwt.key().expect("a key")));
 }
