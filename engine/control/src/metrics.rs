@@ -3,11 +3,11 @@
 //! Workers own their counters; a scrape only reads them. Numbers of one worker carry its index; what would have too many
 //! series by worker is summed.
 
+mod outside;
 mod tls;
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use penstock_core::close::{Cause, CloseReason, Phase};
 use penstock_core::metrics::{Counters, DIRECTIONS, Histogram, MOVERS, SETUP_PHASES};
@@ -47,9 +47,7 @@ impl Collector for Page {
         sheet.setup()?;
         sheet.rings()?;
         sheet.tls()?;
-        sheet.doors()?;
-        sheet.tokens()?;
-        sheet.control()
+        sheet.outside()
     }
 }
 
@@ -223,45 +221,6 @@ impl Sheet<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn control(&mut self) -> fmt::Result {
-        let state = self.state;
-        let r = &*state.resolver;
-        let rows: [(&str, &str, &AtomicU64); 6] = [
-            ("resolver_cache_hits", "Questions answered from the cache", &r.hits),
-            ("resolver_cache_misses", "Questions that began a look-up", &r.misses),
-            ("resolver_joined", "Questions that waited for another's look-up", &r.joined),
-            ("resolver_timeouts", "Look-ups given up", &r.timeouts),
-            ("resolver_failures", "Look-ups that failed, time-outs included", &r.failures),
-            ("resolver_refused", "Names not looked up since too many were pending", &r.refused),
-        ];
-        for (name, help, value) in rows {
-            let mut family = self.family(name, help, MetricType::Counter)?;
-            family.encode_counter::<NoLabelSet, _, u64>(&value.load(Relaxed), None)?;
-        }
-        let family = self.family("resolver_in_flight", "Look-ups under way", MetricType::Gauge)?;
-        gauge(family, &[], r.in_flight.load(Relaxed))?;
-        let family = self.family("resolver_entries", "Names in the cache", MetricType::Gauge)?;
-        gauge(family, &[], r.entries.load(Relaxed))?;
-        if let Some([begun, failed, lost]) = state.recorder.as_ref().map(|one| one.counts()) {
-            for (name, help, value) in [
-                ("recordings", "Recordings begun", begun),
-                (
-                    "recordings_failed",
-                    "Recordings that could not be written, or not to the end",
-                    failed,
-                ),
-                ("recordings_lost_bytes", "Bytes that no recording has", lost),
-            ] {
-                let mut family = self.family(name, help, MetricType::Counter)?;
-                counter(&mut family, &[], value)?;
-            }
-        }
-        let mut family =
-            self.family("log_dropped", "Log lines lost, by log", MetricType::Counter)?;
-        counter(&mut family, &[("log", "access")], state.access_log.dropped())?;
-        counter(&mut family, &[("log", "main")], state.parts.messages_dropped.count())
     }
 
     fn gauges(&mut self, name: &str, help: &str, of: impl Fn(&Counters) -> &Count) -> fmt::Result {

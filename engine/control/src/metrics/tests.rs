@@ -1,13 +1,17 @@
 //! The page, read by the rules of its format.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use penstock_core::close::Side;
+use penstock_core::config::{Config, Engine, Listener, RecordFormat, Recording, Service};
+use penstock_core::control::{Piece, SessionId};
+use penstock_core::policy::Rules;
 
 use super::*;
-use crate::certificates;
 use crate::state::testing;
+use crate::{certificates, recorder};
 
 /// Samples by series, after checking that the page is well formed.
 fn read(page: &str) -> BTreeMap<String, f64> {
@@ -121,6 +125,27 @@ fn certificates_are_shown_by_listener_and_side() {
     assert!((days - until_2040).abs() < 0.01, "{days} for {until_2040}");
     let list = samples[r#"penstock_tls_crl_expiry_days{listener="one",side="target"}"#];
     assert!((list - until_2040 - 3653.0).abs() < 0.01, "the first of two lists: {list}");
+}
+
+#[test]
+fn recordings_are_counted_where_there_are_any() {
+    let mut state = testing::state(1);
+    assert!(!page(&state).contains("recordings"), "nothing is recorded");
+    let mut listener = Listener::new("l", Vec::new(), Service::Connect, Rules::default());
+    let path = "/nowhere/recording".into();
+    listener.record = Some(Recording { path, format: RecordFormat::Websockify });
+    let config = Config { engine: Engine::default(), listeners: vec![listener] };
+    let recorder = recorder::start(&config).expect("a thread").expect("one is recorded");
+    let mut feed = recorder.feed();
+    let id = SessionId { worker: 0, slot: 1, generation: 2 };
+    feed.begin(id, 0);
+    feed.record(Piece { id, from_client: true, bytes: vec![0; 3].into() });
+    recorder.flush(Duration::from_secs(5));
+    Arc::get_mut(&mut state).expect("nobody else has it").recorder = Some(recorder);
+    let samples = read(&page(&state));
+    let counts = ["", "_failed", "_lost_bytes"]
+        .map(|name| samples[&format!("penstock_recordings{name}_total")]);
+    assert_eq!(counts, [0.0, 1.0, 3.0]);
 }
 
 #[test]

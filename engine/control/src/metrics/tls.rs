@@ -1,4 +1,4 @@
-//! Numbers of TLS, of doors that were opened for workers, and of tokens that were looked up for them.
+//! Numbers of TLS, and of the certificates that are watched.
 
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,9 +8,8 @@ use penstock_core::close::Side;
 use penstock_core::metrics::HANDSHAKES;
 use prometheus_client::metrics::MetricType;
 
-use super::{Labels, Sheet, counter, each, gauge};
+use super::{Labels, Sheet, counter, each};
 use crate::certificates::Watched;
-use crate::tokens::OUTCOMES;
 
 impl Sheet<'_, '_> {
     pub(super) fn tls(&mut self) -> fmt::Result {
@@ -73,37 +72,6 @@ impl Sheet<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn doors(&mut self) -> fmt::Result {
-        let counts = &*self.state.opener;
-        let help = "Sockets, terminals and programs opened for listeners that forward";
-        let mut family = self.family("doors_opened", help, MetricType::Counter)?;
-        for (result, count) in ["ok", "failed"].iter().zip(&counts.opened) {
-            counter(&mut family, &[("result", result)], count.load(Relaxed))?;
-        }
-        let family = self.family("programs_running", "Programs alive", MetricType::Gauge)?;
-        gauge(family, &[], counts.running.load(Relaxed))?;
-        let help = "Processes that start programs: one, where any is configured";
-        let mut family = self.family("spawners", help, MetricType::Gauge)?;
-        family.encode_gauge(&counts.spawner.load(Relaxed))
-    }
-}
-
-impl Sheet<'_, '_> {
-    pub(super) fn tokens(&mut self) -> fmt::Result {
-        let counts = &*self.state.tokens;
-        let help = "Tokens looked up, by what became of that";
-        let mut family = self.family("token_lookups", help, MetricType::Counter)?;
-        for (outcome, count) in OUTCOMES.iter().zip(&counts.outcomes) {
-            counter(&mut family, &[("outcome", outcome)], count.load(Relaxed))?;
-        }
-        let help = "Look-ups of tokens under way";
-        let family = self.family("token_lookups_in_flight", help, MetricType::Gauge)?;
-        gauge(family, &[], counts.in_flight.load(Relaxed))?;
-        let help = "Tokens whose use is remembered";
-        let family = self.family("tokens_remembered", help, MetricType::Gauge)?;
-        gauge(family, &[], counts.remembered.load(Relaxed))
     }
 }
 
