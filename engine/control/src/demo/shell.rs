@@ -9,6 +9,7 @@
 //! Keys are echoed one by one, as a serial line does it. Escape sequences, such as those of arrow keys, are swallowed; so is
 //! all but Ctrl-C while a flood is under way.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use penstock_core::control::SessionId;
@@ -17,7 +18,7 @@ use super::commands::{self, Next};
 
 /// Bytes of a line; further keys ring the bell.
 const LINE_MAX: usize = 256;
-/// Bytes of output that wait; beyond, no keys are read.
+/// Bytes of output that wait; beyond, no keys are taken, so that it is exceeded by one answer at most.
 const OUTPUT_MAX: usize = 8 << 10;
 const PROMPT: &str = "demo> ";
 
@@ -26,6 +27,8 @@ pub(super) struct Shell {
     started: Instant,
     line: Vec<u8>,
     output: Vec<u8>,
+    /// Keys that were not taken yet.
+    unheard: VecDeque<u8>,
     keys: Keys,
     flood: Option<Flood>,
     is_over: bool,
@@ -57,6 +60,7 @@ impl Shell {
             started,
             line: Vec::new(),
             output: Vec::new(),
+            unheard: VecDeque::new(),
             keys: Keys::Plain,
             flood: None,
             is_over: false,
@@ -74,11 +78,11 @@ impl Shell {
     /// So many bytes of it were taken.
     pub(super) fn spoken(&mut self, length: usize) {
         self.output.drain(..length);
-        self.pour();
+        self.go_on();
     }
 
     pub(super) fn takes_input(&self) -> bool {
-        self.flood.is_some() || self.output.len() < OUTPUT_MAX
+        self.unheard.is_empty() && self.takes_keys()
     }
 
     /// Nothing more is heard; what is left to be shown may still be.
@@ -93,13 +97,23 @@ impl Shell {
     }
 
     pub(super) fn hear(&mut self, keys: &[u8]) {
-        for key in keys {
-            if self.is_over {
-                return;
-            }
-            self.key(*key);
+        self.unheard.extend(keys);
+        self.go_on();
+    }
+
+    /// Takes keys and has a flood flow, as far as there is room for what they show.
+    fn go_on(&mut self) {
+        while self.takes_keys()
+            && let Some(key) = self.unheard.pop_front()
+        {
+            self.key(key);
         }
         self.pour();
+    }
+
+    /// All but one show nothing while a flood is under way, and that one has to be heard.
+    fn takes_keys(&self) -> bool {
+        !self.is_over && (self.flood.is_some() || self.output.len() < OUTPUT_MAX)
     }
 
     fn key(&mut self, key: u8) {

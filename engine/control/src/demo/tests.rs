@@ -158,6 +158,66 @@ fn a_line_and_its_output_are_bounded() {
 }
 
 #[test]
+fn commands_that_say_much_wait_until_that_was_taken() {
+    for line in ["?\r", "colors\r", "\x0c", "echo a\r"] {
+        let mut shell = shell();
+        let keys = line.repeat(10_000);
+        shell.hear(keys.as_bytes());
+        assert!(!shell.takes_input() && shell.output().len() <= 10 << 10, "{line:?}");
+        let prompts = taken(&mut shell).matches("demo> ").count();
+        assert_eq!(prompts, 10_000, "{line:?}");
+        assert!(shell.takes_input());
+    }
+    let mut shell = shell();
+    shell.hear(("exit\r".to_owned() + &"?\r".repeat(1000)).as_bytes());
+    assert!(shell.is_over() && shell.output().len() < 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_nothing_is_left_after_a_minute_and_who_says_nothing_is_not() {
+    let consoles = Consoles::new();
+    let mut stream = connect(&consoles);
+    until(&mut stream, "demo> ").await;
+    sleep(10 * STALLED).await;
+    stream.write_all(b"flood 16384\r").await.expect("it is there still");
+    let begun = Moment::now();
+    // Keys that are sent are no sign that anything is taken.
+    while consoles.places.available_permits() < CONSOLES_MAX && begun.elapsed() < 2 * STALLED {
+        let _ = stream.try_write(b"x");
+        sleep(Duration::from_secs(1)).await;
+    }
+    let kept = begun.elapsed();
+    assert!(kept > STALLED && kept < STALLED + Duration::from_secs(10), "{kept:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_consoles_together_have_a_pace() {
+    const SENT: usize = 4 << 20;
+    for others in [0, 3] {
+        let consoles = Consoles::new();
+        let _others: Vec<_> = (0..others).map(|_| connect(&consoles)).collect();
+        let (mut from, mut to) = connect(&consoles).into_split();
+        let begun = Moment::now();
+        let sending = tokio::spawn(async move {
+            let keys = [b'x'; 64 << 10];
+            for _ in 0..SENT / keys.len() {
+                to.write_all(&keys).await.expect("open");
+            }
+            to
+        });
+        let mut echoed = 0;
+        let mut bytes = vec![0; 64 << 10];
+        while echoed < SENT {
+            echoed += from.read(&mut bytes).await.expect("open");
+        }
+        // As much is heard as is said.
+        let expected = (1 + others as u32) * PAUSE * (2 * SENT / BURST - 2) as u32;
+        assert!(begun.elapsed() >= expected, "{:?} for {expected:?}", begun.elapsed());
+        sending.await.expect("it ended");
+    }
+}
+
+#[test]
 fn any_split_of_the_keys_shows_the_same() {
     let keys = "echo ä\x1b[3~b\x7fc\r\nab\x03who\r\x04".as_bytes();
     let shown = |size| {
