@@ -1,6 +1,6 @@
 //! Why a head is refused: one value, rendered as a status, as a Squid error name, and as a line.
 
-use super::head::HEADER_LIMIT;
+use super::headers::HEADER_LIMIT;
 use super::line::TARGET_LIMIT;
 use super::lines::HEAD_LIMIT;
 use super::target::TargetError;

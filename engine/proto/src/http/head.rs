@@ -1,14 +1,11 @@
 //! The head of a CONNECT request: bytes in, the wanted target or one refusal out.
 //!
-//! ```text
-//! RequestLine ──line──▶ BlankLine ──empty line──▶ done
-//! ```
-//!
 //! A line ends at LF or CRLF: no body follows, so a peer that reads line ends differently can gain
 //! nothing. All else is strict. Host is never looked at: old SPICE clients send garbage there.
 
 use super::error::Error;
-use super::line::{RequestLine, first_word};
+use super::headers::{self, values};
+use super::line::{RequestLine, first_word, lossy};
 use super::lines::Lines;
 use super::target::Target;
 use crate::Progress::{self, Done, Wait};
@@ -16,9 +13,6 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-
-/// Most header lines in one head.
-pub const HEADER_LIMIT: usize = 100;
 
 /// A CONNECT that may be judged and dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,19 +47,17 @@ pub struct Options {
     pub strict_target: bool,
 }
 
-/// See the module's drawing.
+/// Reads one CONNECT.
 pub struct Head {
     options: Options,
-    state: State,
-    lines: Lines,
+    lines: Lines<Result<(Target, u8), Error>>,
     seen: Seen,
 }
 
 impl Head {
     /// A machine for one request.
     pub fn new(options: Options) -> Self {
-        let (lines, seen) = (Lines::default(), Seen::default());
-        Self { options, state: State::RequestLine, lines, seen }
+        Self { options, lines: Lines::default(), seen: Seen::default() }
     }
 
     /// Obeys the law of [`Progress`]; never writes to `output`. A client may send ahead: what is
@@ -79,42 +71,23 @@ impl Head {
         input: &mut &[u8],
         _output: &mut Vec<u8>,
     ) -> Result<Progress<Request>, Error> {
-        // Every turn takes one line of the input.
-        loop {
-            let is_first = matches!(self.state, State::RequestLine);
-            let Some(line) = self.lines.take(input, is_first)? else { return Ok(Wait) };
-            match &self.state {
-                State::RequestLine => self.take_request_line(line)?,
-                State::BlankLine { headers, judged } if line.is_empty() => {
-                    let (target, minor_version) = judged.clone()?;
-                    let (head, rest) = input.split_at(self.lines.taken());
-                    let proxy_authorization = check_headers(&head[*headers..])?;
-                    let length = head.len();
-                    *input = rest;
-                    return Ok(Done(Request {
-                        target,
-                        minor_version,
-                        proxy_authorization,
-                        length,
-                    }));
-                }
-                State::BlankLine { .. } => {}
-            }
-        }
+        let judge = |line: &[u8]| {
+            self.seen.method = first_word(line).map(lossy);
+            let line = RequestLine::split(line)?;
+            self.seen.target = Some(without_user_info(line.target));
+            Ok(line.judge(self.options.strict_target))
+        };
+        let Some(whole) = self.lines.receive(input, judge)? else { return Ok(Wait) };
+        let (target, minor_version) = whole.judged?;
+        let proxy_authorization = credentials(whole.headers)?;
+        *input = whole.rest;
+        let length = whole.head.len();
+        Ok(Done(Request { target, minor_version, proxy_authorization, length }))
     }
 
     /// What is known so far; complete once `receive` gave a verdict.
     pub fn seen(&self) -> &Seen {
         &self.seen
-    }
-
-    fn take_request_line(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.seen.method = first_word(line).map(lossy);
-        let line = RequestLine::split(line)?;
-        self.seen.target = Some(without_user_info(line.target));
-        let judged = line.judge(self.options.strict_target);
-        self.state = State::BlankLine { headers: self.lines.taken(), judged };
-        Ok(())
     }
 }
 
@@ -124,64 +97,15 @@ impl fmt::Debug for Credentials {
     }
 }
 
-enum State {
-    RequestLine,
-    BlankLine {
-        /// Where the header lines begin in the input.
-        headers: usize,
-        judged: Result<(Target, u8), Error>,
-    },
-}
-
-/// Reads the header lines with their final empty line, and keeps the credentials.
-fn check_headers(block: &[u8]) -> Result<Option<Credentials>, Error> {
-    let mut storage = [httparse::EMPTY_HEADER; HEADER_LIMIT];
-    let headers = read_headers(block, &mut storage)?;
-    check_framing(headers)?;
+/// Of a block of header lines, which is looked through to its end.
+fn credentials(block: &[u8]) -> Result<Option<Credentials>, Error> {
+    let mut storage = headers::EMPTY;
+    let headers = headers::read(block, &mut storage)?;
     let mut credentials = values(headers, "proxy-authorization");
     match (credentials.next(), credentials.next()) {
         (_, Some(_)) => Err(Error::RepeatedCredentials),
         (first, None) => Ok(first.map(|value| Credentials(value.to_owned()))),
     }
-}
-
-/// Reads header lines with their final empty line.
-pub(super) fn read_headers<'b, 's>(
-    block: &'b [u8],
-    storage: &'s mut [httparse::Header<'b>; HEADER_LIMIT],
-) -> Result<&'s [httparse::Header<'b>], Error> {
-    match httparse::parse_headers(block, storage) {
-        // Both readers must see the same end, or one of them is being fooled.
-        Ok(httparse::Status::Complete((length, headers))) if length == block.len() => Ok(headers),
-        Err(httparse::Error::TooManyHeaders) => Err(Error::TooManyHeaders),
-        _ => Err(Error::Header),
-    }
-}
-
-/// CONNECT has no body (RFC 9110 §9.3.6), so lengths are ignored, unless they could only have been
-/// written to mean different things to different readers.
-pub(super) fn check_framing(headers: &[httparse::Header<'_>]) -> Result<(), Error> {
-    let mut lengths = values(headers, "content-length");
-    let first = lengths.next();
-    let is_number = |value: &[u8]| !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let is_coded = values(headers, "transfer-encoding").next().is_some();
-    match first {
-        Some(value) if is_coded || !is_number(value) || lengths.any(|other| other != value) => {
-            Err(Error::Framing)
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn values<'h>(
-    headers: &'h [httparse::Header<'_>],
-    name: &'static str,
-) -> impl Iterator<Item = &'h [u8]> {
-    headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value)
-}
-
-pub(super) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Logs and error pages show targets; `user:password@` must not reach them.

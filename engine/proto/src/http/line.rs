@@ -4,6 +4,7 @@
 
 use super::error::Error;
 use super::target::Target;
+use alloc::string::String;
 
 /// Longest target, in bytes; one more is answered with 414.
 pub const TARGET_LIMIT: usize = 8 * 1024;
@@ -64,6 +65,11 @@ impl<'l> RequestLine<'l> {
 /// The method of a line that may be broken behind it.
 pub(super) fn first_word(line: &[u8]) -> Option<&[u8]> {
     line.split(|byte| *byte == b' ').next().filter(|word| is_method(word))
+}
+
+/// Text of bytes that may be anything.
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// `tchar` of RFC 9110 §5.6.2.

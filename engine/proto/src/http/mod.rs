@@ -4,6 +4,7 @@
 
 mod error;
 mod head;
+mod headers;
 mod line;
 mod lines;
 pub mod page;
@@ -12,7 +13,8 @@ pub mod request;
 mod target;
 
 pub use error::Error;
-pub use head::{Credentials, HEADER_LIMIT, Head, Options, Request, Seen};
+pub use head::{Credentials, Head, Options, Request, Seen};
+pub use headers::HEADER_LIMIT;
 pub use line::TARGET_LIMIT;
 pub use lines::HEAD_LIMIT;
 pub use target::{Host, Target, TargetError};

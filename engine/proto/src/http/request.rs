@@ -1,16 +1,13 @@
 //! The head of any HTTP/1 request: bytes in, the request or one refusal out.
 //!
-//! ```text
-//! RequestLine ──line──▶ Headers ──empty line──▶ done
-//! ```
-//!
 //! Limits and strictness are those of the CONNECT head. Targets are paths, `http` URLs or `*`; whether a method or a path is served is
 //! for others to say. Nothing of a body is read: what follows the head stays in the input.
 
 use super::error::Error;
-use super::head::{HEADER_LIMIT, Seen, check_framing, lossy, read_headers, values};
-use super::line::{RequestLine, first_word};
-use super::lines::Lines;
+use super::head::Seen;
+use super::headers::{self, values};
+use super::line::{RequestLine, first_word, lossy};
+use super::lines::{Lines, Whole};
 use crate::Progress::{self, Done, Wait};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -18,23 +15,11 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-/// See the module's drawing.
+/// Reads one request.
 #[derive(Default)]
 pub struct RequestHead {
-    lines: Lines,
-    state: State,
+    lines: Lines<Result<Line, Error>>,
     seen: Seen,
-}
-
-#[derive(Clone, Copy, Default)]
-enum State {
-    #[default]
-    RequestLine,
-    Headers {
-        /// Where they begin in the input.
-        start: usize,
-        line: Result<Line, Error>,
-    },
 }
 
 /// What the request line says, as places in the head.
@@ -77,40 +62,31 @@ impl RequestHead {
         input: &mut &[u8],
         _output: &mut Vec<u8>,
     ) -> Result<Progress<Request>, Error> {
-        // Every turn takes one line of the input.
-        loop {
-            let is_first = matches!(self.state, State::RequestLine);
-            let Some(line) = self.lines.take(input, is_first)? else { return Ok(Wait) };
-            match self.state {
-                State::RequestLine => self.take_request_line(line)?,
-                State::Headers { start, line: judged } if line.is_empty() => {
-                    let (head, rest) = input.split_at(self.lines.taken());
-                    let request = Request::read(head, judged?, start)?;
-                    *input = rest;
-                    return Ok(Done(request));
-                }
-                State::Headers { .. } => {}
-            }
-        }
+        let judge = |line: &[u8]| {
+            self.seen.method = first_word(line).map(lossy);
+            let line = RequestLine::split(line)?;
+            self.seen.target = shown(line.target).map(ToOwned::to_owned);
+            Ok(Line::judge(&line))
+        };
+        let Some(whole) = self.lines.receive(input, judge)? else { return Ok(Wait) };
+        let rest = whole.rest;
+        let request = Request::read(whole)?;
+        *input = rest;
+        Ok(Done(request))
     }
 
     /// What is known so far, without what could be a token; complete once `receive` gave a verdict.
     pub fn seen(&self) -> &Seen {
         &self.seen
     }
+}
 
-    fn take_request_line(&mut self, line: &[u8]) -> Result<(), Error> {
-        self.seen.method = first_word(line).map(lossy);
-        let line = RequestLine::split(line)?;
-        self.seen.target = shown(line.target).map(ToOwned::to_owned);
+impl Line {
+    fn judge(line: &RequestLine<'_>) -> Result<Line, Error> {
+        let minor_version = line.minor_version()?;
+        parts(line.target).ok_or(Error::TargetForm)?;
         let method_end = line.method.len();
-        let target_end = method_end + 1 + line.target.len();
-        let judged = line.minor_version().and_then(|minor_version| match parts(line.target) {
-            Some(_) => Ok(Line { method_end, target_end, minor_version }),
-            None => Err(Error::TargetForm),
-        });
-        self.state = State::Headers { start: self.lines.taken(), line: judged };
-        Ok(())
+        Ok(Line { method_end, target_end: method_end + 1 + line.target.len(), minor_version })
     }
 }
 
@@ -121,10 +97,10 @@ impl fmt::Debug for RequestHead {
 }
 
 impl Request {
-    fn read(head: &[u8], line: Line, headers_start: usize) -> Result<Self, Error> {
-        let mut storage = [httparse::EMPTY_HEADER; HEADER_LIMIT];
-        let headers = read_headers(&head[headers_start..], &mut storage)?;
-        check_framing(headers)?;
+    fn read(whole: Whole<'_, Result<Line, Error>>) -> Result<Self, Error> {
+        let (line, head) = (whole.judged?, whole.head);
+        let mut storage = headers::EMPTY;
+        let headers = headers::read(whole.headers, &mut storage)?;
         if values(headers, "host").nth(1).is_some() {
             return Err(Error::RepeatedHost);
         }

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::http::line::LINE_LIMIT;
-use crate::http::lines::HEAD_LIMIT;
-use crate::http::{Host, TARGET_LIMIT, TargetError};
+use crate::http::{HEAD_LIMIT, HEADER_LIMIT, Host, TARGET_LIMIT, TargetError};
 use crate::testing::{Fed, any_split, feed};
 use alloc::format;
 use alloc::string::ToString;

@@ -1,6 +1,7 @@
 //! Requests as browsers, tools and attackers write them.
 
 use super::*;
+use crate::http::HEADER_LIMIT;
 use crate::testing::{any_split, feed};
 use alloc::format;
 use alloc::string::ToString;
