@@ -5,13 +5,19 @@
 //! busy tunnel tells its group at most once per eighth of the time-out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use penstock_ring::Time;
 
-type Key = (IpAddr, Box<str>);
+/// Which group: a client's address, and its target in full. That may have a token in it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    client: IpAddr,
+    target: Box<str>,
+}
 
 /// All groups of the process.
 #[derive(Debug, Default)]
@@ -20,8 +26,9 @@ pub struct Siblings {
 }
 
 /// One client address and one target.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Group {
+    key: Key,
     /// Nanoseconds, as in [`Time`]: the latest activity that a member told of.
     last_active: AtomicU64,
     /// The same of somebody's doing, and not of mere traffic.
@@ -30,22 +37,27 @@ pub struct Group {
 
 impl Siblings {
     /// Joins a tunnel to its group.
-    pub fn join(&self, client: IpAddr, target: &str, now: Time) -> Arc<Group> {
+    pub fn join(&self, key: Key, now: Time) -> Arc<Group> {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let group = Arc::clone(groups.entry((client, target.into())).or_default());
+        let group = match groups.get(&key) {
+            Some(group) => Arc::clone(group),
+            None => {
+                let group = Arc::new(Group::of(key.clone()));
+                groups.insert(key, Arc::clone(&group));
+                group
+            }
+        };
         group.tell(now);
         group.tell_user(now);
         group
     }
 
     /// Takes a tunnel out again; the last one takes the group with it.
-    pub fn leave(&self, client: IpAddr, target: &str, group: Arc<Group>) {
+    pub fn leave(&self, group: Arc<Group>) {
         let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(group);
-        let key = (client, target.into());
         // One reference is the table's own, and nobody joins while the lock is held.
-        if groups.get(&key).is_some_and(|group| Arc::strong_count(group) == 1) {
-            groups.remove(&key);
+        if Arc::strong_count(&group) == 2 {
+            groups.remove(&group.key);
         }
     }
 
@@ -60,7 +72,24 @@ impl Siblings {
     }
 }
 
+impl Key {
+    /// Of whom, and where to: `target` tells any two targets apart.
+    pub fn new(client: IpAddr, target: impl Into<Box<str>>) -> Key {
+        Key { client, target: target.into() }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, hidden)", self.client)
+    }
+}
+
 impl Group {
+    fn of(key: Key) -> Group {
+        Group { key, last_active: AtomicU64::default(), user_active: AtomicU64::default() }
+    }
+
     /// Tells that a member was active.
     pub fn tell(&self, at: Time) {
         self.last_active.fetch_max(at.0, Relaxed);
@@ -88,16 +117,26 @@ mod tests {
 
     #[test]
     fn a_group_lives_as_long_as_its_members() {
-        let (siblings, client) = (Siblings::default(), IpAddr::from([10, 0, 0, 5]));
-        let first = siblings.join(client, "host:5900", Time(5));
-        let second = siblings.join(client, "host:5900", Time(9));
-        let other = siblings.join(client, "host:5901", Time(1));
+        let siblings = Siblings::default();
+        let key = |target: &str| Key::new(IpAddr::from([10, 0, 0, 5]), target);
+        let first = siblings.join(key("host:5900"), Time(5));
+        let second = siblings.join(key("host:5900"), Time(9));
+        let other = siblings.join(key("host:5901"), Time(1));
         first.tell(Time(7));
         assert_eq!((second.last_active(), other.last_active()), (Time(9), Time(1)));
-        siblings.leave(client, "host:5900", first);
+        siblings.leave(first);
         assert_eq!(siblings.len(), 2);
-        siblings.leave(client, "host:5900", second);
-        siblings.leave(client, "host:5901", other);
+        siblings.leave(second);
+        assert_eq!(siblings.len(), 1);
+        siblings.leave(other);
         assert!(siblings.is_empty());
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_not_shown() {
+        let siblings = Siblings::default();
+        let key = Key::new(IpAddr::from([10, 0, 0, 5]), "unix:/run/vm/canary");
+        let group = siblings.join(key, Time(1));
+        assert!(!format!("{siblings:?}{group:?}").contains("canary"));
     }
 }

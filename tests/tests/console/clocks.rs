@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use penstock_tests::web_socket::{BINARY, Client, PING, PONG, frame, request};
-use penstock_tests::{Driver, both_drivers, wait};
+use penstock_tests::{Driver, both_drivers, process, wait};
 
 use crate::rig::{House, Plan, WIRES, all, some};
 
@@ -17,6 +18,7 @@ both_drivers! {
     a_slow_reader_that_answers_is_not_dead,
     pings_and_pongs_are_no_traffic,
     user_idle_looks_at_keys_and_not_at_traffic,
+    the_sockets_of_one_folder_are_different_targets,
     a_lifetime_ends_in_the_middle_of_traffic,
     the_consoles_of_a_listener_are_counted_and_its_refusals_are_not,
 }
@@ -168,6 +170,43 @@ fn user_idle_looks_at_keys_and_not_at_traffic(driver: Driver) {
         closed_with(&house, (browser, target), 1008, words, "user_idle");
         assert!(left.elapsed() < Duration::from_secs(2), "{:?}", left.elapsed());
     }
+}
+
+/// Whoever works at one machine does not keep the console of another open; two windows of the same machine are one viewer.
+fn the_sockets_of_one_folder_are_different_targets(driver: Driver) {
+    let folder = process::directory();
+    let at = |name: &str| folder.path().join(name);
+    let sockets = ["busy-vm", "left-vm"].map(|name| UnixListener::bind(at(name)).expect("ours"));
+    let source = folder.path().display();
+    let house = Plan::new(driver)
+        .to(&format!(
+            "tokens = {{ plugin = \"UnixDomainSocketDirectory\", source = \"{source}\" }}"
+        ))
+        .line("timeouts = { user_idle = \"800ms\" }")
+        .start();
+    let open = |name: &str, socket: &UnixListener| {
+        let mut browser = house.browser();
+        browser.upgrade(&request(house.address, &format!("/?token={name}"), ""));
+        (browser, socket.accept().expect("it connects").0)
+    };
+    let (mut busy, _at_busy) = open("busy-vm", &sockets[0]);
+    let (mut window, _at_window) = open("busy-vm", &sockets[0]);
+    let (mut left, _at_left) = open("left-vm", &sockets[1]);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        busy.say(&frame(BINARY, b"x"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    window.say(&frame(PING, b"here"));
+    assert_eq!(next(&mut window), (PONG, b"here".to_vec()));
+    left.patience(Duration::from_millis(200));
+    let last = left.frame().expect("somebody else's keys don't count");
+    assert_eq!(last.close().0, Some(1008));
+    drop(left);
+    let record = house.record(1);
+    assert_eq!(record["cause"], "user_idle", "{record}");
+    let shown = format!("{record}{:?}{:?}", house.daemon.metrics(), house.daemon.tunnels());
+    assert!(!shown.contains("-vm"), "{shown}");
 }
 
 fn a_lifetime_ends_in_the_middle_of_traffic(driver: Driver) {

@@ -124,8 +124,8 @@ impl Facts {
         carried: Carried,
         turn: &Turn<K>,
     ) -> Record {
-        if let (Some(group), Some(client), Some(target)) = (self.group, self.client, &self.target) {
-            turn.shared.siblings.leave(client.ip(), target, group);
+        if let Some(group) = self.group {
+            turn.shared.siblings.leave(group);
         }
         let Carried { bytes, spliced } = carried;
         for (counts, shaking) in turn.counters.handshakes.iter().zip(self.shaking) {

@@ -14,7 +14,7 @@ use crate::close::{Cause, Side};
 use crate::config::{Door, IdleScope, SendProxy, Service, Timeouts};
 use crate::layers::{Layers, User};
 use crate::relay::{Left, Receiving, Relay, Way, way_from};
-use crate::siblings::Group;
+use crate::siblings::{Group, Key};
 use crate::turn::{Step, Turn};
 
 /// Siblings that are busy say so at most this often, as a part of the idle time-out.
@@ -36,7 +36,7 @@ impl Session {
         if receiving != Receiving::On {
             turn.kernel.watch(self.client, Interest::HangUp, false);
         }
-        self.join_siblings(turn.now, turn);
+        self.join_siblings(door.as_deref(), turn);
         turn.counters.setup[3].record(turn.now.since(self.asked_at));
         turn.counters.tunnels.add(1);
         turn.counters.tunnels_total.add(1);
@@ -176,14 +176,22 @@ impl Session {
         self.listener().timeouts.idle.map(|idle| relay.last_active() + idle)
     }
 
-    fn join_siblings<K: Kernel>(&mut self, now: Time, turn: &Turn<K>) {
+    fn join_siblings<K: Kernel>(&mut self, door: Option<&Door>, turn: &Turn<K>) {
         let Timeouts { idle, user_idle, .. } = self.listener().timeouts;
         let has_idle = idle.is_some() || user_idle.is_some();
         if self.listener().idle_scope == IdleScope::ClientAndTarget
             && has_idle
-            && let (Some(client), Some(target)) = (self.facts.client, &self.facts.target)
+            && let (Some(client), Some(shown)) = (self.facts.client, &self.facts.target)
         {
-            self.facts.group = Some(turn.shared.siblings.join(client.ip(), target, now));
+            let key = match door {
+                // What is shown of it is the same for all sockets of the folder.
+                Some(Door::Within { folder, name }) => {
+                    let path = folder.join(name.secret());
+                    Key::new(client.ip(), format!("unix:{}", path.display()))
+                }
+                _ => Key::new(client.ip(), shown.clone()),
+            };
+            self.facts.group = Some(turn.shared.siblings.join(key, turn.now));
         }
     }
 
