@@ -99,7 +99,7 @@ impl Stage {
     /// Types a line into the page: the guest hears it, and the page shows it in place of what it showed before.
     pub(crate) fn type_line(&mut self, line: &str) {
         let blank = self.see_text();
-        self.browser.click("canvas");
+        self.take_keyboard();
         let mut heard = self.guest.said();
         for character in line.chars().chain(['\r']) {
             self.browser.press(character);
@@ -115,12 +115,20 @@ impl Stage {
         assert!(typed.ink() > blank.ink(), "{line:?} left nothing on the screen");
     }
 
+    /// Has what is pressed go to the guest. spice-html5 has a connection of its own for keys, and drops those that come before it.
+    fn take_keyboard(&self) {
+        let canvas = "document.querySelector('canvas')";
+        let is_ready = format!("{canvas}.sc?.inputs?.state === 'ready' || !{canvas}.sc");
+        self.browser.wait_for("keys have a connection", &is_ready);
+        self.browser.click("canvas");
+    }
+
     /// Asks the guest for noise, and looks at it twice: as it is drawn, and on a page that is opened anew and so gets all of it
     /// at once.
     pub(crate) fn see_noise(&self, listener: &str, path: &str) {
         self.open(listener, path);
         self.see_text();
-        self.browser.click("canvas");
+        self.take_keyboard();
         self.browser.press_f1();
         self.wait_for_noise();
         self.open(listener, path);
@@ -138,7 +146,7 @@ impl Stage {
     /// Asks the guest for text again, which is its first line alone.
     pub(crate) fn ask_for_text(&mut self) {
         let heard = self.guest.said();
-        self.browser.click("canvas");
+        self.take_keyboard();
         self.browser.press('x');
         self.browser.wait_until("the guest is up again", || self.guest.said().len() > heard.len());
         self.lines = vec![Guest::TEXT.to_owned()];
