@@ -26,8 +26,11 @@ pub(super) async fn connect(
         (Host::Name(name), _) => resolve(name.clone(), threads).await?,
         _ => Vec::new(),
     };
-    let mut fault = "no address".to_owned();
-    let mut addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).peekable();
+    first(addresses.into_iter().map(|ip| SocketAddr::new(ip, port))).await
+}
+
+async fn first(addresses: impl Iterator<Item = SocketAddr>) -> Result<TcpStream, TokenRefusal> {
+    let (mut addresses, mut fault) = (addresses.peekable(), "no address".to_owned());
     while let Some(address) = addresses.next() {
         let connected = match addresses.peek() {
             Some(_) => timeout(TRIED, TcpStream::connect(address)).await.ok(),
@@ -58,4 +61,32 @@ async fn resolve(name: String, threads: &Threads) -> Result<Vec<std::net::IpAddr
         })
     };
     threads.run(resolved).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use nix::sys::socket::{Backlog, listen};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_is_soon_left_for_the_next_one() {
+        let stuck = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listen(&stuck, Backlog::new(0).expect("a number")).expect("it listens");
+        let address = stuck.local_addr().expect("bound");
+        // Nobody accepts these; who comes after them hears nothing.
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = timeout(TRIED, TcpStream::connect(address)).await {
+            waiting.push(stream);
+        }
+        let quick = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let next = quick.local_addr().expect("bound");
+        let connected = timeout(2 * TRIED, first([address, next].into_iter())).await;
+        let connected = connected.expect("in time").expect("the next one answers");
+        assert_eq!(connected.peer_addr().expect("connected"), next);
+        let refused = first([next].into_iter().filter(|_| false)).await.expect_err("nowhere");
+        assert!(refused.detail.contains("no address"), "{}", refused.detail);
+    }
 }

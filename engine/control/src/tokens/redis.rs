@@ -3,8 +3,11 @@
 //! In: tokens. Out: the place in the value: JSON `{"host": "h:p"}`, or the text `h:p`. Connections are kept for the next question and made
 //! anew when they turn out to have ended. Two of them never share a connection: who loses patience takes his along.
 
+use std::os::fd::AsRawFd;
 use std::sync::{Mutex, PoisonError};
 
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use penstock_core::control::{Place, TokenRefusal};
 use penstock_core::http::{Host, Target};
 use serde::Deserialize;
@@ -110,8 +113,10 @@ impl Redis {
         Ok(stream)
     }
 
+    /// One that lives and says nothing: what nobody asked for would be taken for the next answer.
     fn kept(&self) -> Option<TcpStream> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| idle.pop()).find(is_silent)
     }
 
     fn keep(&self, stream: TcpStream, reply: Reply) -> Reply {
@@ -121,6 +126,11 @@ impl Redis {
         }
         reply
     }
+}
+
+fn is_silent(stream: &TcpStream) -> bool {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    recv(stream.as_raw_fd(), &mut [0], flags) == Err(Errno::EAGAIN)
 }
 
 async fn ask(stream: &mut TcpStream, question: &[u8]) -> Result<Reply, Unanswered> {
@@ -188,9 +198,60 @@ impl From<Unanswered> for TokenRefusal {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use penstock_core::control::TokenFault;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::waiting;
+
+    /// Serves connections one after the other; on each, every question is answered by the next text.
+    async fn server(answers: &'static [&'static [&'static str]]) -> (Redis, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let serve = tokio::spawn(async move {
+            for answers in answers {
+                let (mut stream, _) = listener.accept().await.expect("somebody comes");
+                for answer in *answers {
+                    assert!(stream.read(&mut [0; 1024]).await.expect("open") > 0, "no question");
+                    // The second half comes when nobody waits for it.
+                    for half in answer.split('|') {
+                        stream.write_all(half.as_bytes()).await.expect("open");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                }
+                // Whether it is asked once more, or left.
+                let _ = stream.read(&mut [0; 1024]).await;
+            }
+        });
+        (Redis::new("127.0.0.1", port, Threads::of_one(&waiting::Threads::new(1))), serve)
+    }
+
+    async fn told(redis: &Redis) -> Result<String, TokenFault> {
+        match timeout(Duration::from_secs(10), redis.look_up("token")).await.expect("in time") {
+            Ok(Place::Network(target)) => Ok(target.to_string()),
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => Err(refused.why),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_asked_for_is_nobody_s() {
+        const ANSWERS: &[&[&str]] = &[
+            &["$3\r\na:1\r\n$3\r\nb:2\r\n"],
+            &["$3\r\nc:3\r\n", "$3\r\nd:4\r\n|$3\r\ne:5\r\n"],
+            &["$3\r\nf:6\r\n"],
+        ];
+        let (redis, _serve) = server(ANSWERS).await;
+        assert_eq!(told(&redis).await, Err(TokenFault::Unavailable), "two at once");
+        assert_eq!(told(&redis).await, Ok("c:3".to_owned()));
+        assert_eq!(told(&redis).await, Ok("d:4".to_owned()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(told(&redis).await, Ok("f:6".to_owned()), "on another connection");
+    }
 
     #[test]
     fn values_are_json_or_text_with_a_host_and_a_port() {

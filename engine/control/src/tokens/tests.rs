@@ -1,6 +1,7 @@
 //! The desk with a file as its source; the test is the worker.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,6 +79,42 @@ async fn every_question_has_one_answer_that_names_its_source_and_not_the_token()
     }
     let counted = rig.counts.outcomes.each_ref().map(|count| count.load(Relaxed));
     assert_eq!(counted, [1, 2, 0, 0, 1, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_source_that_is_silent_is_asked_so_often_at_once_and_no_more_may_wait() {
+    let service = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/%s", service.local_addr().expect("bound")).into();
+    let source = TokenSource::Api { url, json: false };
+    let (timeout, expiry) = (Duration::from_secs(4), None);
+    let tokens = Tokens { source, timeout, single_use: false, bind_client: false, expiry };
+    let (rig, tokens) = (rig(), Arc::new(tokens));
+    for slot in 0..PENDING_MAX as u32 + 3 {
+        rig.ask(slot, &tokens, "token").await;
+    }
+    let counted = || {
+        let of = |name| OUTCOMES.iter().position(|outcome| *outcome == name).expect("one of them");
+        ["refused", "late"].map(|name| rig.counts.outcomes[of(name)].load(Relaxed))
+    };
+    let unavailable = async || {
+        let (_, judged) = rig.next().await;
+        assert_eq!(judged.map_err(|refused| refused.why), Err(TokenFault::Unavailable));
+    };
+    for _ in 0..3 {
+        unavailable().await;
+    }
+    assert_eq!(counted(), [3, 0], "those beyond the limit hear at once");
+    service.set_nonblocking(true).expect("ours");
+    let mut asked = Vec::new();
+    for _ in 0..50 {
+        asked.extend(std::iter::from_fn(|| service.accept().ok()));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(asked.len(), LOOKUPS_AT_ONCE);
+    for _ in 0..PENDING_MAX {
+        unavailable().await;
+    }
+    assert_eq!(counted(), [3, PENDING_MAX as u64]);
 }
 
 #[tokio::test]

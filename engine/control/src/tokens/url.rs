@@ -20,6 +20,8 @@ pub(super) struct Template {
     pub(super) authorization: Option<Box<str>>,
     /// What stands between tokens: at least two.
     pieces: Vec<String>,
+    /// Parts of the path that lead up, or nowhere, as the operator wrote them.
+    ways: usize,
 }
 
 impl Template {
@@ -48,6 +50,7 @@ impl Template {
         if pieces.len() < 2 || authority.contains('%') {
             return Err("expected %s behind the host, in the token's place");
         }
+        let ways = ways(&pieces.join("x"));
         let template = Template {
             is_secure,
             host,
@@ -55,6 +58,7 @@ impl Template {
             authority: authority.into(),
             authorization: credentials.map(basic),
             pieces,
+            ways,
         };
         template.of("x").ok_or("expected a URL without spaces and such")?;
         Ok(template)
@@ -62,11 +66,17 @@ impl Template {
 
     /// Path and query for a token. None: no URL can hold it.
     pub(super) fn of(&self, token: &str) -> Option<Uri> {
-        // Servers take these for ways up, however they are written.
-        let is_way = [".", ".."].contains(&token);
         let path = self.pieces.join(&encoded(token));
-        (!is_way).then(|| path.parse().ok()).flatten()
+        // No token makes another one of them, alone or with what stands beside it.
+        if ways(&path) == self.ways { path.parse().ok() } else { None }
     }
+}
+
+/// How many parts of the path servers would take for ways up, however they are written.
+fn ways(path: &str) -> usize {
+    let path = path.split('?').next().unwrap_or_default();
+    let parts = path.split('/').map(|part| part.to_ascii_lowercase().replace("%2e", "."));
+    parts.filter(|part| [".", ".."].contains(&part.as_str())).count()
 }
 
 /// As Python's `%` reads it: `%s` is the token, and `%%` is one percent sign.
@@ -129,6 +139,11 @@ mod tests {
         assert_eq!(asked("http://h/a%20b/%s", "t"), "/a%20b/t");
         let template = Template::parse("http://h/t/%s").expect("a URL");
         assert!(template.of(".").is_none() && template.of("..").is_none());
+        for url in ["http://h/.%s", "http://h/%2E%s", "http://h/a/%s%s", "http://h/../%s/b"] {
+            let template = Template::parse(url).expect("a URL");
+            assert!(template.of(".").is_none() && template.of("a").is_some(), "{url}");
+        }
+        assert_eq!(asked("http://h/../a?t=%s", ".."), "/../a?t=..");
     }
 
     #[test]
