@@ -40,8 +40,9 @@ use body::{Body, PATIENCE};
 use path::{Refusal, Wanted};
 use root::Root;
 
-/// Connections at once, of all listeners.
-pub(crate) const CONNECTIONS_MAX: usize = 256;
+/// Connections at once, to all pages, and to those of one folder: whoever waits for one that hangs keeps others out of no other.
+const CONNECTIONS_MAX: usize = 384;
+const CONNECTIONS_OF_ONE: usize = 256;
 /// Threads that all folders may keep waiting at the same time.
 pub(crate) const THREADS: usize = 64;
 /// Those of one folder: it takes many that hang to hold up one that does not.
@@ -53,6 +54,7 @@ pub(crate) struct Sites {
     page: Page,
     readers: Threads,
     places: Arc<Semaphore>,
+    places_of_demo: Arc<Semaphore>,
 }
 
 /// What a connection is about.
@@ -65,6 +67,7 @@ enum Site {
 struct Folder {
     root: Root,
     readers: Threads,
+    places: Arc<Semaphore>,
 }
 
 /// One request, without its body.
@@ -82,17 +85,25 @@ impl Sites {
             page,
             readers: Threads::new(THREADS),
             places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            places_of_demo: Arc::new(Semaphore::new(CONNECTIONS_OF_ONE)),
         })
     }
 
     /// A connection to the pages of `web`; needs the event loop. Nothing is read of any file yet.
     pub(crate) fn open(self: &Arc<Self>, web: &Web, cut: Cut) -> Result<OwnedFd, OpenError> {
-        let place = self.places.clone().try_acquire_owned();
-        let place = place.map_err(|_| full("pages", CONNECTIONS_MAX))?;
+        let site = self.site(web);
+        let own = match &site {
+            Site::Folder(folder) => &folder.places,
+            Site::Demo => &self.places_of_demo,
+        };
+        let place = |places: &Arc<Semaphore>, most| {
+            places.clone().try_acquire_owned().map_err(|_| full("pages", most))
+        };
+        let places = (place(own, CONNECTIONS_OF_ONE)?, place(&self.places, CONNECTIONS_MAX)?);
         let (theirs, ours) = pair()?;
-        let (sites, site) = (self.clone(), self.site(web));
+        let sites = self.clone();
         tokio::spawn(async move {
-            let _place = place;
+            let _places = places;
             let respond = |request| respond(sites.clone(), site.clone(), request);
             connection::serve(ours, cut, respond).await;
         });
@@ -103,7 +114,8 @@ impl Sites {
         let Web::Directory(path) = web else { return Site::Demo };
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = folders.entry(path.clone()).or_insert_with(|| {
-            Arc::new(Folder { root: Root::new(path), readers: self.readers.part(OF_ONE) })
+            let places = Arc::new(Semaphore::new(CONNECTIONS_OF_ONE));
+            Arc::new(Folder { root: Root::new(path), readers: self.readers.part(OF_ONE), places })
         });
         Site::Folder(folder.clone())
     }

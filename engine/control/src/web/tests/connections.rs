@@ -153,12 +153,19 @@ async fn who_does_not_read_is_left() {
 #[tokio::test]
 async fn connections_beyond_the_limit_are_refused_until_one_ends() {
     let rig = rig();
-    let mut held: Vec<_> = (0..CONNECTIONS_MAX).map(|_| rig.open()).collect();
-    let refused = rig.sites.open(&rig.web, Cut::default()).expect_err("all places are taken");
+    let open = |web: &Web| rig.sites.open(web, Cut::default());
+    let mut held: Vec<_> = (0..CONNECTIONS_OF_ONE).map(|_| rig.open()).collect();
+    let refused = open(&rig.web).expect_err("all of its places are taken");
     assert_eq!(refused.errno, Errno::EAGAIN);
+    let of_demo: Vec<_> = (0..CONNECTIONS_MAX - CONNECTIONS_OF_ONE)
+        .map(|_| open(&Web::Demo).expect("others have theirs"))
+        .collect();
+    let third = Web::Directory(rig.top.path().to_owned());
+    assert_eq!(open(&third).expect_err("all places are taken").errno, Errno::EAGAIN);
+    drop(of_demo);
     drop(held.pop());
     sleep(Duration::from_millis(100)).await;
-    assert!(rig.sites.open(&rig.web, Cut::default()).is_ok());
+    assert!(open(&rig.web).is_ok() && open(&third).is_ok());
 }
 
 #[tokio::test]
