@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::{
-    Auth, Console, ConsoleTarget, Destination, Door, Reach, Tokens, UpstreamTls, Web,
+    Auth, Console, ConsoleTarget, Destination, Door, Reach, TokenSource, Tokens, UpstreamTls, Web,
 };
 use penstock_core::console::{Basic, Origins};
 use penstock_core::target::Target;
@@ -23,9 +23,11 @@ use crate::value::Span;
 use crate::{forward, tokens};
 
 /// What stands for a path or a target where the one that is built in is meant.
-const DEMO: &str = "demo:";
+pub(crate) const DEMO: &str = "demo:";
 /// Between two pings, if nothing else is said.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Unanswered pings, after which a browser is gone.
+const QUESTIONS: u32 = 3;
 
 /// How a person shows who it is, as websockify's plugins of these names.
 #[derive(Debug, Deserialize)]
@@ -49,11 +51,16 @@ enum AuthPlugin {
 pub(crate) struct TokensTable {
     pub(crate) plugin: Spanned<String>,
     pub(crate) source: Option<Spanned<String>>,
-    #[serde(default)]
-    single_use: bool,
-    #[serde(default)]
-    bind_client: bool,
-    expiry: Option<Span>,
+    pub(crate) single_use: Option<Spanned<bool>>,
+    pub(crate) bind_client: Option<Spanned<bool>>,
+    pub(crate) expiry: Option<Spanned<Span>>,
+}
+
+impl AuthTable {
+    /// Nobody comes in who is not known. Any program can send any Origin.
+    pub(crate) fn tells_who(&self) -> bool {
+        *self.plugin.get_ref() != AuthPlugin::ExpectOrigin
+    }
 }
 
 pub(crate) fn consoles(
@@ -65,9 +72,9 @@ pub(crate) fn consoles(
     Ok((
         Console {
             web: web(listen)?,
-            heartbeat: listen.heartbeat.as_ref().map_or(Some(HEARTBEAT), |span| span.get_ref().0),
+            heartbeat: heartbeat(listen),
             origins: origins(listen, expected)?,
-            web_auth: web_auth(listen, auth.is_some())?,
+            web_auth: web_auth(listen)?,
             auth,
             host_token: is_set(listen.host_token.as_ref()),
             silent: is_set(listen.websockify_compat.as_ref()),
@@ -77,12 +84,30 @@ pub(crate) fn consoles(
     ))
 }
 
+/// How often a browser is asked whether it is there.
+pub(crate) fn heartbeat(listen: &Listen) -> Option<Duration> {
+    listen.heartbeat.as_ref().map_or(Some(HEARTBEAT), |span| span.get_ref().0)
+}
+
+/// How long a browser may be silent: for some questions, if nothing else is said.
+pub(crate) fn dead_peer(listen: &Listen) -> Option<Duration> {
+    match &listen.timeouts.dead_peer {
+        Some(span) => span.get_ref().0,
+        None => heartbeat(listen).map(|interval| interval.saturating_mul(QUESTIONS)),
+    }
+}
+
 fn target(
     listen: &Listen,
     provider: Provider,
 ) -> Result<(ConsoleTarget, Option<UpstreamTls>), Fault> {
     match (&listen.target, &listen.tokens) {
         (Some(text), None) if text.get_ref() == DEMO => {
+            if let Some(table) = &listen.upstream_tls {
+                let message =
+                    "the console that is built in speaks no TLS: leave `upstream_tls` out";
+                return Err(Fault::at(table.span(), message));
+            }
             let reach = Reach::Door(Arc::new(Door::Demo));
             let destination = Destination { text: DEMO.into(), readonly: false, reach };
             Ok((ConsoleTarget::Fixed(destination), None))
@@ -100,7 +125,9 @@ fn target(
             let upstream = upstream
                 .map(|table| tls::upstream(table.get_ref(), table.span(), provider))
                 .transpose()?;
-            Ok((ConsoleTarget::Tokens(Arc::new(of_table(listen, table)?)), upstream))
+            let tokens = of_table(listen, table)?;
+            judge_tokens(listen, &tokens, upstream.as_ref())?;
+            Ok((ConsoleTarget::Tokens(Arc::new(tokens)), upstream))
         }
         (Some(text), Some(_)) => {
             let message = "a token names the target: leave `target` or `tokens` out";
@@ -113,6 +140,27 @@ fn target(
     }
 }
 
+/// What the targets of these tokens are shown, and whom.
+fn judge_tokens(
+    listen: &Listen,
+    tokens: &Tokens,
+    upstream: Option<&UpstreamTls>,
+) -> Result<(), Fault> {
+    let to_sockets = matches!(tokens.source, TokenSource::UnixDirectory(_));
+    if let (Some(table), true) = (&listen.upstream_tls, to_sockets)
+        && upstream.is_some_and(|upstream| upstream.server_name.is_none())
+    {
+        let message = "a UNIX socket has no name to verify: expected `server_name`";
+        return Err(Fault::at(table.span(), message));
+    }
+    if !is_set(listen.host_token.as_ref()) {
+        return Ok(());
+    }
+    // Who has a token was given it. The name of a host is known to everybody.
+    let socket = to_sockets.then_some("a UNIX socket, which lets us in for who we are");
+    forward::judge_safety(listen, socket.or(forward::shown(upstream)))
+}
+
 fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fault> {
     let TokensTable { plugin, source, single_use, bind_client, expiry } = table.get_ref();
     let place = source.as_ref().map_or(plugin.span(), Spanned::span);
@@ -122,10 +170,10 @@ fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fau
             tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
             tokens::Problem::Source(message) => Fault::at(place, message),
         })?,
-        timeout: listen.timeouts.token.0,
-        single_use: *single_use,
-        bind_client: *bind_client,
-        expiry: expiry.map(|Span(span)| span),
+        timeout: listen.timeouts.token.as_ref().map_or(Tokens::TIMEOUT, |span| span.get_ref().0),
+        single_use: is_set(single_use.as_ref()),
+        bind_client: is_set(bind_client.as_ref()),
+        expiry: expiry.as_ref().map(|span| span.get_ref().0),
     })
 }
 
@@ -164,6 +212,12 @@ fn auth(listen: &Listen) -> Result<(Option<Auth>, Option<Vec<String>>), Fault> {
             Some(basic) => Ok((Some(Auth::Basic(basic)), None)),
             None => Err(at_plugin("expected its source to be `user:password`")),
         },
+        _ if words().is_empty() => {
+            Err(at_plugin("nobody is in its source: expected one name at least"))
+        }
+        AuthPlugin::ExpectOrigin if words().iter().any(|word| word == "*") => Err(at_plugin(
+            "`*` would let in whoever sends any Origin, which any program can: expected origins such as https://portal.example",
+        )),
         AuthPlugin::ExpectOrigin => Ok((None, Some(words()))),
         AuthPlugin::ClientCertCNAuth => {
             if !listen.tls.as_ref().is_some_and(|tls| tls.get_ref().asks_for_certificates()) {
@@ -188,6 +242,10 @@ fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fa
         }
         (None, None) => return Ok(Origins::same_host()),
     };
+    if list.len() > 1 && list.iter().any(|origin| origin == "*") {
+        let message = "`*` stands for all pages there are: leave the others out, or `*`";
+        return Err(Fault::at(span, message));
+    }
     let origins = Origins::listed(&list).map_err(|error| {
         let message =
             format!("expected origins such as \"https://portal.example\", got `{}`", error.0);
@@ -196,12 +254,19 @@ fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fa
     Ok(if required { origins.required() } else { origins })
 }
 
-fn web_auth(listen: &Listen, has_auth: bool) -> Result<bool, Fault> {
-    match &listen.web_auth {
-        Some(value) if *value.get_ref() && !(has_auth && listen.web.is_some()) => {
-            let message = "`web_auth` asks for `auth` before pages of `web` are served: expected both beside it";
-            Err(Fault::at(value.span(), message))
+fn web_auth(listen: &Listen) -> Result<bool, Fault> {
+    let Some(asked) = listen.web_auth.as_ref().filter(|asked| *asked.get_ref()) else {
+        return Ok(false);
+    };
+    match (&listen.auth, &listen.web) {
+        (Some(auth), Some(_)) if auth.get_ref().tells_who() => Ok(true),
+        (Some(_), Some(_)) => {
+            let message = "who opens a page sends no Origin, and ExpectOrigin asks for nothing else: leave `web_auth` out, or write `auth` with BasicHTTPAuth or ClientCertCNAuth";
+            Err(Fault::at(asked.span(), message))
         }
-        value => Ok(is_set(value.as_ref())),
+        _ => {
+            let message = "`web_auth` asks for `auth` before pages of `web` are served: expected both beside it";
+            Err(Fault::at(asked.span(), message))
+        }
     }
 }

@@ -175,7 +175,7 @@ pub(crate) enum Service {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
-    pub(crate) path: PathBuf,
+    pub(crate) path: Spanned<PathBuf>,
     pub(crate) format: RecordFormat,
 }
 
@@ -222,11 +222,11 @@ pub(crate) enum IdleScope {
 pub(crate) struct Timeouts {
     pub(crate) handshake: Span,
     pub(crate) connect: Span,
-    pub(crate) token: Span,
+    pub(crate) token: Option<Spanned<Span>>,
     pub(crate) idle: Option<SpanOrOff>,
     pub(crate) user_idle: Option<Spanned<SpanOrOff>>,
     pub(crate) lifetime: Option<SpanOrOff>,
-    pub(crate) dead_peer: SpanOrOff,
+    pub(crate) dead_peer: Option<Spanned<SpanOrOff>>,
 }
 
 impl Default for Timeouts {
@@ -235,11 +235,11 @@ impl Default for Timeouts {
         Timeouts {
             handshake: Span(core.handshake),
             connect: Span(core.connect),
-            token: Span(core.token),
+            token: None,
             idle: None,
             user_idle: None,
             lifetime: None,
-            dead_peer: SpanOrOff(core.dead_peer),
+            dead_peer: None,
         }
     }
 }

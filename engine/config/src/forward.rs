@@ -190,7 +190,7 @@ pub(crate) fn shown(upstream: Option<&UpstreamTls>) -> Option<&'static str> {
 /// Whoever reaches an open port must not be handed what only we may use, unless that is said.
 pub(crate) fn judge_safety(listen: &Listen, holds: Option<&str>) -> Result<(), Fault> {
     let open = listen.address.get_ref().0.iter().any(|address| matches!(address, Place::Tcp(_)));
-    let asks = listen.auth.is_some()
+    let asks = listen.auth.as_ref().is_some_and(|auth| auth.get_ref().tells_who())
         || listen.tls.as_ref().is_some_and(|tls| tls.get_ref().requires_certificates());
     let said = is_set(listen.unauthenticated.as_ref());
     match (holds, open && !asks && !said) {

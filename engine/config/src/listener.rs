@@ -13,7 +13,7 @@ use crate::error::Fault;
 use crate::file::{self, Listen, Service};
 use crate::tls::{self, Provider};
 use crate::value::{Mode, NumberOrOff, Place};
-use crate::{access, console, forward, together};
+use crate::{access, console, forward, record, together};
 
 /// How long a console may be open, if nothing else is said.
 const CONSOLE_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -47,7 +47,7 @@ pub(crate) fn listener(
             Some(file::SendProxy::V1) => config::SendProxy::V1,
             Some(file::SendProxy::V2) => config::SendProxy::V2,
         },
-        record: listen.record.as_ref().map(recording),
+        record: listen.record.as_ref().map(recording).transpose()?,
         rules: rules(listen, lists)?,
         half_close,
         idle_scope: match listen.idle_scope {
@@ -69,8 +69,7 @@ pub(crate) fn listener(
                 None => defaults.lifetime,
             },
             user_idle: listen.timeouts.user_idle.as_ref().and_then(|span| span.get_ref().0),
-            token: listen.timeouts.token.0,
-            dead_peer: listen.timeouts.dead_peer.0,
+            dead_peer: console::dead_peer(listen),
         },
         connect_timeout_status: connect_timeout_status(listen.connect_timeout_status.as_ref())?,
         strict_target: is_set(listen.strict_connect_target.as_ref()),
@@ -213,14 +212,14 @@ fn group(listen: &Listen) -> Result<Option<u32>, Fault> {
     text.parse().ok().or(known).map(Some).ok_or_else(unknown)
 }
 
-fn recording(record: &file::Record) -> config::Recording {
-    config::Recording {
-        path: record.path.clone(),
-        format: match record.format {
-            file::RecordFormat::Websockify => config::RecordFormat::Websockify,
-            file::RecordFormat::Asciicast => config::RecordFormat::Asciicast,
-        },
-    }
+fn recording(table: &file::Record) -> Result<config::Recording, Fault> {
+    let path = table.path.get_ref();
+    record::judge(path).map_err(|message| Fault::at(table.path.span(), message))?;
+    let format = match table.format {
+        file::RecordFormat::Websockify => config::RecordFormat::Websockify,
+        file::RecordFormat::Asciicast => config::RecordFormat::Asciicast,
+    };
+    Ok(config::Recording { path: path.clone(), format })
 }
 
 fn proxy_protocol(listen: &Listen) -> Result<config::ProxyProtocol, Fault> {

@@ -3,9 +3,12 @@
 //!
 //! In: a listener as it is written. Out: the first contradiction, at the key that is to be changed, with what to write instead.
 
+mod console;
+
 use penstock_core::target::Target;
 use toml::Spanned;
 
+use crate::console::DEMO;
 use crate::error::Fault;
 use crate::file::{Listen, ProxyProtocol, SendProxy, Service};
 use crate::tls::{Upstream, VerifyWord};
@@ -25,7 +28,7 @@ pub(crate) fn judge(listen: &Listen) -> Result<(), Fault> {
         Service::Console => {
             of_forward_only(listen)?;
             of_connect_only(listen)?;
-            ends_whole(listen)?;
+            console::judge(listen)?;
         }
     }
     clear_text(listen)?;
@@ -54,7 +57,9 @@ fn of_console_only(listen: &Listen) -> Result<(), Fault> {
         ("origins", listen.origins.as_ref().map(Spanned::span)),
         ("trusted_proxies", listen.trusted_proxies.as_ref().map(Spanned::span)),
         ("host_token", listen.host_token.as_ref().map(Spanned::span)),
+        ("timeouts.token", listen.timeouts.token.as_ref().map(Spanned::span)),
         ("timeouts.user_idle", listen.timeouts.user_idle.as_ref().map(Spanned::span)),
+        ("timeouts.dead_peer", listen.timeouts.dead_peer.as_ref().map(Spanned::span)),
         ("heartbeat", listen.heartbeat.as_ref().map(Spanned::span)),
         ("websockify_compat", listen.websockify_compat.as_ref().map(Spanned::span)),
     ];
@@ -64,17 +69,6 @@ fn of_console_only(listen: &Listen) -> Result<(), Fault> {
                 "`{key}` is about consoles in browsers: leave it out, or write `service = \"console\"`"
             );
             Err(Fault::at(span, message))
-        }
-        None => Ok(()),
-    }
-}
-
-/// WebSocket knows no stream of which one direction has ended.
-fn ends_whole(listen: &Listen) -> Result<(), Fault> {
-    match &listen.half_close {
-        Some(asked) => {
-            let message = "a WebSocket ends both ways at once: leave `half_close` out";
-            Err(Fault::at(asked.span(), message))
         }
         None => Ok(()),
     }
@@ -132,6 +126,9 @@ fn proxy_headers(listen: &Listen) -> Result<(), Fault> {
     let what = match listen.target.as_ref().map(|target| Target::parse(target.get_ref())) {
         Some(Ok(Target::Serial(_))) => "a serial line",
         Some(Ok(Target::Libvirt(_))) => "libvirt",
+        _ if listen.target.as_ref().is_some_and(|target| target.get_ref() == DEMO) => {
+            "the console that is built in"
+        }
         _ => return Ok(()),
     };
     let message =

@@ -369,8 +369,6 @@ pub struct Timeouts {
     pub handshake: Duration,
     /// For resolving and connecting.
     pub connect: Duration,
-    /// For looking a token up.
-    pub token: Duration,
     /// Without payload in either direction.
     pub idle: Option<Duration>,
     /// Without a key or a movement of the pointer at a console.
@@ -386,7 +384,6 @@ impl Default for Timeouts {
         Timeouts {
             handshake: Duration::from_secs(10),
             connect: Duration::from_secs(10),
-            token: Duration::from_secs(3),
             idle: Some(Duration::from_secs(15 * 60)),
             user_idle: None,
             lifetime: None,

@@ -56,8 +56,7 @@ fn pings_come_at_the_interval(driver: Driver) {
 }
 
 fn no_heartbeat_no_pings(driver: Driver) {
-    let lines = ["heartbeat = \"off\"", "timeouts = { dead_peer = \"200ms\" }"];
-    let house = start(driver, false, &lines);
+    let house = start(driver, false, &["heartbeat = \"off\""]);
     let (mut browser, _target) = house.open();
     assert!(browser.is_silent(Duration::from_millis(700)));
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use penstock_tests::{Driver, Penstock, Setup, both_drivers, connect, http, loopback, process};
 
@@ -12,6 +12,7 @@ use crate::service::{self, answer};
 
 both_drivers! {
     a_browser_is_led_to_where_its_token_says_and_no_token_is_shown,
+    who_waits_too_long_for_a_look_up_is_told_and_the_log_says_where,
 }
 
 /// Where consoles of each kind of source are.
@@ -135,4 +136,24 @@ fn a_browser_is_led_to_where_its_token_says_and_no_token_is_shown(driver: Driver
     target.set_nonblocking(true).expect("ours");
     std::thread::sleep(Duration::from_millis(50));
     assert!(target.accept().is_err(), "nobody else was led here");
+}
+
+fn who_waits_too_long_for_a_look_up_is_told_and_the_log_says_where(driver: Driver) {
+    let silent = service::start(|_, _| std::thread::sleep(Duration::from_secs(60)));
+    let setup = Setup::without_listeners(driver);
+    let address = SocketAddr::new(setup.address(), 6080);
+    let mut daemon = setup
+        .listener(&format!(
+            "name = \"slow\"\naddress = \"{address}\"\nservice = \"console\"\n\
+             tokens = {{ plugin = \"BaseTokenAPI\", source = \"http://{silent}/%s\" }}\n\
+             timeouts = {{ token = \"300ms\" }}"
+        ))
+        .start();
+    let begun = Instant::now();
+    let (status, said, _stream) = ask(address, CANARY);
+    assert_eq!(status, 503, "{said}");
+    assert!(begun.elapsed() < Duration::from_millis(1200), "{:?}", begun.elapsed());
+    assert_eq!(daemon.records(1)[0]["cause"], "token_lookup_failed");
+    let details = daemon.process().text("access.log");
+    assert!(details.contains("no answer within 300ms"), "{details}");
 }

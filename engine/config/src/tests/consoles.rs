@@ -30,15 +30,17 @@ fn console(lines: &str) -> Console {
 #[test]
 fn what_is_left_out_is_what_most_want() {
     let listener = parsed("target = \"tcp://10.0.0.7:5900\"");
-    let Service::Console(console) = &listener.service else { panic!("{listener:?}") };
-    assert_eq!(console.heartbeat, Some(Duration::from_secs(30)));
+    let Service::Console(of_target) = &listener.service else { panic!("{listener:?}") };
+    assert_eq!(of_target.heartbeat, Some(Duration::from_secs(30)));
     assert_eq!(listener.half_close, HalfClose::Close, "a WebSocket ends both ways");
     let timeouts = listener.timeouts;
     assert_eq!((timeouts.idle, timeouts.user_idle), (None, None));
     assert_eq!(timeouts.lifetime, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(timeouts.dead_peer, Some(Duration::from_secs(90)));
-    assert_eq!(timeouts.token, Duration::from_secs(3));
-    assert!(console.web.is_none() && console.auth.is_none() && !console.silent);
+    let tokens = console("tokens = { plugin = \"TokenFile\", source = \"/t\" }").to;
+    let ConsoleTarget::Tokens(tokens) = tokens else { panic!("{tokens:?}") };
+    assert_eq!(tokens.timeout, Duration::from_secs(3));
+    assert!(of_target.web.is_none() && of_target.auth.is_none() && !of_target.silent);
     let verdict = |target: &str| {
         listener.rules.evaluate(&Query {
             client: None,
@@ -61,7 +63,7 @@ fn each_key_does_what_it_says() {
     let listener = parsed(&format!(
         "tokens = {{ plugin = \"TokenFile\", source = \"/etc/t\", single_use = true, bind_client = true, expiry = \"10m\" }}\n\
          web = \"{folder}\"\norigins = [\"https://portal.example\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\nheartbeat = \"off\"\n\
-         host_token = true\nwebsockify_compat = true\nmax_sessions = \"off\"\nauth = {{ plugin = \"BasicHTTPAuth\", source = \"a:b\" }}\n\
+         websockify_compat = true\nmax_sessions = \"off\"\nauth = {{ plugin = \"BasicHTTPAuth\", source = \"a:b\" }}\n\
          web_auth = true\nrecord = {{ path = \"/r\", format = \"asciicast\" }}\n\
          timeouts = {{ token = \"1s\", user_idle = \"5m\", dead_peer = \"off\", lifetime = \"off\" }}"
     ));
@@ -72,7 +74,7 @@ fn each_key_does_what_it_says() {
     assert!(tokens.single_use && tokens.bind_client);
     assert_eq!(tokens.expiry, Some(Duration::from_secs(600)));
     assert_eq!(console.web.as_deref(), Some(&Web::Directory(folder.into())));
-    assert!(console.host_token && console.silent && console.web_auth);
+    assert!(!console.host_token && console.silent && console.web_auth);
     assert!(matches!(console.auth, Some(Auth::Basic(_))));
     assert_eq!((console.heartbeat, listener.max_sessions), (None, None));
     assert!(listener.trusted_proxies.contains("10.1.2.3".parse().expect("an address")));
@@ -146,6 +148,129 @@ fn contradictions_have_their_place() {
             ("target = ⟨\"tcp://127.0.0.1:6080\"⟩", &["come back to us"]),
         ],
     );
+}
+
+#[test]
+fn what_would_be_without_effect_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sockets =
+        format!("plugin = \"UnixDomainSocketDirectory\", source = \"{}\"", folder.path().display());
+    let file = "plugin = \"TokenFile\", source = \"/t\"";
+    let basic = "auth = { plugin = \"BasicHTTPAuth\", source = \"a:b\" }";
+    let tls_to_sockets =
+        format!("tokens = {{ {sockets} }}\nupstream_tls = ⟨{{ verify = \"off\" }}⟩");
+    let bound = |key: &str| format!("host_token = true\ntokens = {{ {file}, {key} }}");
+    let asked = format!("target = \"demo:\"\n{basic}\nunauthenticated = ⟨true⟩");
+    let away = "which `KEY` would take away";
+    assert_all_wrong_of(
+        text,
+        &[
+            ("target = \"demo:\"\nhost_token = ⟨true⟩", &["about tokens", "`tokens`"]),
+            ("target = \"demo:\"\nwebsockify_compat = ⟨true⟩", &["about tokens"]),
+            ("target = \"demo:\"\ntimeouts = { token = ⟨\"1s\"⟩ }", &["`timeouts.token`"]),
+            (&bound("single_use = ⟨true⟩"), &[&away.replace("KEY", "single_use")]),
+            (&bound("bind_client = ⟨true⟩"), &[&away.replace("KEY", "bind_client")]),
+            (&bound("expiry = ⟨\"1h\"⟩"), &[&away.replace("KEY", "expiry")]),
+            (&tls_to_sockets, &["`server_name`"]),
+            ("target = \"demo:\"\nupstream_tls = ⟨{}⟩", &["built in", "`upstream_tls`"]),
+            ("target = \"demo:\"\nsend_proxy = ⟨\"v2\"⟩", &["built in knows no PROXY header"]),
+            (
+                "target = \"demo:\"\nheartbeat = \"off\"\ntimeouts = { dead_peer = ⟨\"1m\"⟩ }",
+                &["nobody is asked", "`dead_peer`"],
+            ),
+            (
+                "target = \"demo:\"\nheartbeat = \"1m\"\ntimeouts = { dead_peer = ⟨\"1m\"⟩ }",
+                &["every 60s", "`heartbeat`"],
+            ),
+            ("target = \"demo:\"\norigins = ⟨[\"https://a\", \"*\"]⟩", &["all pages"]),
+            (&asked, &["leave `unauthenticated` out"]),
+            (
+                "target = \"demo:\"\nrecord = { path = ⟨\"/nowhere/r\"⟩, format = \"asciicast\" }",
+                &["no folder /nowhere"],
+            ),
+            (
+                "service = \"forward\"\ntarget = \"tcp://h:1\"\ntimeouts = { dead_peer = ⟨\"1s\"⟩ }",
+                &["`timeouts.dead_peer`", "\"console\""],
+            ),
+            (
+                "service = \"forward\"\ntarget = \"tcp://h:1\"\ntimeouts = { token = ⟨\"1s\"⟩ }",
+                &["`timeouts.token`", "\"console\""],
+            ),
+        ],
+    );
+    // What is switched off contradicts nothing.
+    console(
+        "target = \"demo:\"\nhost_token = false\nwebsockify_compat = false\nheartbeat = \"off\"\ntimeouts = { dead_peer = \"off\" }",
+    );
+    let by_host = format!("host_token = true\ntokens = {{ {file}, single_use = false }}");
+    assert!(console(&by_host).host_token);
+}
+
+#[test]
+fn who_comes_by_a_unix_socket_has_no_address() {
+    let unix = |lines: &str| text(lines).replace("127.0.0.1:6080", "unix:/run/c.sock");
+    let bound = "tokens = { plugin = \"TokenFile\", source = \"/t\", bind_client = ⟨true⟩ }";
+    assert_all_wrong_of(
+        unix,
+        &[
+            ("target = \"demo:\"\ntrusted_proxies = ⟨[\"10.0.0.0/8\"]⟩", &["has no address"]),
+            (bound, &["has no address", "`bind_client`"]),
+        ],
+    );
+}
+
+/// Whose place is marked by itself.
+fn open(lines: &str) -> String {
+    text(lines).replace("\"127.0.0.1:6080\"", "⟨\"127.0.0.1:6080\"⟩")
+}
+
+/// Any program can say that it comes from any page.
+#[test]
+fn an_origin_is_nobodys_password() {
+    let expected = "auth = { plugin = \"ExpectOrigin\", source = \"https://portal.example\" }";
+    let of = |source: &str| {
+        format!(
+            "target = \"demo:\"\nauth = {{ plugin = ⟨\"ExpectOrigin\"⟩, source = \"{source}\" }}"
+        )
+    };
+    let of_socket = format!("target = \"unix:/run/b\"\n{expected}");
+    let pages = format!("target = \"demo:\"\n{expected}\nweb = \"demo:\"\nweb_auth = ⟨true⟩");
+    assert_all_wrong_of(open, &[(&of_socket, &["a UNIX socket", "unauthenticated"])]);
+    assert_all_wrong_of(
+        text,
+        &[
+            (&pages, &["sends no Origin", "BasicHTTPAuth"]),
+            (&of("*"), &["any program can"]),
+            (&of(" "), &["nobody is in its source"]),
+        ],
+    );
+    let listener = parsed(&format!("target = \"unix:/run/b\"\nunauthenticated = true\n{expected}"));
+    let Service::Console(console) = &listener.service else { panic!("{listener:?}") };
+    assert!(console.auth.is_none() && console.origins.judge(None, None, None).is_err());
+}
+
+#[test]
+fn the_name_of_a_host_is_no_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tokens = format!(
+        "tokens = {{ plugin = \"UnixDomainSocketDirectory\", source = \"{}\" }}",
+        folder.path().display()
+    );
+    let by_host = format!("{tokens}\nhost_token = true");
+    assert_all_wrong_of(open, &[(&by_host, &["a UNIX socket", "unauthenticated"])]);
+    console(&tokens);
+    console(&format!("{by_host}\nunauthenticated = true"));
+    console(&format!("{by_host}\nauth = {{ plugin = \"BasicHTTPAuth\", source = \"a:b\" }}"));
+}
+
+#[test]
+fn a_browser_is_dead_after_three_questions() {
+    let dead = |lines: &str| parsed(&format!("target = \"demo:\"\n{lines}")).timeouts.dead_peer;
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(dead("heartbeat = \"2m\""), seconds(360));
+    assert_eq!(dead("heartbeat = \"off\""), None);
+    assert_eq!(dead("heartbeat = \"1s\"\ntimeouts = { dead_peer = \"off\" }"), None);
+    assert_eq!(dead("heartbeat = \"1s\"\ntimeouts = { dead_peer = \"2s\" }"), seconds(2));
 }
 
 #[test]

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use penstock_core::config::{
     Console, ConsoleTarget, Listener, ListenerTls, Reach, RecordFormat, Recording, Service,
-    Timeouts, UpstreamTls,
+    Timeouts, TokenSource, UpstreamTls,
 };
 use penstock_core::tls::{Ca, ClientAuth, ClientFiles, FileError, MinVersion, ServerFiles, Swap};
 
 use super::options::Given;
 use super::places::{self, absolute};
 use super::{Refusal, Resolve, targets};
-use crate::access;
 use crate::tls::Provider;
+use crate::{access, record};
 
 /// The certificate that is looked for where none is named.
 const CERTIFICATE: &str = "self.pem";
@@ -59,7 +59,7 @@ pub(super) fn of(given: &Given, resolve: Resolve<'_>) -> Result<Listener, Refusa
         tls,
         upstream_tls,
         max_sessions: given.flag("run-once").then_some(1),
-        record: given.text("record").map(recording),
+        record: given.text("record").map(recording).transpose()?,
         timeouts: Timeouts {
             idle: None,
             dead_peer: heartbeat.map(|interval| PINGS * interval),
@@ -69,8 +69,11 @@ pub(super) fn of(given: &Given, resolve: Resolve<'_>) -> Result<Listener, Refusa
     })
 }
 
-fn recording(path: &str) -> Recording {
-    Recording { path: absolute(path), format: RecordFormat::Websockify }
+fn recording(path: &str) -> Result<Recording, Refusal> {
+    let path = absolute(path);
+    let judged = record::judge(&path);
+    judged.map_err(|message| Refusal::unusable(format!("--record: {message}")))?;
+    Ok(Recording { path, format: RecordFormat::Websockify })
 }
 
 /// TLS with browsers, if there is a certificate.
@@ -131,7 +134,7 @@ fn version(given: &Given) -> MinVersion {
 fn upstream(given: &Given, to: &ConsoleTarget) -> Result<Option<UpstreamTls>, Refusal> {
     let network = match to {
         ConsoleTarget::Fixed(destination) => matches!(destination.reach, Reach::Network(_)),
-        ConsoleTarget::Tokens(_) => true,
+        ConsoleTarget::Tokens(tokens) => !matches!(tokens.source, TokenSource::UnixDirectory(_)),
     };
     if !given.flag("ssl-target") || !network {
         return Ok(None);

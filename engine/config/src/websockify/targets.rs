@@ -25,10 +25,13 @@ pub(super) fn tokens(given: &Given) -> Result<Option<Arc<Tokens>>, Refusal> {
         Problem::Plugin(message) => Refusal::unusable(format!("--token-plugin: {message}")),
         Problem::Source(message) => Refusal::unusable(format!("--token-source: {message}")),
     })?;
-    let timeout = penstock_core::config::Timeouts::default().token;
-    let source = from_anywhere(found);
-    let (single_use, bind_client) = (false, false);
-    Ok(Some(Arc::new(Tokens { source, timeout, single_use, bind_client, expiry: None })))
+    Ok(Some(Arc::new(Tokens {
+        source: from_anywhere(found),
+        timeout: Tokens::TIMEOUT,
+        single_use: false,
+        bind_client: false,
+        expiry: None,
+    })))
 }
 
 fn foreign(kind: &str, plugin: &str) -> Refusal {
@@ -77,6 +80,15 @@ pub(super) fn people(given: &Given) -> Result<(Option<Auth>, Origins), Refusal> 
             let basic = Basic::new(&source);
             let basic = basic.ok_or_else(|| unusable("expected `user:password`".to_owned()))?;
             Ok((Some(Auth::Basic(basic)), everybody()))
+        }
+        "ExpectOrigin" if given.flag("web-auth") => Err(Refusal::unusable(
+            "--web-auth: who opens a page sends no Origin, so that ExpectOrigin would show it to nobody: leave --web-auth out, or use BasicHTTPAuth",
+        )),
+        "ExpectOrigin" if words.contains(&"*") => Err(unusable(
+            "`*` would let in whoever sends any Origin, which any program can: expected origins such as https://portal.example".to_owned(),
+        )),
+        "ExpectOrigin" | "ClientCertCNAuth" if words.is_empty() => {
+            Err(unusable("nobody is in it: expected one name at least".to_owned()))
         }
         "ExpectOrigin" => {
             let listed = Origins::listed(&words).map_err(|error| {

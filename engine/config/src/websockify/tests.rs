@@ -136,6 +136,14 @@ fn pages_of_all_origins_may_ask_and_that_is_said_unless_some_are_listed() {
 }
 
 #[test]
+fn a_folder_of_sockets_is_spoken_to_without_tls() {
+    let line = "6080 --ssl-target --token-plugin UnixDomainSocketDirectory --token-source /tmp";
+    let asked = invocation(line);
+    assert!(listener(&asked).upstream_tls.is_none());
+    assert!(asked.warnings.iter().any(|line| line.contains("--ssl-target has no effect")));
+}
+
+#[test]
 fn a_link_local_target_is_for_who_starts_it_to_name_and_not_for_tokens() {
     let line = |invocation: &Invocation| format!("{:?}", listener(invocation).rules);
     assert!(!line(&invocation("6080 169.254.169.254:80")).contains("to_linklocal"));
@@ -247,6 +255,14 @@ fn a_wrong_command_line_is_refused_with_usage_and_what_it_names_without() {
         ("6080 a:1 --auth-plugin ExpectOrigin --auth-source nobody", "got `nobody`"),
         ("6080 a:1 --auth-plugin ClientCertCNAuth --auth-source a", "add --verify-client"),
         ("6080 a:1 --web /nowhere", "/nowhere is none"),
+        ("6080 a:1 --record /nowhere/r", "--record: there is no folder /nowhere"),
+        ("6080 a:1 --record /tmp/", "expected the beginning of names"),
+        ("6080 a:1 --auth-plugin ExpectOrigin --auth-source *", "any program can"),
+        ("6080 a:1 --auth-plugin ExpectOrigin", "nobody is in it"),
+        (
+            "6080 a:1 --web /tmp --web-auth --auth-plugin ExpectOrigin --auth-source https://a",
+            "sends no Origin",
+        ),
     ];
     for (line, words) in unusable {
         let refused = refusal(line);

@@ -70,7 +70,7 @@ pub enum ConsoleTarget {
 pub struct Tokens {
     /// Who knows them.
     pub source: TokenSource,
-    /// How long a look-up may take.
+    /// How long a look-up may take, from question to answer.
     pub timeout: Duration,
     /// One viewer: connections from one address within 30 s of the first count as one.
     pub single_use: bool,
@@ -78,6 +78,11 @@ pub struct Tokens {
     pub bind_client: bool,
     /// Not usable any more so long after its first use.
     pub expiry: Option<Duration>,
+}
+
+impl Tokens {
+    /// How long a look-up may take, if nothing else is said.
+    pub const TIMEOUT: Duration = Duration::from_secs(3);
 }
 
 /// Who knows tokens, as websockify's plugins of these names do.

@@ -18,6 +18,7 @@ mod refusal;
 mod upgrade;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::console::{Choice, host_token, token_of};
@@ -33,6 +34,9 @@ use crate::control::Question;
 use crate::turn::{Step, Turn};
 
 pub(super) use pages::Pages;
+
+/// Control ends a look-up that takes too long, and says where it was asked. This is for answers that got lost.
+const UNANSWERED: Duration = Duration::from_secs(1);
 
 impl Session {
     /// The listener's consoles, if it has any.
@@ -114,7 +118,7 @@ impl Session {
                 let tokens = Arc::clone(tokens);
                 let mut opening = self.open(wanted, rest, turn);
                 opening.stage = Stage::Token;
-                opening.deadline = turn.now + self.listener().timeouts.token;
+                opening.deadline = turn.now + tokens.timeout + UNANSWERED;
                 self.state = State::AwaitTarget(opening);
                 self.ask_about_token(request, tokens, turn)
             }
