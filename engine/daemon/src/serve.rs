@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::TcpListener;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub(crate) struct Manner {
     pub(crate) greeting: Option<String>,
     /// Where messages go, one by one.
     pub(crate) messages: Box<dyn Write + Send>,
+    /// Is told when the files of logs have been moved away.
+    pub(crate) moved: Arc<AtomicBool>,
     /// Somebody looks at them.
     pub(crate) coloured: bool,
     /// In the background, once nothing can be wrong any more with what was asked for.
@@ -52,6 +55,7 @@ impl Manner {
         Manner {
             greeting,
             messages: Box::new(io::stderr()),
+            moved: Arc::default(),
             coloured: io::stderr().is_terminal(),
             daemon: false,
             shown: Vec::new(),
@@ -116,7 +120,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     let drain_timeout = config.engine.drain_timeout;
     control
         .run(parts, admin_listener, |handle| {
-            supervise::until_ended(handle, drain_timeout, manner.ending, ended)
+            supervise::until_ended(handle, drain_timeout, manner.ending, manner.moved, ended)
         })
         .map_err(|e| Failure::System("can't serve the admin address", e))?
         .map_err(|e| Failure::System("can't watch for signals", e))?;

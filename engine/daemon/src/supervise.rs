@@ -8,6 +8,9 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -39,11 +42,12 @@ pub(crate) fn block_signals() -> io::Result<()> {
     Ok(ours().thread_block()?)
 }
 
-/// Says that the engine serves, and obeys signals until it has ended.
+/// Says that the engine serves, and obeys signals until it has ended. `moved` is set when somebody has moved files of logs away.
 pub(crate) async fn until_ended(
     handle: Handle,
     drain_timeout: Duration,
     own_end: Ending,
+    moved: Arc<AtomicBool>,
     mut ended: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -65,7 +69,10 @@ pub(crate) async fn until_ended(
             }
             _ = terminate.recv() => phase = advance(phase, &handle, drain_timeout),
             _ = interrupt.recv() => phase = advance(phase, &handle, drain_timeout),
-            _ = reopen.recv() => handle.reopen_logs(),
+            _ = reopen.recv() => {
+                moved.store(true, Relaxed);
+                handle.reopen_logs();
+            }
             why = &mut reached, if phase == Phase::Serving => {
                 tell_systemd(NotifyState::Stopping);
                 tracing::info!("{why}");

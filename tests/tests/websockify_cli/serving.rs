@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use penstock_tests::{process, wait};
 
 use crate::rig::{BOTH, Browser, LIMIT, Server, Whose, answer, echo, echo_at, fresh};
@@ -150,6 +151,42 @@ fn messages_go_to_a_file_and_to_a_server_of_them() {
             fs::read_to_string(&file).unwrap_or_default().contains(&port)
         });
     }
+}
+
+/// As at boot, where nothing is there yet.
+#[test]
+fn a_server_of_messages_may_come_later_and_be_started_anew() {
+    let (dir, target) = (process::directory(), echo());
+    for whose in BOTH {
+        let log = dir.path().join(format!("{whose:?}-log"));
+        let server = Server::start(whose, &format!("-v {} {{}} {target}", option("syslog", &log)));
+        for _ in 0..2 {
+            let receiver = UnixDatagram::bind(&log).expect("our directory");
+            receiver.set_read_timeout(Some(LIMIT)).expect("a socket");
+            drop(Browser::open(&server.url(), &[]));
+            let mut bytes = [0; 4096];
+            let length = receiver.recv(&mut bytes);
+            let length = length.unwrap_or_else(|error| panic!("{error}: {}", server.said()));
+            assert!(String::from_utf8_lossy(&bytes[..length]).contains(" websockify "));
+            fs::remove_file(&log).expect("our directory");
+        }
+    }
+}
+
+#[test]
+fn a_log_file_that_was_moved_away_is_left_at_a_signal() {
+    let (dir, target) = (process::directory(), echo());
+    let [log, old] = ["log", "log.1"].map(|name| dir.path().join(name));
+    let server =
+        Server::start(Whose::Penstock, &format!("-v {} {{}} {target}", option("log-file", &log)));
+    fs::rename(&log, &old).expect("our directory");
+    server.process.signal(Signal::SIGUSR1);
+    drop(Browser::open(&server.url(), &[]));
+    wait::until_true("messages and records go to the new file", LIMIT, || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.contains("DEBUG connection ended") && text.contains("\"listener\"")
+    });
+    assert!(!fs::read_to_string(&old).expect("it is there").contains("connection ended"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `penstock websockify`: its command line in, a server of consoles out, until it ends as websockify would.
 
+mod log_file;
 mod secrets;
 mod sinks;
 
@@ -7,6 +8,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use penstock_config::websockify::{Asked, Invocation, Refusal, read};
 use penstock_core::ring::Mask;
@@ -49,17 +52,20 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn start(invocation: Invocation) -> Result<(), Failure> {
-    let Invocation { settings, ending, daemon, log_file, syslog, shown, warnings } = invocation;
+    let Invocation { settings, ending, daemon, log_file, syslog, shown, mut warnings } = invocation;
     let mask = std::env::var("PENSTOCK_MASK").unwrap_or_default();
     let mask = Mask::parse(&mask).map_err(Failure::UnknownFeature)?;
     let coloured = log_file.is_none() && syslog.is_none() && io::stderr().is_terminal();
-    let sinks = sinks::of(log_file.as_deref(), syslog.as_ref(), daemon)?;
+    let moved = Arc::<AtomicBool>::default();
+    let sinks = sinks::of(log_file.as_deref(), moved.clone(), syslog.as_ref(), daemon)?;
+    warnings.extend(sinks.warning());
     serve(
         settings,
         mask,
         Manner {
             greeting: None,
             messages: Box::new(sinks),
+            moved,
             coloured,
             daemon,
             shown,

@@ -1,16 +1,18 @@
 //! Where messages go: standard error, a file, a server of system messages.
 //!
 //! In: a line at a time, as the log writes it. Out: the same, or a datagram of RFC 5424, or of the protocol before it. A server that
-//! is not there loses messages, and holds up nothing.
+//! is not there, or does not read, loses messages, and holds up nothing.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use penstock_config::websockify::{Syslog, SyslogPlace};
 
+use super::log_file::LogFile;
 use crate::failure::Failure;
 
 /// As the syslog of old has it.
@@ -21,7 +23,7 @@ const NAME: &str = "websockify";
 
 /// All places together.
 pub(super) struct Sinks {
-    file: Option<File>,
+    file: Option<LogFile>,
     server: Option<Server>,
 }
 
@@ -37,17 +39,33 @@ enum Connected {
     Udp(UdpSocket),
 }
 
-/// Opens them.
+/// Opens them. `moved` says when the file has been moved away.
 pub(super) fn of(
     file: Option<&Path>,
+    moved: Arc<AtomicBool>,
     syslog: Option<&Syslog>,
     daemon: bool,
 ) -> Result<Sinks, Failure> {
-    let opened = |path: &Path| OpenOptions::new().create(true).append(true).open(path);
-    let file = file.map(|path| opened(path).map_err(|e| Failure::LogFile(path.to_owned(), e)));
+    let opened = |path: &Path| {
+        LogFile::open(path, moved).map_err(|error| Failure::LogFile(path.to_owned(), error))
+    };
+    let file = file.map(opened);
     let server = syslog.map(|syslog| Server::connect(syslog, daemon));
     let unreachable = |error| Failure::System("can't reach the server of --syslog", error);
     Ok(Sinks { file: file.transpose()?, server: server.transpose().map_err(unreachable)? })
+}
+
+impl Sinks {
+    /// What the operator should know.
+    pub(super) fn warning(&self) -> Option<String> {
+        match &self.server.as_ref()?.to {
+            Connected::Unix(socket, path) if socket.peer_addr().is_err() => Some(format!(
+                "--syslog: nobody listens at {} yet, and messages are lost until somebody does",
+                path.display()
+            )),
+            Connected::Unix(..) | Connected::Udp(_) => None,
+        }
+    }
 }
 
 impl Write for Sinks {
@@ -73,7 +91,11 @@ impl Server {
         let to = match &syslog.to {
             SyslogPlace::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
-                socket.connect(path)?;
+                match socket.connect(path).map_err(|error| (error.kind(), error)) {
+                    // At boot it may come after us.
+                    Ok(()) | Err((ErrorKind::NotFound | ErrorKind::ConnectionRefused, _)) => {}
+                    Err((_, error)) => return Err(error),
+                }
                 socket.set_nonblocking(true)?;
                 Connected::Unix(socket, path.clone())
             }
@@ -167,5 +189,36 @@ mod tests {
         );
         let marked = heard(&server(false, false), &format!("{time}  INFO ä\n"));
         assert!(marked.ends_with("- - \u{feff}ä"), "{marked}");
+    }
+
+    #[test]
+    fn a_server_may_come_later_and_be_started_anew() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("log");
+        let syslog = Syslog { to: SyslogPlace::Unix(path.clone()), legacy: true };
+        let mut sinks = of(None, Arc::default(), Some(&syslog), false).expect("it may come later");
+        assert!(sinks.warning().is_some_and(|text| text.contains("nobody listens")));
+        for _ in 0..2 {
+            sinks.write_all(b"t INFO lost").expect("nothing is held up");
+            let receiver = UnixDatagram::bind(&path).expect("our directory");
+            sinks.write_all(b"t INFO heard").expect("nothing is held up");
+            assert!(sinks.warning().is_none());
+            let mut bytes = [0; 512];
+            let length = receiver.recv(&mut bytes).expect("it was sent");
+            assert!(bytes[..length].ends_with(b": heard"));
+            std::fs::remove_file(&path).expect("our directory");
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_holds_up_nothing() {
+        let place = tempfile::tempdir().expect("a directory");
+        let path = place.path().join("log");
+        let _receiver = UnixDatagram::bind(&path).expect("our directory");
+        let syslog = Syslog { to: SyslogPlace::Unix(path.clone()), legacy: true };
+        let mut sinks = of(None, Arc::default(), Some(&syslog), false).expect("it is there");
+        for _ in 0..1000 {
+            sinks.write_all(b"t INFO x\n").expect("nothing is held up");
+        }
     }
 }
