@@ -1,9 +1,9 @@
-//! What a worker owes at the end of a tunnel, and to those who post to it: all bytes delivered, all commands taken.
+//! What a worker owes at the end of a tunnel, and to those who post to it: all bytes delivered, all commands taken, everybody told.
 
 mod rig;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -166,4 +166,28 @@ fn loss_to_a_broken_target_on_epoll() {
 #[test]
 fn loss_to_a_broken_target_on_uring() {
     what_a_broken_target_loses_is_told(Driver::Uring);
+}
+
+/// Who reads why it was refused while a stop begins was refused for the same reason as before.
+fn a_stop_is_no_reason_for_who_was_refused(driver: Driver) {
+    let (engine, proxy, records) = rig::start(driver, RULES, HalfClose::Close);
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    let mut client = TcpStream::connect(proxy).expect("the proxy listens");
+    write!(client, "CONNECT {nobody} HTTP/1.1\r\n\r\n").expect("written");
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 503");
+    stop(engine);
+    let record = records.recv().expect("a record");
+    assert_eq!(record.reason.cause, Cause::ConnectRefused, "{driver:?}");
+}
+
+#[test]
+fn stop_after_refusal_on_epoll() {
+    a_stop_is_no_reason_for_who_was_refused(Driver::Epoll);
+}
+
+#[test]
+fn stop_after_refusal_on_uring() {
+    a_stop_is_no_reason_for_who_was_refused(Driver::Uring);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use penstock_ring::Kernel;
 
 use super::Worker;
-use crate::close::{Cause, CloseReason, Side};
+use crate::close::Cause;
 use crate::control::{Command, Page, SessionId};
 use crate::session::Session;
 use crate::sessions::Handle;
@@ -88,7 +88,7 @@ impl<K: Kernel> Worker<K> {
     fn end_all(&mut self) {
         for handle in self.handles() {
             let Some(session) = self.sessions.get_mut(handle) else { continue };
-            let reason = CloseReason::new(Side::Penstock, session.phase(), Cause::Drained);
+            let reason = session.dismissed(Cause::Drained);
             self.finish(handle, reason);
         }
     }

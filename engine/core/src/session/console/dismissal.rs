@@ -12,7 +12,7 @@ use crate::turn::{Step, Turn};
 impl Session {
     /// Ends it, for a reason of ours. Who is told is given the time to read it.
     pub(crate) fn dismiss<K: Kernel>(&mut self, cause: Cause, turn: &mut Turn<K>) -> Step {
-        let reason = CloseReason::new(Side::Penstock, self.phase(), cause);
+        let reason = self.dismissed(cause);
         match &mut self.state {
             State::Relay(relay) => match relay.release_client() {
                 Some(released) => self.leave_relay(reason, released, Some(closing(cause)), turn),
@@ -21,7 +21,17 @@ impl Session {
             State::AwaitTarget(_) if self.layers.web_socket().is_some() => {
                 self.refuse_by_close(reason, turn)
             }
+            // It was told already, and of what it was.
+            State::AwaitGoodbye(_) => Step::Continue(()),
             _ => Step::Break(reason),
+        }
+    }
+
+    /// Why it ends now, for a reason of ours, unless it has ended already but for its last words.
+    pub(crate) fn dismissed(&self, cause: Cause) -> CloseReason {
+        match &self.state {
+            State::AwaitGoodbye(goodbye) => goodbye.reason,
+            _ => CloseReason::new(Side::Penstock, self.phase(), cause),
         }
     }
 
