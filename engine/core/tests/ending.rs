@@ -3,14 +3,20 @@
 mod rig;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
 use penstock_core::close::{Cause, Side};
-use penstock_core::config::{self, HalfClose};
+use penstock_core::config::{
+    self, Address, Console, ConsoleTarget, Destination, Door, HalfClose, Listener, Reach, Service,
+};
 use penstock_core::control::Command;
+use penstock_core::engine::Engine;
+use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, SpliceMode};
 
 use rig::{connect, stop};
@@ -190,4 +196,61 @@ fn stop_after_refusal_on_epoll() {
 #[test]
 fn stop_after_refusal_on_uring() {
     a_stop_is_no_reason_for_who_was_refused(Driver::Uring);
+}
+
+/// An engine with consoles that lead there.
+fn console(
+    driver: Driver,
+    reach: Reach,
+) -> (Engine, TcpStream, std::sync::mpsc::Receiver<penstock_core::control::Record>) {
+    let destination = Destination { text: "target".into(), readonly: false, reach };
+    let console = Console::new(ConsoleTarget::Fixed(destination));
+    let rules = Rules::parse(&["allow all"], &AccessLists::new()).expect("well-formed rules");
+    let addresses = vec![Address::Tcp(([127, 0, 0, 1], 0).into())];
+    let service = Service::Console(Box::new(console));
+    let limits = config::Engine { splice: SpliceMode::Off, ..config::Engine::default() };
+    let listener = Listener::new("test", addresses, service, rules);
+    let (engine, address, records) = rig::start_listener(driver, limits, listener);
+    (engine, browser(address), records)
+}
+
+/// A browser that has its 101.
+fn browser(address: SocketAddr) -> TcpStream {
+    let mut browser = TcpStream::connect(address).expect("the engine listens");
+    browser.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    let head = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: k\r\n\r\n";
+    browser.write_all(head.as_bytes()).expect("written");
+    let mut reply = Vec::new();
+    while !reply.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        browser.read_exact(&mut byte).expect("a reply");
+        reply.extend(byte);
+    }
+    assert!(reply.starts_with(b"HTTP/1.1 101"));
+    browser
+}
+
+/// A browser says its last word while nobody knows whether its target is there: it is answered.
+fn who_leaves_before_the_target_is_there_is_answered(driver: Driver) {
+    let door = Reach::Door(Arc::new(Door::Unix(vec![PathBuf::from("/nobody/answers")])));
+    let (engine, mut browser, records) = console(driver, door);
+    browser.write_all(&[0x88, 0x82, 0, 0, 0, 0, 3, 233]).expect("written");
+    let mut answer = Vec::new();
+    browser.read_to_end(&mut answer).expect("an end in order");
+    drop(browser);
+    stop(engine);
+    assert_eq!(answer, [0x88, 2, 3, 233], "{driver:?}");
+    let record = records.recv().expect("a record");
+    assert_eq!(record.reason.cause, Cause::HungUp, "{driver:?}");
+}
+
+#[test]
+fn early_parting_on_epoll() {
+    who_leaves_before_the_target_is_there_is_answered(Driver::Epoll);
+}
+
+#[test]
+fn early_parting_on_uring() {
+    who_leaves_before_the_target_is_there_is_answered(Driver::Uring);
 }

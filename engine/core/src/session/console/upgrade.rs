@@ -1,5 +1,6 @@
 //! The 101: from then on the browser's stream is frames, before the target is there.
 
+use bytes::Bytes;
 use penstock_proto::websocket::Payload;
 use penstock_ring::{Kernel, Time};
 
@@ -58,6 +59,20 @@ impl Session {
         if let State::AwaitTarget(opening) = &mut self.state {
             opening.keep(client, &plain, turn);
         }
-        if ended { self.client_finished() } else { Step::Continue(()) }
+        match ended {
+            true => self.browser_finished(turn),
+            false => Step::Continue(()),
+        }
+    }
+
+    /// A browser sends no more. Who says so by a close frame is answered by one, although nobody was reached.
+    fn browser_finished<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        match self.client_finished() {
+            Step::Break(reason) if self.layers.web_socket().is_some_and(WebSocket::has_left) => {
+                let (receiving, ended) = self.leave_opening(turn);
+                self.say_goodbye(reason, Bytes::new(), receiving, ended, turn)
+            }
+            step => step,
+        }
     }
 }
