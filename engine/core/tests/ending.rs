@@ -16,6 +16,7 @@ use penstock_core::config::{
 };
 use penstock_core::control::Command;
 use penstock_core::engine::Engine;
+use penstock_core::http::Target;
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, SpliceMode};
 
@@ -253,4 +254,61 @@ fn early_parting_on_epoll() {
 #[test]
 fn early_parting_on_uring() {
     who_leaves_before_the_target_is_there_is_answered(Driver::Uring);
+}
+
+/// Bytes to the client that were taken from the engine's only tunnel.
+fn taken(engine: &Engine) -> u64 {
+    let (told, heard) = channel();
+    let reply = Box::new(move |page: penstock_core::control::Page| {
+        let _ = told.send(page.tunnels.first().map_or(0, |tunnel| tunnel.bytes[1]));
+    });
+    engine.mailboxes()[0].post(Command::List { from: 0, reply }).expect("room");
+    heard.recv().expect("the worker lives")
+}
+
+/// The target has ended, and the browser has not taken all of it: of what it sends now nothing is wanted, but it is answered.
+fn a_silenced_browser_is_answered(driver: Driver) {
+    const PIECE: usize = 2048;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let target = Target::parse(&address.to_string(), false).expect("a target");
+    let (engine, mut browser, _records) = console(driver, Reach::Network(target));
+    let (mut target, _) = listener.accept().expect("a connection");
+    // Until a little of it lies with the engine, and no more than that.
+    let mut said = 0;
+    let mut waited = 0;
+    while waited < 200 {
+        target.write_all(&[7; PIECE]).expect("written");
+        (said, waited) = (said + PIECE as u64, 0);
+        while taken(&engine) < said && waited < 200 {
+            thread::sleep(Duration::from_millis(1));
+            waited += 1;
+        }
+    }
+    target.shutdown(std::net::Shutdown::Write).expect("a socket");
+    thread::sleep(Duration::from_millis(100));
+    browser.write_all(&[0x89, 0x81, 0, 0, 0, 0, 42]).expect("written");
+    thread::sleep(Duration::from_millis(100));
+    let mut came = Vec::new();
+    while !came.ends_with(b"Target closed") {
+        let mut bytes = [0; 1 << 16];
+        let n = browser.read(&mut bytes).expect("the end of it");
+        assert_ne!(n, 0, "{driver:?}: no last word");
+        came.extend(&bytes[..n]);
+    }
+    browser.write_all(&[0x88, 0x82, 0, 0, 0, 0, 3, 232]).expect("written");
+    drop((browser, target));
+    stop(engine);
+    let last_words = [&[0x8a, 1, 42][..], &[0x88, 15, 3, 232], b"Target closed"].concat();
+    assert!(came.ends_with(&last_words), "{driver:?}: the ping was not answered");
+}
+
+#[test]
+fn silenced_browser_on_epoll() {
+    a_silenced_browser_is_answered(Driver::Epoll);
+}
+
+#[test]
+fn silenced_browser_on_uring() {
+    a_silenced_browser_is_answered(Driver::Uring);
 }

@@ -47,14 +47,9 @@ impl Relay {
         buffer: Buffer,
         turn: &mut Turn<K>,
     ) -> Step {
-        let source = &mut self.layers[way as usize];
-        if let Some(browser) = source.web_socket_mut() {
-            browser.answer_pings(self.ways[way.back()].owed < CONGESTED);
-        }
-        let Opened { plain, reply, ended, broken, .. } =
-            source.open(buffer, &mut turn.kernel, &turn.counters, turn.now);
+        let Opened { plain, reply, ended, broken, .. } = self.open(way, buffer, turn);
         if let Some(chunk) = plain {
-            source.follow(&chunk, &turn.kernel, turn.now);
+            self.layers[way as usize].follow(&chunk, &turn.kernel, turn.now);
             self.ways[way].moved_at = turn.now;
             self.pass_on(way, chunk, turn)?;
         }
@@ -65,6 +60,20 @@ impl Relay {
             self.send_between(way.back(), reply, turn)?;
         }
         self.end_if(ended, way, turn)
+    }
+
+    /// What the source's layers make of a buffer. Who has not read for long gets no pongs.
+    fn open<K: Kernel>(
+        &mut self,
+        way: Way,
+        buffer: Buffer,
+        turn: &mut Turn<K>,
+    ) -> Opened<Option<Chunk>> {
+        let source = &mut self.layers[way as usize];
+        if let Some(browser) = source.web_socket_mut() {
+            browser.answer_pings(self.ways[way.back()].owed < CONGESTED);
+        }
+        source.open(buffer, &mut turn.kernel, &turn.counters, turn.now)
     }
 
     /// The source sends what can't be understood: it is told, and that was all. What came before is delivered.
@@ -158,15 +167,17 @@ impl Relay {
             turn.kernel.release(buffer);
             return Step::Continue(());
         }
-        let source = &mut self.layers[way as usize];
-        let Opened { plain, reply, ended, broken, .. } =
-            source.open(buffer, &mut turn.kernel, &turn.counters, turn.now);
+        let Opened { plain, reply, ended, broken, .. } = self.open(way, buffer, turn);
         if let Some(chunk) = plain {
             self.ways[way].whole = false;
             discard_chunk(chunk, turn);
         }
         if let Some(fault) = broken {
             return self.source_garbled(way, Broken { fault, reply }, turn);
+        }
+        // Of records, none may be left out: those behind it would not be understood.
+        if !reply.is_empty() && !self.ways[way.back()].done {
+            self.send_between(way.back(), reply, turn)?;
         }
         self.end_if(ended, way, turn)
     }
