@@ -1,5 +1,5 @@
 //! A client: connects, speaks TLS or does not, asks for a tunnel (or for nonsense, or for nothing), reads the answer, talks, and
-//! leaves when and how it likes. Where all that comes is forwarded, it does not ask.
+//! leaves when and how it likes. Where all that comes is forwarded, it does not ask; browsers ask in their own way.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -8,10 +8,15 @@ use std::time::Duration;
 use penstock_core::close::Cause;
 use penstock_ring::{Close, Errno, Time};
 
+use crate::sim::browser::{self, Browser, Heard};
+use crate::sim::frames::Frames;
+use crate::sim::framing::Framing;
 use crate::sim::kit::Recipe;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
-use crate::sim::talker::{Plan, Talker};
+use crate::sim::plan::Plan;
+use crate::sim::random::Random;
+use crate::sim::talker::Talker;
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::{End, World};
 
@@ -50,6 +55,8 @@ pub struct Wish {
     pub stops: bool,
     /// All that it says until its tunnel stands may take longer than the shortest time-out.
     pub is_slow: bool,
+    /// What a browser wants, and how it frames what it says.
+    pub browser: Option<(Browser, Framing)>,
     /// Payload sent without waiting for the answer, at most.
     pub eager: u64,
     /// When it leaves, after its start, unless the tunnel stands by then.
@@ -81,6 +88,8 @@ pub enum Stage {
     Talking,
     /// It was refused, and reads why.
     Refused,
+    /// It has its pages, wants no more, and waits for the end.
+    Served,
     /// It is gone.
     Gone,
 }
@@ -108,6 +117,8 @@ pub struct Client {
     pub left: Option<Leave>,
     /// All that was answered until the tunnel stood.
     pub answer: Vec<u8>,
+    /// Of that, pages that were read, and how many they were.
+    pub pages: (usize, usize),
     /// What broke its connection.
     pub failed: Option<Errno>,
     piece_at: Time,
@@ -130,6 +141,7 @@ impl Client {
             status: None,
             left: None,
             answer: Vec::new(),
+            pages: (0, 0),
             failed: None,
             piece_at,
             started: piece_at,
@@ -155,6 +167,10 @@ impl Client {
                 if talker.closed {
                     self.stage = Stage::Gone;
                 }
+            }
+            Stage::Served => {
+                self.talker().line.flush(world);
+                self.read_refusal(world);
             }
             Stage::Refused => self.read_refusal(world),
             Stage::Before | Stage::Gone => {}
@@ -192,8 +208,15 @@ impl Client {
         }
         line.flush(world);
         if let Some(request) = &mut self.wish.request {
+            if request.is_empty() {
+                return;
+            }
             if send(request, line, at, host, true, world) {
                 talker.eager = Some(self.wish.eager);
+                if let Some((Browser { console: true, .. }, framing)) = &self.wish.browser {
+                    let random = Random::new(world.random.bits());
+                    talker.frame(Frames::new(framing.clone(), random), world.now);
+                }
             }
         } else if line.is_ready() {
             self.begin(world);
@@ -228,7 +251,12 @@ impl Client {
                     return self.gone(Close::Normal, world);
                 }
             }
-            if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            if let Some((browser, _)) = self.wish.browser {
+                self.hear(browser, world);
+                if self.stage != Stage::Asking {
+                    return;
+                }
+            } else if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 return self.answered(at + 4, world);
             }
         }
@@ -249,6 +277,39 @@ impl Client {
         self.begin(world);
     }
 
+    /// Pages, and a console behind them.
+    fn hear(&mut self, browser: Browser, world: &mut World) {
+        while self.stage == Stage::Asking {
+            let (at, number) = self.pages;
+            match browser::hear(&self.answer[at..], browser.base64) {
+                Heard::Wait => return,
+                Heard::Page(length) => {
+                    assert!(number < browser.pages, "a page that nobody has asked for");
+                    self.pages = (at + length, number + 1);
+                    if !browser.console && number + 1 == browser.pages && self.left.is_none() {
+                        self.stage = Stage::Served;
+                        self.talker().plan.bursts.clear();
+                        self.talker().finish_now(world);
+                    }
+                }
+                Heard::Console(head) => {
+                    assert_eq!(number, browser.pages, "a console before all pages came");
+                    self.status = Some(101);
+                    let rest = self.answer.split_off(at + head);
+                    let talker = self.talker();
+                    if talker.sent > 0 {
+                        count(Fault::FramesAhead);
+                    }
+                    talker.line.open_frames(&rest);
+                    self.begin(world);
+                }
+                Heard::Refused(status) => {
+                    (self.status, self.stage) = (Some(status), Stage::Refused);
+                }
+            }
+        }
+    }
+
     fn read_refusal(&mut self, world: &mut World) {
         let line = &mut self.talker.as_mut().expect("it is connected").line;
         match line.read(4096, &mut self.answer, world) {
@@ -264,7 +325,7 @@ impl Client {
 
     /// Whether the refusal it read is as long as it says.
     pub fn has_whole_refusal(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.answer);
+        let text = String::from_utf8_lossy(&self.answer[self.pages.0..]);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
         let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
         length.and_then(|digits| digits.parse().ok()) == Some(body.len())

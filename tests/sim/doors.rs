@@ -36,15 +36,20 @@ pub struct Doors {
     pub host: usize,
     /// What is expected, by the host of the client.
     pub plans: HashMap<usize, (Arc<Door>, Opening)>,
+    /// The same of pages, each of whose doors is made anew.
+    pub webs: HashMap<usize, Opening>,
     /// Doors opened for nobody, in percent of all.
     pub confused: u32,
     /// The mailbox was too full for an answer.
     pub lost: bool,
     desk: Desk,
     mailbox: Option<Mailbox>,
-    answers: Vec<(Time, SessionId, Result<usize, Errno>)>,
+    answers: Vec<Answer>,
     handed_over: Vec<HandedOver>,
 }
+
+/// When whose door is answered for, and how; the door itself and the host behind it.
+type Answer = (Time, SessionId, Arc<Door>, Result<usize, Errno>);
 
 /// A descriptor that may be open still, or was taken.
 struct HandedOver {
@@ -59,6 +64,7 @@ impl Doors {
         Doors {
             host,
             plans: HashMap::new(),
+            webs: HashMap::new(),
             confused: 0,
             lost: false,
             desk,
@@ -77,9 +83,15 @@ impl Doors {
     pub fn turn(&mut self, world: &mut World) {
         for (id, door) in self.desk.take_doors() {
             let client = world.callers[&handle(id)];
-            let (expected, opening) = self.plans[&client].clone();
-            assert_eq!(door, expected, "somebody else's door");
-            self.answer_later(id, client + 1, opening, world);
+            let opening = match &*door {
+                Door::Web { .. } => self.webs[&client],
+                _ => {
+                    let (expected, opening) = &self.plans[&client];
+                    assert_eq!(door, *expected, "somebody else's door");
+                    *opening
+                }
+            };
+            self.answer_later(id, (door, client + 1), opening, world);
         }
         self.look_after(world);
     }
@@ -87,10 +99,10 @@ impl Doors {
     /// Posts the answers whose time has come.
     pub fn step(&mut self, world: &mut World) {
         let due: Vec<_> = self.answers.extract_if(.., |(time, ..)| *time <= world.now).collect();
-        for (_, id, result) in due {
+        for (_, id, door, result) in due {
             count(if result.is_ok() { Fault::DoorOpened } else { Fault::DoorShut });
             let result = match result {
-                Ok(target) => Ok(self.open(target, world)),
+                Ok(target) => Ok(self.open(&door, target, world)),
                 Err(errno) => Err(OpenError { errno, detail: "the simulation says no".into() }),
             };
             let mailbox = self.mailbox.as_ref().expect("set at the start");
@@ -105,7 +117,13 @@ impl Doors {
         self.handed_over.len()
     }
 
-    fn answer_later(&mut self, id: SessionId, target: usize, opening: Opening, world: &mut World) {
+    fn answer_later(
+        &mut self,
+        id: SessionId,
+        (door, target): (Arc<Door>, usize),
+        opening: Opening,
+        world: &mut World,
+    ) {
         if opening.lost {
             return count(Fault::DoorLost);
         }
@@ -115,21 +133,24 @@ impl Doors {
         let result = opening.shut.map_or(Ok(target), Err);
         if world.random.percent(self.confused) {
             let other = confuse(id, &mut world.random);
-            self.answers.push((world.now, other, result));
+            self.answers.push((world.now, other, Arc::clone(&door), result));
         }
-        self.answers.push((world.now + opening.delay, id, result));
+        self.answers.push((world.now + opening.delay, id, door, result));
         world.wake_host(self.host, Duration::ZERO);
         world.wake_host(self.host, opening.delay);
     }
 
     /// A socket that leads to a target, and the descriptor that stands for it.
-    fn open(&mut self, target: usize, world: &mut World) -> OwnedFd {
+    fn open(&mut self, door: &Door, target: usize, world: &mut World) -> OwnedFd {
         let (one, other) = UnixStream::pair().expect("descriptors are left");
         other.set_nonblocking(true).expect("it is a socket");
         let end = world.link([Holder::Nobody, Holder::Host(target)]);
         let link = &mut world.links[end.link as usize];
         link.host = Some(target);
-        link.is_terminal = matches!(*self.plans[&(target - 1)].0, Door::Terminal(_));
+        link.is_terminal = matches!(door, Door::Terminal(_));
+        if let Door::Web { cut, .. } = door {
+            link.web = Some(cut.clone());
+        }
         world.visitors.push((target, end.peer()));
         world.wake_host(target, Duration::ZERO);
         let number = one.as_raw_fd();

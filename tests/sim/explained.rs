@@ -13,6 +13,9 @@ use crate::sim::oracle::Case;
 use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
 
+/// Pages that nothing moves for are given up then.
+const PAGE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the run as a whole explains, whomever it meets.
 pub struct Excuses {
     /// There are fewer places than clients.
@@ -24,6 +27,8 @@ pub struct Excuses {
     names_lost: bool,
     /// The answer to a question for a door was lost.
     doors_lost: bool,
+    /// That to one about a token.
+    tokens_lost: bool,
     /// It was stopped while sessions lived.
     pub drained: bool,
     /// Somebody had to wait for a buffer.
@@ -44,6 +49,7 @@ impl Excuses {
             busy: hosts.resolver.busy > 0,
             names_lost: hosts.resolver.lost,
             doors_lost: hosts.doors.lost,
+            tokens_lost: hosts.tokens.lost,
             drained: run.choices.drain.is_some(),
             exhausted: kernel.was_exhausted(),
         }
@@ -62,6 +68,7 @@ impl Excuses {
             Cause::PoolPinned => true,
             Cause::NameLookupFailed => self.names_lost,
             Cause::ConnectTimeout => self.doors_lost,
+            Cause::TokenLookupFailed => self.tokens_lost,
             _ => false,
         }
     }
@@ -82,6 +89,9 @@ impl Case<'_> {
         let harmed = talker.is_some_and(|talker| talker.harmed);
         let harmed_early = harmed && reason.phase == Phase::Tls;
         match reason.cause {
+            Cause::Finished | Cause::IdleTimeout if reason.phase == Phase::Page => {
+                self.is_page_over(reason.cause)
+            }
             Cause::Finished => {
                 let left = reason.side == Side::Client && self.client.left.is_some();
                 let ended = |talker: &Talker| talker.finished && reason.phase == Phase::Relay;
@@ -90,6 +100,8 @@ impl Case<'_> {
                 left || talker.is_some_and(ended) && self.is_finished(reason.side) && !mute
             }
             Cause::HungUp => self.client.stage == Stage::Gone && self.client_left(),
+            // Of who is served pages, it is not told apart how it broke.
+            Cause::Reset if reason.phase == Phase::Page && self.timed_out(reason.side) => true,
             Cause::Reset => {
                 self.was_reset(reason.side) || talker.is_some_and(|talker| talker.finished)
             }
@@ -103,7 +115,9 @@ impl Case<'_> {
                 let gone = |talker: &Talker| talker.harmed || talker.gave_up;
                 let whole = self.left_between_messages(reason.side, talker)
                     && talker.is_some_and(|talker| talker.line.lacks_last_word_only());
-                talker.is_some_and(|talker| talker.line.is_secure() && gone(talker) && !whole)
+                let told =
+                    |talker: &Talker| talker.line.is_secure() || talker.line.frames().is_some();
+                talker.is_some_and(|talker| told(talker) && gone(talker) && !whole)
                     || reason.side == Side::Client && self.client.left.is_some()
             }
             Cause::TlsFailed => self.asks_for(reason.cause) || spoiled || harmed_early,
@@ -112,6 +126,11 @@ impl Case<'_> {
                 self.asks_for(reason.cause) || self.is_program_mute() || spoiled || harmed_early
             }
             Cause::IdleTimeout => timeouts.idle.is_some_and(|idle| elapsed >= idle),
+            Cause::UserIdle => timeouts.user_idle.is_some_and(|idle| elapsed >= idle),
+            Cause::DeadPeer => {
+                timeouts.dead_peer.is_some_and(|patience| elapsed >= patience) && self.is_silent()
+            }
+            Cause::BadFrame => self.offends(),
             Cause::LifetimeEnd => timeouts.lifetime.is_some_and(|lifetime| elapsed >= lifetime),
             Cause::FlushTimeout => [client, origin]
                 .into_iter()
@@ -229,6 +248,34 @@ impl Case<'_> {
         talker.is_none_or(|talker| {
             talker.harmed || talker.began_at.is_none_or(|at| at.since(talker.started) >= patience)
         })
+    }
+
+    /// Whether a browser may seem dead.
+    fn is_silent(&self) -> bool {
+        let client = self.client.talker.as_ref();
+        let mute = |talker: &Talker| talker.line.frames().is_some_and(|f| !f.framing().answers);
+        self.client.left.is_some()
+            || client.is_some_and(|talker| talker.harmed || talker.is_slow() || mute(talker))
+    }
+
+    fn offends(&self) -> bool {
+        let frames = self.client.talker.as_ref().and_then(|talker| talker.line.frames());
+        frames.is_some_and(|frames| frames.spoiled && frames.framing().offence.is_some())
+    }
+
+    /// Whether a browser has its pages, or gets no more.
+    fn is_page_over(&self, cause: Cause) -> bool {
+        let early = self.origin.web.iter().any(|server| server.ends_early());
+        let talker = self.client.talker.as_ref();
+        let finished = talker.is_some_and(|talker| talker.finished || talker.harmed);
+        let left = self.client.left.is_some() || finished;
+        match cause {
+            Cause::Finished => left || early,
+            _ => {
+                let stops = self.asks_for(Cause::HandshakeTimeout) || self.is_slow();
+                self.record.elapsed >= PAGE_PATIENCE && (stops || left)
+            }
+        }
     }
 
     fn was_reset(&self, side: Side) -> bool {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use penstock_core::config::Cut;
 use penstock_ring::{Close, Errno, Time};
 
 use crate::sim::tally::{Fault, count};
@@ -87,6 +88,8 @@ pub struct Link {
     pub accepted: bool,
     /// It is a line to a terminal: it has no end of one direction, and whoever leaves takes nothing along that he wrote.
     pub is_terminal: bool,
+    /// It leads to pages, and the other end says by this whether it has ended early.
+    pub web: Option<Cut>,
     /// The host at the other end.
     pub host: Option<usize>,
     /// Its address, if it called us.
@@ -133,6 +136,7 @@ impl World {
             was_reset: false,
             accepted: false,
             is_terminal: false,
+            web: None,
             host: None,
             caller: None,
         });

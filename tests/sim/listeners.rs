@@ -1,5 +1,5 @@
-//! The listeners of a run, as the seed configures them: three that serve CONNECT, two that forward, each with TLS or without
-//! on either side.
+//! The listeners of a run, as the seed configures them: three that serve CONNECT, two that forward, two with consoles, each with TLS or
+//! without on either side.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,12 +20,14 @@ use penstock_tls::{
 
 use crate::sim::certificates::{LISTED, Shown, TARGET, trusted};
 use crate::sim::random::Random;
-use crate::sim::wish;
+use crate::sim::{consoles, wish};
 
 /// Listeners of a run.
-pub const COUNT: usize = 5;
+pub const COUNT: usize = 7;
 /// The first of those that forward.
 pub const FORWARDING: usize = 3;
+/// The first of those with consoles.
+pub const CONSOLES: usize = 5;
 /// Plaintext that a record may carry.
 const RECORD_MAX: usize = 1 << 14;
 
@@ -69,16 +71,27 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let seconds = |values: &[u64], random: &mut Random| Duration::from_secs(random.pick(values));
     let idle = random.percent(50).then(|| seconds(&[1, 5, 60], random));
     let lifetime = random.percent(25).then(|| seconds(&[1, 2, 20, 200], random));
-    let (tls, clients) = client_side(random).filter(|_| !plain).unzip();
+    let (mut tls, clients) = client_side(random).filter(|_| !plain).unzip();
+    let is_console = usize::from(index) >= CONSOLES;
     let service = match forwards {
-        true => Service::Forward(destination(index, random)),
+        true if is_console => consoles::choose(destination(index, 4, random), random),
+        true => Service::Forward(destination(index, 6, random)),
         false => Service::Connect,
     };
     // A program is a way to its target, TLS or not; it speaks none itself, nor does a terminal.
     let silent = is_program(&service) || is_terminal(&service);
     let target_side = target_side(forwards, random).filter(|_| !plain && !silent);
     let half_close = random.pick(&[HalfClose::Close, HalfClose::Forward]);
-    let (upstream_tls, targets) = target_side.unzip();
+    let (mut upstream_tls, targets) = target_side.unzip();
+    if is_console {
+        tls.iter_mut().for_each(|tls: &mut ListenerTls| tls.libvirt = false);
+        upstream_tls.iter_mut().for_each(|tls: &mut UpstreamTls| tls.libvirt = false);
+    }
+    let heartbeat = match &service {
+        Service::Console(console) => console.heartbeat,
+        Service::Connect | Service::Forward(_) => None,
+    };
+    let dead_peer = random.percent(75).then(|| 3 * heartbeat.unwrap_or(Duration::from_secs(1)));
     let has_header = if forwards { random.percent(30) } else { index == 1 };
     let few = random.percent(if forwards { 40 } else { 10 });
     let listener = Listener {
@@ -92,7 +105,11 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         trusted_proxies: AddressSet::default(),
         record: None,
         send_proxy: random.pick(&[SendProxy::Off, SendProxy::Off, SendProxy::V1, SendProxy::V2]),
-        rules: if forwards { all() } else { some() },
+        rules: match forwards {
+            true if consoles::by_token(&service) => consoles::rules(),
+            true => all(),
+            false => some(),
+        },
         // A terminal has no end that could be passed on.
         half_close: if is_terminal(&service) { HalfClose::Close } else { half_close },
         service,
@@ -100,9 +117,11 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         timeouts: Timeouts {
             handshake: seconds(&[1, 10], random),
             connect: seconds(&[1, 10], random),
+            token: seconds(&[1, 3], random),
             idle,
+            user_idle: (is_console && random.percent(15)).then(|| seconds(&[1, 5], random)),
             lifetime,
-            ..Timeouts::default()
+            dead_peer,
         },
         connect_timeout_status: random.pick(&[503, 504]),
         strict_target: false,
@@ -250,11 +269,11 @@ fn least(new_only: bool) -> MinVersion {
     if new_only { MinVersion::Tls13 } else { MinVersion::Tls12 }
 }
 
-/// By an address, by a name, or behind a door.
-fn destination(index: u16, random: &mut Random) -> Destination {
+/// By an address, by a name, or behind a door: one of so many kinds.
+fn destination(index: u16, kinds: usize, random: &mut Random) -> Destination {
     let port = 7_000 + index;
     let network = |host| Reach::Network(Target { host, port });
-    let reach = match random.below(6) {
+    let reach = match random.below(kinds) {
         0 | 1 => network(Host::V4([10, 203, 0, index as u8].into())),
         2 => network(Host::Name(format!("f{index}.test"))),
         3 => Reach::Door(Arc::new(Door::Unix(vec![PathBuf::from(format!("/sim/{index}"))]))),

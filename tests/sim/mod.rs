@@ -5,14 +5,19 @@
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
 //! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak), [`doors`] (what is opened
-//! for the worker); [`scenario`] and [`oracle`] with `explained`, `told` and `trust` (what must be true).
+//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles); [`scenario`] and [`oracle`] with `explained`, `told`,
+//! `parting` and `trust` (what must be true).
 
+mod browser;
 pub mod certificates;
 pub mod client;
 mod closing;
+mod consoles;
 pub mod crypt;
 pub mod doors;
 mod explained;
+mod frames;
+mod framing;
 pub mod kernel;
 pub mod kit;
 mod leg;
@@ -23,8 +28,11 @@ pub mod manner;
 pub mod oracle;
 pub mod origin;
 pub mod outside;
+mod parting;
 pub mod pattern;
 mod pipes;
+mod places;
+pub mod plan;
 mod pool;
 pub mod population;
 pub mod random;
@@ -38,11 +46,13 @@ pub mod talker;
 pub mod tally;
 pub mod targets;
 pub mod temper;
+mod tokens;
 mod told;
 pub mod trace;
 mod trust;
 mod turn;
 mod verbs;
+mod web;
 pub mod wish;
 mod work;
 pub mod world;

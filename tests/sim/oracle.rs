@@ -12,9 +12,10 @@ use penstock_ring::Time;
 use crate::sim::client::Client;
 use crate::sim::explained::Excuses;
 use crate::sim::origin::Origin;
+use crate::sim::places;
 use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
-use crate::sim::trust::{check_counters, check_places};
+use crate::sim::trust::check_counters;
 use crate::sim::wish::number_of;
 use crate::sim::world::World;
 
@@ -25,6 +26,8 @@ pub struct Case<'r> {
     pub record: &'r Record,
     pub listener: &'r Listener,
     pub world: &'r World,
+    /// When its record came.
+    pub ended_at: Time,
     /// Somebody had to wait for a buffer.
     pub exhausted: bool,
 }
@@ -32,7 +35,7 @@ pub struct Case<'r> {
 /// Checks a run.
 pub fn check(run: &mut Run) {
     check_leaks(run);
-    check_places(run);
+    places::check(run);
     check_counters(run);
     let by_client = by_client(&run.records);
     let excuses = Excuses::of(run);
@@ -47,12 +50,12 @@ pub fn check(run: &mut Run) {
             assert!(!in_vain, "nobody took the connection of client {number}");
             continue;
         };
-        let record = &records[*index].1;
+        let (ended_at, record) = (records[*index].0, &records[*index].1);
         let listener = &config.listeners[usize::from(record.listener)];
         let origin = &kernel.hosts.origins[number];
         let world = &kernel.world;
-        Case { client, origin, record, listener, world, exhausted: excuses.exhausted }
-            .check(&excuses);
+        let exhausted = excuses.exhausted;
+        Case { client, origin, record, listener, world, ended_at, exhausted }.check(&excuses);
     }
 }
 
@@ -83,6 +86,7 @@ impl Case<'_> {
         let excused = excuses.cover(self);
         assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
         self.check_fairness(excused);
+        self.check_console(excuses.drained);
         if !excuses.exhausted {
             self.check_idleness();
             self.check_close();

@@ -8,7 +8,9 @@ use penstock_proto::proxy_protocol::{self, Receiver};
 use crate::sim::kit::Recipe;
 use crate::sim::line::Line;
 use crate::sim::link::{Holder, Read};
-use crate::sim::talker::{Plan, Talker};
+use crate::sim::plan::Plan;
+use crate::sim::talker::Talker;
+use crate::sim::web::{Serving, WebServer};
 use crate::sim::world::{End, World};
 
 /// See the module.
@@ -26,6 +28,9 @@ pub struct Origin {
     pub secure: Option<Recipe>,
     /// Connections that talk; of those that raced, only one may ever have got a byte.
     pub talkers: Vec<Talker>,
+    /// Connections for pages, and how they are served.
+    pub web: Vec<WebServer>,
+    pub serving: Serving,
     /// Connections whose header is not complete yet.
     pub greeting: Vec<(End, Vec<u8>)>,
 }
@@ -35,12 +40,16 @@ impl Origin {
     pub fn step(&mut self, world: &mut World) {
         while let Some(end) = world.visitor(self.host) {
             world.hold(end, Holder::Host(self.host));
-            self.greeting.push((end, Vec::new()));
+            match world.links[end.link as usize].web.take() {
+                Some(cut) => self.web.push(WebServer::new(end, self.host, cut, self.serving)),
+                None => self.greeting.push((end, Vec::new())),
+            }
         }
         for (end, bytes) in std::mem::take(&mut self.greeting) {
             self.greet(end, bytes, world);
         }
         self.talkers.iter_mut().for_each(|talker| talker.step(world));
+        self.web.iter_mut().for_each(|server| server.step(world));
     }
 
     /// The connection that the tunnel stands on: the one that was spoken to, or else that lasted.

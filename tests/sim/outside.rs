@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use penstock_core::config::Door;
+use penstock_core::console::Token;
 use penstock_core::control::{
     Command, Mailbox, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
 };
@@ -24,6 +25,7 @@ pub struct Desk(Arc<Mutex<Papers>>);
 struct Papers {
     asked: Vec<(SessionId, Box<str>)>,
     doors: Vec<(SessionId, Arc<Door>)>,
+    tokens: Vec<(SessionId, Token)>,
     records: Vec<Record>,
     /// No question is taken while this is set.
     closed: bool,
@@ -38,6 +40,11 @@ impl Desk {
     /// Takes the questions for doors that came in.
     pub fn take_doors(&self) -> Vec<(SessionId, Arc<Door>)> {
         std::mem::take(&mut self.papers().doors)
+    }
+
+    /// Takes the questions about tokens that came in.
+    pub fn take_tokens(&self) -> Vec<(SessionId, Token)> {
+        std::mem::take(&mut self.papers().tokens)
     }
 
     fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
@@ -59,7 +66,7 @@ impl Outside for Desk {
         match question {
             Question::Resolve { id, name } => papers.asked.push((id, name)),
             Question::Open { id, door } => papers.doors.push((id, door)),
-            Question::Token { .. } => return Err(question),
+            Question::Token { id, token, .. } => papers.tokens.push((id, token)),
         }
         Ok(())
     }

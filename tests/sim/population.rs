@@ -1,10 +1,11 @@
-//! All hosts of a run: clients, what they want to reach, who knows names, and who opens doors.
+//! All hosts of a run: clients, what they want to reach, who knows names and tokens, and who opens doors.
 
 use crate::sim::client::{Client, Stage};
 use crate::sim::doors::Doors;
 use crate::sim::kernel::Hosts;
 use crate::sim::origin::Origin;
 use crate::sim::outside::Resolver;
+use crate::sim::tokens::Tokens;
 use crate::sim::world::World;
 
 /// See the module. Client `i` is host `2i`, what it wants to reach is host `2i + 1`.
@@ -13,17 +14,21 @@ pub struct Population {
     pub clients: Vec<Client>,
     /// In order of their numbers.
     pub origins: Vec<Origin>,
-    /// The last host but one.
+    /// The last host but two.
     pub resolver: Resolver,
-    /// The last host.
+    /// The last host but one.
     pub doors: Doors,
+    /// The last host.
+    pub tokens: Tokens,
 }
 
 impl Population {
     /// Whether every client and every origin has ended.
     pub fn is_gone(&self) -> bool {
         let talking = |origin: &Origin| {
-            !origin.greeting.is_empty() || origin.talkers.iter().any(|talker| !talker.closed)
+            !origin.greeting.is_empty()
+                || origin.talkers.iter().any(|talker| !talker.closed)
+                || origin.web.iter().any(|server| !server.closed)
         };
         self.clients.iter().all(|client| client.stage == Stage::Gone)
             && !self.origins.iter().any(talking)
@@ -36,6 +41,8 @@ impl Hosts for Population {
             self.resolver.step(world);
         } else if host == self.doors.host {
             self.doors.step(world);
+        } else if host == self.tokens.host {
+            self.tokens.step(world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);
         } else {
@@ -46,5 +53,6 @@ impl Hosts for Population {
     fn turn(&mut self, world: &mut World) {
         self.resolver.turn(world);
         self.doors.turn(world);
+        self.tokens.turn(world);
     }
 }

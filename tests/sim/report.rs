@@ -38,6 +38,8 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::TooLarge,
             Cause::MethodRefused,
             Cause::TlsFailed,
+            Cause::OriginRefused,
+            Cause::Unauthorized,
             Cause::InUse,
             Cause::Overloaded,
             Cause::LifetimeEnd,
@@ -52,6 +54,8 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Loop,
             Cause::NameNotFound,
             Cause::NameLookupFailed,
+            Cause::TokenRefused,
+            Cause::TokenLookupFailed,
             Cause::Overloaded,
             Cause::HungUp,
             Cause::Reset,
@@ -67,7 +71,9 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Unreachable,
             Cause::Exhausted,
             Cause::InUse,
+            Cause::Overloaded,
             Cause::HandshakeTimeout,
+            Cause::BadFrame,
             Cause::HungUp,
             Cause::Reset,
             Cause::LifetimeEnd,
@@ -81,14 +87,18 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Truncated,
             Cause::TlsFailed,
             Cause::NotLetIn,
+            Cause::BadFrame,
             Cause::Reset,
             Cause::IdleTimeout,
+            Cause::UserIdle,
+            Cause::DeadPeer,
             Cause::LifetimeEnd,
             Cause::FlushTimeout,
             Cause::PoolPinned,
             Cause::Drained,
         ],
     ),
+    (Phase::Page, &[Cause::Finished, Cause::LifetimeEnd]),
 ];
 
 /// See the module.
@@ -153,6 +163,11 @@ impl Report {
             ("buffers refitted", counters.refits.get()),
             ("records opened apart", counters.tls_apart[0].get()),
             ("records sealed apart", counters.tls_apart[1].get()),
+            ("WebSockets of bytes", counters.upgrades[0].get()),
+            ("WebSockets of Base64", counters.upgrades[1].get()),
+            ("frames put together apart", counters.frames_apart.get()),
+            ("requests for pages", counters.page_requests.get()),
+            ("pings", counters.pings.get()),
         ] {
             self.add("counter", row.to_owned(), count);
         }
@@ -187,7 +202,8 @@ impl Report {
             let service = &run.choices.config.listeners[usize::from(record.listener)].service;
             let kind = match service {
                 Service::Connect => "CONNECT",
-                Service::Console(_) => "console",
+                Service::Console(_) if record.bytes_spliced > 0 => "console, spliced",
+                Service::Console(_) => "console, copied",
                 Service::Forward(_) if is_program(service) => "forward to a program",
                 Service::Forward(_) if is_terminal(service) => "forward to a terminal",
                 Service::Forward(destination) => match destination.reach {
@@ -222,15 +238,17 @@ impl Report {
 fn path(listener: &Listener, record: &Record) -> Vec<&'static str> {
     const OF_TARGET: &str = "tls of target";
     let is_door =
-        matches!(&listener.service, Service::Forward(Destination { reach: Reach::Door(_), .. }));
+        matches!(listener.service.destination(), Some(Destination { reach: Reach::Door(_), .. }));
+    let asks = !matches!(listener.service, Service::Forward(_));
+    let pages = record.reason.phase == Phase::Page;
     let path = [
         (listener.proxy_protocol == ProxyProtocol::Required, Phase::ProxyHeader.label()),
         (listener.tls.is_some(), Phase::Tls.label()),
-        (listener.service == Service::Connect, Phase::Request.label()),
-        (!is_door, Phase::Admission.label()),
+        (asks, Phase::Request.label()),
+        (!is_door && !pages, Phase::Admission.label()),
         (true, Phase::Connect.label()),
-        (listener.upstream_tls.is_some(), OF_TARGET),
-        (true, Phase::Relay.label()),
+        (listener.upstream_tls.is_some() && !pages, OF_TARGET),
+        (true, if pages { Phase::Page.label() } else { Phase::Relay.label() }),
     ];
     let path = path.into_iter().filter_map(|(is_on, label)| is_on.then_some(label));
     let last = match (record.reason.phase, record.reason.side) {

@@ -21,8 +21,9 @@ use crate::sim::outside::{Desk, Resolver};
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::temper::Temper;
+use crate::sim::tokens::Tokens;
 use crate::sim::world::{Action, World};
-use crate::sim::{targets, wish};
+use crate::sim::{consoles, targets, wish};
 
 /// Turns after which a run is taken for one that never ends.
 const TURNS: usize = 2_000_000;
@@ -107,6 +108,7 @@ pub fn run(seed: u64) -> Run {
     let mailbox = Mailbox::new(random.pick(&[2, 64]), kernel.waker());
     kernel.hosts.resolver.answer_to(mailbox.clone());
     kernel.hosts.doors.answer_to(mailbox.clone());
+    kernel.hosts.tokens.answer_to(mailbox.clone());
     choices.forwarding = choices
         .config
         .listeners
@@ -125,14 +127,16 @@ pub fn run(seed: u64) -> Run {
     run
 }
 
-/// Those who know names and open doors; there will be so many clients.
+/// Those who know names and tokens and open doors; there will be so many clients.
 fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     let mut resolver = Resolver::new(2 * clients, desk.clone());
     resolver.confused = random.pick(&[0, 0, 50]);
     resolver.busy = random.pick(&[0, 0, 0, 30]);
     let mut doors = Doors::new(2 * clients + 1, desk.clone());
     doors.confused = random.pick(&[0, 0, 50]);
-    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors }
+    let mut tokens = Tokens::new(2 * clients + 2, desk.clone());
+    tokens.confused = random.pick(&[0, 0, 50]);
+    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors, tokens }
 }
 
 /// Sockets of some size, and a time without descriptors.
@@ -242,8 +246,13 @@ impl Run {
 /// memory, but is bounded.
 fn bound(settings: &Listener, is_client: bool, limit: usize, batch: usize) -> usize {
     let (tls, upstream) = (settings.tls.as_ref(), settings.upstream_tls.as_ref());
-    let rest = 2 * batch + (64 << 10) + 8192;
-    if tls.is_none() && upstream.is_none() {
+    // A browser's pongs, pages, and frames are beside it; what becomes Base64 grows.
+    let console = consoles::of(settings).is_some();
+    let (rest, limit) = match console && is_client {
+        true => (4 * batch + (256 << 10), 2 * limit.max(64 << 10)),
+        false => (2 * batch + (64 << 10) + 8192, limit),
+    };
+    if tls.is_none() && upstream.is_none() && !console {
         return limit + rest;
     }
     // Of bulk, one buffer is sent while the next is filled.

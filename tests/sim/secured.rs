@@ -11,10 +11,10 @@ use crate::sim::kit::{ClientKind, Make, Recipe, ServerKind};
 use crate::sim::listeners::{self, ClientTerms, TargetTerms};
 use crate::sim::manner::Manner;
 use crate::sim::pattern::{key, message};
+use crate::sim::plan::Plan;
 use crate::sim::random::Random;
 use crate::sim::scenario::Choices;
 use crate::sim::secure::Word;
-use crate::sim::talker::Plan;
 use crate::sim::tally::{Fault, count};
 
 /// Of the client's stream, and of the target's. Where libvirt is spoken, they mostly consist of messages.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use penstock_ring::{Close, Errno, Time};
 
+use crate::sim::frames::Frames;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
 use crate::sim::manner::{Last, Mischief};
 use crate::sim::pattern::{fill, message};
-use crate::sim::random::Random;
+use crate::sim::plan::{Ending, Plan};
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::World;
 
@@ -18,96 +19,6 @@ pub const WORDS: &[u8] = b"penstock: ";
 
 /// No host waits longer than this, in virtual time: then it closes, and what is still missing is a stall.
 pub const GIVE_UP: Duration = Duration::from_secs(600);
-
-/// A run of bytes, and how they are written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Burst {
-    /// Silence before it.
-    pub pause: Duration,
-    /// How many.
-    pub bytes: usize,
-    /// Written at once.
-    pub piece: usize,
-    /// Between two pieces.
-    pub gap: Duration,
-}
-
-/// How a side ends. Numbers are bytes sent and received in all.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// FIN after the last byte; reads on to the other's FIN.
-    FinishFirst,
-    /// FIN once all is sent and the other has finished.
-    FinishSecond,
-    /// RST in the middle.
-    Reset(u64),
-    /// Killed in the middle: close(2), whatever is under way.
-    Kill(u64),
-    /// The net is lost in the middle.
-    Vanish(u64),
-    /// Reads no more, but lives.
-    Deaf(u64),
-}
-
-/// What a side will do.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// What it writes.
-    pub bursts: Vec<Burst>,
-    /// Most bytes that it reads at once.
-    pub read_piece: usize,
-    /// Between two reads.
-    pub read_gap: Duration,
-    /// How it ends.
-    pub ending: Ending,
-}
-
-impl Plan {
-    /// Bytes that it writes in all.
-    pub fn total(&self) -> u64 {
-        self.bursts.iter().map(|burst| burst.bytes as u64).sum()
-    }
-
-    /// Whether it plays to the end.
-    pub fn is_clean(&self) -> bool {
-        matches!(self.ending, Ending::FinishFirst | Ending::FinishSecond)
-    }
-
-    /// A seed's choice. `fair`: it plays to the end.
-    pub fn of(random: &mut Random, first: bool, fair: bool) -> Plan {
-        let bursts = (0..random.below(5)).map(|_| burst(random)).collect::<Vec<_>>();
-        let total: usize = bursts.iter().map(|burst| burst.bytes).sum();
-        let at = random.below(total + 65_536) as u64;
-        let clean = if first { Ending::FinishFirst } else { Ending::FinishSecond };
-        let ending = match random.below(if fair { 1 } else { 10 }) {
-            0..4 => clean,
-            4 => Ending::Reset(at),
-            5 => Ending::Kill(at),
-            6 => Ending::Vanish(at),
-            _ => Ending::Deaf(at),
-        };
-        let slow = random.percent(15);
-        Plan {
-            bursts,
-            read_piece: if slow { random.between(500, 8_192) } else { 1 << 20 },
-            read_gap: if slow { random.span(Duration::from_millis(20)) } else { Duration::ZERO },
-            ending,
-        }
-    }
-}
-
-/// Bulk, conversation, or a drop now and then; with pauses that let a direction go quiet.
-fn burst(random: &mut Random) -> Burst {
-    let pause = random.pick(&[0, 0, 1, 300, 3_000]);
-    let (bytes, piece, gap) = match random.below(5) {
-        0 | 1 => (random.part(2_000_000), 256 << 10, 0),
-        2 => (random.part(300_000), random.between(1_000, 20_000), random.below(2_000)),
-        3 => (random.part(4_000), random.between(1, 200), random.below(30_000)),
-        _ => (random.part(100), 100, 0),
-    };
-    let pause = Duration::from_millis(pause) + random.span(Duration::from_millis(5));
-    Burst { pause, bytes, piece, gap: Duration::from_micros(gap as u64) }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -134,9 +45,17 @@ pub struct Talker {
     left: usize,
     write_at: Time,
     read_at: Time,
+    /// A browser's: the nap that it has not had.
+    nap: Option<(u64, Duration)>,
+    /// When it asks whether we are there.
+    ask_at: Option<Time>,
+    /// When it last wrote anything.
+    pub wrote_at: Time,
     give_up_at: Time,
     /// It has said that it has ended, in order.
     pub finished: bool,
+    /// When that was.
+    pub finished_at: Time,
     /// The other side has ended, in order or not.
     pub ended: bool,
     /// When it was.
@@ -173,8 +92,12 @@ impl Talker {
             left: 0,
             write_at: now,
             read_at: now,
+            nap: None,
+            ask_at: None,
+            wrote_at: now,
             give_up_at: now + GIVE_UP,
             finished: false,
+            finished_at: now,
             ended: false,
             ended_at: now,
             got_at: now,
@@ -203,9 +126,16 @@ impl Talker {
             || message(self.keys[0]).is_some_and(|length| self.sent.is_multiple_of(length))
     }
 
+    /// What it writes from here on is framed.
+    pub fn frame(&mut self, frames: Frames, now: Time) {
+        (self.nap, self.ask_at) = (frames.framing().nap, Some(now));
+        self.line.frame(frames);
+    }
+
     /// Whether it reads so slowly that a flush may take too long.
     pub fn is_slow(&self) -> bool {
-        !self.plan.read_gap.is_zero()
+        let naps = self.line.frames().is_some_and(|frames| frames.framing().nap.is_some());
+        naps || !self.plan.read_gap.is_zero()
     }
 
     /// Reads, writes, and ends, as far as is possible now.
@@ -215,6 +145,8 @@ impl Talker {
         }
         self.line.flush(world);
         self.read_some(world);
+        self.part_if_dismissed(world);
+        self.ask_if_due(world);
         self.write_some(world);
         self.harmed |= self.line.is_spoiled();
         self.end_if_due(world);
@@ -273,10 +205,32 @@ impl Talker {
                 Read::Failed(errno) => self.failed = Some(errno),
                 Read::Blocked => return,
             }
-            if !self.plan.read_gap.is_zero() {
+            if let Some((_, span)) = self.nap.take_if(|(at, _)| self.got >= *at) {
+                count(Fault::Nap);
+                self.read_at = world.now + span;
+                world.wake_host(self.host, span);
+            } else if !self.plan.read_gap.is_zero() {
                 self.read_at = world.now + self.plan.read_gap;
                 world.wake_host(self.host, self.plan.read_gap);
             }
+        }
+    }
+
+    fn ask_if_due(&mut self, world: &mut World) {
+        let due = self.ask_at.is_some_and(|at| world.now >= at);
+        let span = self.line.frames().and_then(|frames| frames.framing().asks);
+        if let Some(span) = span.filter(|_| due && !self.finished && !self.harmed) {
+            self.line.ask(world);
+            self.ask_at = Some(world.now + span);
+            world.wake_host(self.host, span);
+        }
+    }
+
+    /// Who was told in WebSocket that nothing more comes says so, too.
+    fn part_if_dismissed(&mut self, world: &mut World) {
+        if self.line.is_dismissed() && !self.finished && !self.line.is_spoiled() {
+            self.plan.bursts.clear();
+            self.finish_now(world);
         }
     }
 
@@ -304,6 +258,7 @@ impl Talker {
                 Ok(n) => {
                     self.began_at = self.began_at.or(Some(world.now));
                     (self.sent, self.left) = (self.sent + n as u64, self.left - n);
+                    self.wrote_at = world.now;
                 }
                 Err(Errno::EAGAIN) => return,
                 Err(errno) => self.failed = Some(errno),
@@ -382,7 +337,7 @@ impl Talker {
 
     /// Says that nothing more follows, whatever was planned.
     pub fn finish_now(&mut self, world: &mut World) {
-        self.finished = self.line.finish(world);
+        (self.finished, self.finished_at) = (self.line.finish(world), world.now);
         let talks_on = Mischief::Last(Last::TalksOn);
         self.harmed |=
             !self.finished || self.line.manner().is_some_and(|manner| manner.mischief == talks_on);

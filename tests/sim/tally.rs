@@ -174,6 +174,42 @@ faults! {
     TlsTrickle = "records written in pieces",
     /// An alert came, or something that can't be understood.
     TlsAlert = "alert told to a peer",
+    /// A frame that is a part of its message.
+    Fragment = "fragment of a message",
+    /// A browser asks.
+    Ping = "ping of a browser",
+    /// And is answered.
+    PongHeard = "pong for a browser",
+    /// A browser was asked, and answers.
+    PingAnswered = "ping of ours answered",
+    /// A browser was asked, and is silent.
+    PingIgnored = "ping of ours ignored",
+    /// Frames written in pieces.
+    FrameTrickle = "frames written in pieces",
+    /// A browser breaks the rules of WebSocket.
+    Offence = "rule of WebSocket broken",
+    /// A browser leaves without a close frame.
+    LeftSilently = "FIN without close frame",
+    /// A browser reads no more for a while.
+    Nap = "browser that stops reading for a while",
+    /// A page was read.
+    PageRead = "page read",
+    /// A web server ends in the middle of what it has to say.
+    PageCut = "page cut",
+    /// A web server takes its time.
+    PageSlow = "slow page",
+    /// A browser asks in a way that nobody answers with a console.
+    BadAsking = "bad request of a browser",
+    /// A token was judged.
+    TokenJudged = "token judged",
+    /// A token opens nothing.
+    TokenRefused = "token refused",
+    /// A token's answer comes late.
+    TokenLate = "token judged late",
+    /// A token's answer never comes.
+    TokenLost = "token never judged",
+    /// A browser speaks frames before it has read the 101.
+    FramesAhead = "frames before the 101 was read",
     /// A wake-up without reason.
     SpuriousWake = "spurious wake-up",
 }

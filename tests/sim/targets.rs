@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::close::Cause;
-use penstock_core::config::{Destination, Listener, Reach, Service};
+use penstock_core::config::{Destination, Listener, Reach};
 use penstock_core::control::ResolveError;
 use penstock_core::http::{Host, Target as Network};
 use penstock_ring::Errno;
@@ -139,13 +139,13 @@ fn mixed(
     addresses
 }
 
-/// Sets up the target of a listener that forwards, which belongs to whoever called: what it explains.
+/// Sets up the one target of a listener, if it is none that its clients name, which belongs to whoever called: what it explains.
 pub fn of_listener(
     listener: &Listener,
     population: &mut Population,
     world: &mut World,
 ) -> Vec<Cause> {
-    let Service::Forward(Destination { reach: Reach::Network(target), .. }) = &listener.service
+    let Some(Destination { reach: Reach::Network(target), .. }) = listener.service.destination()
     else {
         return Vec::new();
     };
@@ -180,9 +180,16 @@ pub fn behind_door(
     population: &mut Population,
     random: &mut Random,
 ) -> Vec<Cause> {
-    let Service::Forward(Destination { reach: Reach::Door(door), .. }) = &listener.service else {
+    let Some(Destination { reach: Reach::Door(door), .. }) = listener.service.destination() else {
         return Vec::new();
     };
+    let (opening, explains) = opening(random);
+    population.doors.plans.insert(2 * number, (Arc::clone(door), opening));
+    explains
+}
+
+/// What comes of a question for a door, and what that explains.
+pub fn opening(random: &mut Random) -> (Opening, Vec<Cause>) {
     let shut = random.percent(15).then(|| {
         random.pick(&[
             (Errno::ECONNREFUSED, Cause::ConnectRefused),
@@ -194,12 +201,11 @@ pub fn behind_door(
     let delay =
         Duration::from_micros(random.pick(&[10, 10, 2_000, 400_000, 5_000_000, 20_000_000]));
     let opening = Opening { shut: shut.map(|(errno, _)| errno), delay, lost: random.percent(5) };
-    population.doors.plans.insert(2 * number, (Arc::clone(door), opening));
     let mut explains: Vec<Cause> = shut.map(|(_, cause)| cause).into_iter().collect();
     if opening.lost || delay > Duration::from_secs(1) {
         explains.push(Cause::ConnectTimeout);
     }
-    explains
+    (opening, explains)
 }
 
 fn slowness(random: &mut Random) -> Duration {

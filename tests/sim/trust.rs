@@ -1,5 +1,5 @@
 //! What must be true besides the bytes: ends within TLS mean what they say, whoever gets an alert has earned it, nobody is served
-//! without TLS where it has to be spoken, nothing takes longer than its time-out, and places and counters are right.
+//! without TLS where it has to be spoken, nothing takes longer than its time-out, and counters are right.
 
 use std::time::Duration;
 
@@ -7,10 +7,12 @@ use penstock_core::close::{Cause, CloseReason, Phase, Side};
 use penstock_core::config::HalfClose;
 
 use crate::sim::client::Leave;
+use crate::sim::consoles;
 use crate::sim::listeners::is_program;
 use crate::sim::oracle::Case;
+use crate::sim::plan::Ending;
 use crate::sim::scenario::Run;
-use crate::sim::talker::{Ending, Talker, WORDS};
+use crate::sim::talker::{Talker, WORDS};
 use crate::sim::tally::{Fault, count};
 
 /// How long a refused client may take to read why, and then some.
@@ -45,8 +47,13 @@ impl Case<'_> {
             Side::Client => (client, origin),
             _ => (origin, client),
         };
-        let garbled =
-            (phase, cause) == (Phase::Relay, Cause::TlsFailed) && source.line.is_garbled();
+        // How much of what was framed went into records is not known.
+        let garbled = match cause {
+            Cause::TlsFailed => source.line.is_garbled() && source.line.frames().is_none(),
+            Cause::BadFrame => !source.line.is_secure_spoiled(),
+            _ => false,
+        };
+        let garbled = garbled && phase == Phase::Relay;
         let wanted = self.listener.half_close == HalfClose::Forward
             || sink.plan.ending == Ending::FinishSecond;
         // Who talks on meanwhile may be reset with what was delivered unread.
@@ -88,7 +95,10 @@ impl Case<'_> {
     /// Of directions that ended in order, all is told: the last word, and how much it was.
     pub fn check_account(&self, [up, down]: [bool; 2]) {
         let (Some(client), Some(origin)) = self.talkers() else { return };
-        let told = |sink: &Talker| !sink.line.is_secure() || sink.line.was_closed();
+        let told = |sink: &Talker| match sink.line.frames() {
+            Some(_) => sink.line.is_dismissed(),
+            None => !sink.line.is_secure() || sink.line.was_closed(),
+        };
         if up {
             assert!(told(origin), "the target was not told of the end: {self:?}");
             assert_eq!(self.record.bytes_to_target, origin.got, "to the target: {self:?}");
@@ -105,12 +115,22 @@ impl Case<'_> {
     /// Nothing that has a time-out takes longer.
     pub fn check_time(&self) {
         let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
+        let by_token = consoles::by_token(&self.listener.service);
+        let token = if by_token { timeouts.token } else { Duration::ZERO };
+        let browser = self.client.wish.browser.as_ref();
+        let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
         let limit = match (reason.phase, reason.side) {
+            // Before a console, pages may take as long as they are read.
+            (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls, _)
+                if asks_for_pages =>
+            {
+                Duration::MAX
+            }
             (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
                 timeouts.handshake
             }
-            (Phase::Admission, _) => timeouts.handshake + timeouts.connect,
-            (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + timeouts.connect,
+            (Phase::Admission, _) => timeouts.handshake + token + timeouts.connect,
+            (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + token + timeouts.connect,
             // Who does not read may hold up the end of it.
             (Phase::Relay, Side::Client | Side::Penstock)
                 if self.is_program_awaited() && reason.cause != Cause::FlushTimeout =>
@@ -124,41 +144,6 @@ impl Case<'_> {
         assert!(in_time, "{elapsed:?} instead of {limit:?}: {self:?}");
         let secure = self.record.tls.client.is_some() || self.record.tls.target.is_some();
         assert!(!secure || self.record.bytes_spliced == 0, "records were spliced: {self:?}");
-    }
-}
-
-/// No listener has more sessions than it may have, and none is refused while there is room.
-pub fn check_places(run: &Run) {
-    for (index, listener) in run.choices.config.listeners.iter().enumerate() {
-        let Some(max) = listener.max_sessions else { continue };
-        let records: Vec<_> = run
-            .records
-            .iter()
-            .filter(|(_, record)| usize::from(record.listener) == index)
-            .collect();
-        let spans: Vec<_> = records
-            .into_iter()
-            .map(|(end, record)| (*end - record.elapsed, *end, was_inside(record.reason)))
-            .collect();
-        let among =
-            |may_be: bool| spans.iter().filter(move |(.., inside)| inside.unwrap_or(may_be));
-        for (start, ..) in among(false) {
-            let others = among(false).filter(|(from, to, _)| from <= start && start < to).count();
-            assert!(others <= max, "{others} sessions of listener {index}, which may have {max}");
-        }
-        for (start, ..) in spans.iter().filter(|(.., inside)| *inside == Some(false)) {
-            let others = among(true).filter(|(from, to, _)| from <= start && start <= to).count();
-            assert!(others >= max, "refused although listener {index} had room");
-        }
-    }
-}
-
-/// Whether a connection had a place; unknown if it was ended before anything else could be.
-fn was_inside(reason: CloseReason) -> Option<bool> {
-    match (reason.phase, reason.cause) {
-        (Phase::Request, Cause::InUse) => Some(false),
-        (Phase::Request, Cause::Overloaded | Cause::Drained | Cause::PoolPinned) => None,
-        _ => Some(true),
     }
 }
 

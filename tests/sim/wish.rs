@@ -4,21 +4,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use penstock_core::close::Cause;
-use penstock_core::config::{Listener, ProxyProtocol, SendProxy, Service};
+use penstock_core::config::{Console, ConsoleTarget, Listener, ProxyProtocol, SendProxy, Service};
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 
+use crate::sim::browser::{self, Browser};
 use crate::sim::client::{Client, Leave, Pieces, Wish};
+use crate::sim::consoles;
+use crate::sim::framing::Framing;
 use crate::sim::kit::{ClientKind, Recipe, ServerKind};
 use crate::sim::listeners;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
+use crate::sim::plan::{Burst, Ending, Plan};
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::scenario::Choices;
 use crate::sim::secure::Word;
 use crate::sim::secured;
-use crate::sim::talker::{Burst, Ending, Plan};
 use crate::sim::targets::{self, Target};
+use crate::sim::web::Serving;
 use crate::sim::world::World;
 
 /// The port that our rules refuse.
@@ -45,6 +49,7 @@ struct Asking {
     told: SocketAddr,
     header: Vec<u8>,
     request: Option<Vec<u8>>,
+    browser: Option<Browser>,
     client: Option<ClientKind>,
     target: Option<(ServerKind, Word)>,
     /// Of the client's stream, and of the target's.
@@ -72,17 +77,26 @@ impl Asking {
                 let target = targets::asked_for(number, population, world, random);
                 request(target, random)
             }
-            Service::Forward(_) | Service::Console(_) => {
+            Service::Forward(_) => {
                 let own = targets::behind_door(number, settings, population, random);
                 (Vec::new(), [choices.forwarding[listener].clone(), own].concat())
             }
+            Service::Console(_) => (Vec::new(), choices.forwarding[listener].clone()),
+        };
+        let browser = consoles::of(settings).map(|console| {
+            browse(number, console, settings, &mut explains, population, world, random)
+        });
+        let (request, browser) = match browser {
+            Some(browser::Asking { bytes, browser, .. }) => (bytes, Some(browser)),
+            None => (request, None),
         };
         let mut asking = Asking {
             listener,
             address,
             told,
             header: Vec::new(),
-            request: (settings.service == Service::Connect).then_some(request),
+            request: (!matches!(settings.service, Service::Forward(_))).then_some(request),
+            browser,
             client: secured::client(listener, choices, &mut explains, random),
             target: secured::target(listener, choices, &mut explains, random),
             keys,
@@ -120,6 +134,8 @@ impl Asking {
             request.truncate(at.saturating_sub(self.header.len()));
         }
         self.header.truncate(at);
+        // Frames behind half a head would be taken for the rest of it.
+        self.browser.iter_mut().for_each(|browser| browser.console = false);
         self.explains.extend([
             Cause::HandshakeTimeout,
             Cause::BadProxyHeader,
@@ -152,16 +168,22 @@ impl Asking {
         let seat = secured::Seat { listener, choices, keys, fair };
         let client = self.client.map(|kind| seat.client(kind, &plans[0], random));
         let target = self.target.map(|kind| seat.target(kind, &plans[1], random));
+        let framing = self.browser.map(|browser| {
+            let framing = Framing::of(random, plans[0].total(), browser.base64, fair);
+            (browser, if client.is_some() { framing.patient() } else { framing })
+        });
         let [client_plan, origin_plan] = plans;
-        let origin = self.origin(number, settings, origin_plan, target);
-        (origin, self.wish(choices, said, client_plan, client, random))
+        let serving = Serving::of(random, fair);
+        let origin = self.origin(number, settings, (origin_plan, serving), target);
+        let wish = self.wish(choices, said, client_plan, client, random);
+        (origin, Wish { browser: framing, ..wish })
     }
 
     fn origin(
         &self,
         number: usize,
         settings: &Listener,
-        plan: Plan,
+        (plan, serving): (Plan, Serving),
         secure: Option<Recipe>,
     ) -> Origin {
         let has_header = settings.proxy_protocol == ProxyProtocol::Required;
@@ -173,6 +195,8 @@ impl Asking {
             header_of: (settings.send_proxy != SendProxy::Off).then_some(client),
             secure,
             talkers: Vec::new(),
+            web: Vec::new(),
+            serving,
             greeting: Vec::new(),
         }
     }
@@ -197,6 +221,7 @@ impl Asking {
             header: said.header,
             secure,
             request: said.request,
+            browser: None,
             stops: self.stops,
             eager: if whole { random.pick(&[0, 0, 0, 10, 5_000, 70_000, 300_000]) } else { 0 },
             leave: said.leaves_after.map(|most| (random.span(most), random.pick(&leave))),
@@ -205,6 +230,31 @@ impl Asking {
             plan,
         }
     }
+}
+
+/// What a browser asks for, where it is led then, and what that explains.
+fn browse(
+    number: usize,
+    console: &Console,
+    settings: &Listener,
+    explains: &mut Vec<Cause>,
+    population: &mut Population,
+    world: &mut World,
+    random: &mut Random,
+) -> browser::Asking {
+    let (token, of_target) = match console.to {
+        ConsoleTarget::Tokens(_) => consoles::token(number, population, world, random),
+        ConsoleTarget::Fixed(_) => {
+            (String::new(), targets::behind_door(number, settings, population, random))
+        }
+    };
+    let asking = browser::ask(console, &token, random);
+    if asking.browser.pages > 0 {
+        explains.extend(consoles::pages(number, population, random));
+    }
+    explains.extend(of_target);
+    explains.extend_from_slice(&asking.explains);
+    asking
 }
 
 /// What a client says until its tunnel stands, piece by piece.
