@@ -26,7 +26,7 @@ use crate::sim::world::World;
 pub fn choose(fixed: Destination, random: &mut Random) -> Service {
     let tokens = Tokens {
         source: TokenSource::FileName(PathBuf::from("/sim/tokens")),
-        timeout: Duration::from_secs(3),
+        timeout: Duration::from_secs(random.pick(&[1, 3])),
         single_use: false,
         bind_client: false,
         expiry: None,
@@ -62,6 +62,17 @@ pub fn of(listener: &Listener) -> Option<&Console> {
 /// Whether tokens say where to.
 pub fn by_token(service: &Service) -> bool {
     matches!(service, Service::Console(console) if matches!(console.to, ConsoleTarget::Tokens(_)))
+}
+
+/// How long a token may take, with the moment that control has to say that it took longer.
+pub fn token_time(service: &Service) -> Duration {
+    match service {
+        Service::Console(console) => match &console.to {
+            ConsoleTarget::Tokens(tokens) => tokens.timeout + Duration::from_secs(1),
+            ConsoleTarget::Fixed(_) => Duration::ZERO,
+        },
+        Service::Connect | Service::Forward(_) => Duration::ZERO,
+    }
 }
 
 /// What tokens may name.

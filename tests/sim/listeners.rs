@@ -117,7 +117,6 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         timeouts: Timeouts {
             handshake: seconds(&[1, 10], random),
             connect: seconds(&[1, 10], random),
-            token: seconds(&[1, 3], random),
             idle,
             user_idle: (is_console && random.percent(15)).then(|| seconds(&[1, 5], random)),
             lifetime,

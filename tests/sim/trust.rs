@@ -115,8 +115,7 @@ impl Case<'_> {
     /// Nothing that has a time-out takes longer.
     pub fn check_time(&self) {
         let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
-        let by_token = consoles::by_token(&self.listener.service);
-        let token = if by_token { timeouts.token } else { Duration::ZERO };
+        let token = consoles::token_time(&self.listener.service);
         let browser = self.client.wish.browser.as_ref();
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
         let limit = match (reason.phase, reason.side) {
