@@ -37,6 +37,8 @@ pub(super) struct Facts {
     pub(super) tls: AgreedTls,
     /// With client and target: a handshake has begun, and nothing was agreed on yet.
     pub(super) shaking: [bool; 2],
+    /// Pages were served before, on the same connection.
+    pub(super) follows_pages: bool,
     pub(super) group: Option<Arc<Group>>,
 }
 
@@ -91,6 +93,7 @@ impl Facts {
             detail: None,
             tls: AgreedTls::default(),
             shaking: [false; 2],
+            follows_pages: false,
             group: None,
         }
     }

@@ -58,8 +58,6 @@ pub(crate) struct Session {
     /// Bytes queued at client and target before the relay, whose acceptance was not told of yet.
     owed: [u32; 2],
     started: Time,
-    /// Since when the request is waited for, that it is about now.
-    asked_at: Time,
     facts: Facts,
     state: State,
 }
@@ -100,7 +98,6 @@ impl Session {
             layers: Layers::default(),
             owed: [0; 2],
             started: turn.now,
-            asked_at: turn.now,
             facts,
             state: State::Between,
         }

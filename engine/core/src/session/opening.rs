@@ -138,7 +138,7 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Box<Opening> {
         let Wanted { target, door, upgrade } = wanted;
-        turn.counters.setup[0].record(turn.now.since(self.asked_at));
+        self.note_set_up(0, turn);
         turn.kernel.receive(self.client, Group::Small);
         let local = self.wants_local().then(|| turn.kernel.local(self.client)).flatten();
         Box::new(Opening {
@@ -157,6 +157,13 @@ impl Session {
             attempts: Vec::new(),
             next_attempt: None,
         })
+    }
+
+    /// How long it took from the beginning to the end of a phase, unless somebody read pages in between.
+    pub(super) fn note_set_up<K: Kernel>(&self, phase: usize, turn: &Turn<K>) {
+        if !self.facts.follows_pages {
+            turn.counters.setup[phase].record(turn.now.since(self.started));
+        }
     }
 
     fn wants_local(&self) -> bool {

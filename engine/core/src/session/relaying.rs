@@ -37,7 +37,7 @@ impl Session {
             turn.kernel.watch(self.client, Interest::HangUp, false);
         }
         self.join_siblings(door.as_deref(), turn);
-        turn.counters.setup[3].record(turn.now.since(self.asked_at));
+        self.note_set_up(3, turn);
         turn.counters.tunnels.add(1);
         turn.counters.tunnels_total.add(1);
         let reply = self.reply();

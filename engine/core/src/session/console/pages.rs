@@ -293,7 +293,7 @@ impl Session {
         match pages.last.filter(|_| whole) {
             Some(request) => {
                 self.facts.status = 0;
-                self.asked_at = turn.now;
+                self.facts.follows_pages = true;
                 self.take_request(&request, pages.input, turn)
             }
             None => {
