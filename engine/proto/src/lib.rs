@@ -14,6 +14,7 @@ pub mod console;
 pub mod http;
 mod known;
 pub mod libvirt;
+pub mod percent;
 pub mod proxy_protocol;
 pub mod rfb;
 pub mod spice;

@@ -6,8 +6,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::Uri;
-use penstock_core::console::percent_decoded;
 use penstock_core::http::{Host, Target};
+use penstock_core::percent::decode_leniently;
 
 /// See the module.
 pub(super) struct Template {
@@ -116,7 +116,7 @@ fn encoded(token: &str) -> String {
 
 fn basic(credentials: &str) -> Box<str> {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-    let pair = [&percent_decoded(user)[..], b":", &percent_decoded(password)].concat();
+    let pair = [user, password].map(|part| decode_leniently(part.as_bytes())).join(&b':');
     format!("Basic {}", BASE64_STANDARD.encode(pair)).into()
 }
 

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use hyper::Uri;
+use penstock_core::percent;
 
 /// It means nothing here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,22 +51,10 @@ pub(super) fn parse(uri: &Uri) -> Result<Wanted, Refusal> {
 
 /// One name of a path.
 fn decode(name: &str) -> Result<String, Refusal> {
-    let mut bytes = name.bytes();
-    let mut decoded = Vec::with_capacity(name.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => 16 * digit(bytes.next())? + digit(bytes.next())?,
-            byte => byte,
-        });
-    }
-    let decoded = String::from_utf8(decoded).map_err(|_| Refusal)?;
+    let (decoded, rest) = percent::decode(name.as_bytes());
+    let decoded = String::from_utf8(decoded).ok().filter(|_| rest.is_empty()).ok_or(Refusal)?;
     let means_nothing = |c: char| c.is_control() || matches!(c, '/' | '\\');
     if decoded.contains(means_nothing) { Err(Refusal) } else { Ok(decoded) }
-}
-
-fn digit(byte: Option<u8>) -> Result<u8, Refusal> {
-    let digit = char::from(byte.ok_or(Refusal)?).to_digit(16).ok_or(Refusal)?;
-    Ok(digit as u8)
 }
 
 #[cfg(test)]

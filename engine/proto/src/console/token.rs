@@ -11,6 +11,7 @@ use core::fmt;
 
 use super::host;
 use crate::http::request::Request;
+use crate::percent;
 
 const NAME: &str = "token";
 
@@ -84,7 +85,7 @@ fn argument(query: &str, choice: Choice) -> Option<String> {
 /// Some proxies encode the question mark, and all that follows, once more.
 fn within_path(path: &str, choice: Choice) -> Option<String> {
     let encoded = path.as_bytes().windows(3).position(|w| w.eq_ignore_ascii_case(b"%3f"))?;
-    let query = String::from_utf8_lossy(&percent_decoded(&path[encoded + 3..])).into_owned();
+    let query = lossy(percent::decode_leniently(&path.as_bytes()[encoded + 3..]));
     argument(&query, choice)
 }
 
@@ -102,30 +103,11 @@ fn cookie(request: &Request) -> Option<String> {
 }
 
 fn form_decoded(text: &str) -> String {
-    String::from_utf8_lossy(&percent_decoded(&text.replace('+', " "))).into_owned()
+    lossy(percent::decode_leniently(text.replace('+', " ").as_bytes()))
 }
 
-/// The bytes that a part of a URL stands for. What is no percent sign with two digits behind it stays as it is.
-pub fn percent_decoded(text: &str) -> Vec<u8> {
-    let (mut decoded, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    while let Some((&byte, after)) = rest.split_first() {
-        let number = match (byte, after) {
-            (b'%', [high, low, ..]) => digit(*high).zip(digit(*low)),
-            _ => None,
-        };
-        match number {
-            Some((high, low)) => {
-                decoded.push((high << 4 | low) as u8);
-                rest = &after[2..];
-            }
-            None => {
-                decoded.push(byte);
-                rest = after;
-            }
-        }
-    }
-    decoded
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -3,22 +3,15 @@
 //! What they stand for must be UTF-8 without NUL: it becomes paths and arguments of programs.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use super::error::UriError;
+use crate::percent;
 
 /// What a part of a URI stands for.
 pub(super) fn decode(text: &str) -> Result<String, UriError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
-        let (high, low) = digit().zip(digit()).ok_or(UriError::Percent)?;
-        bytes.push((high << 4 | low) as u8);
+    let (bytes, rest) = percent::decode(text.as_bytes());
+    if !rest.is_empty() {
+        return Err(UriError::Percent);
     }
     let text = String::from_utf8(bytes).map_err(|_| UriError::Percent)?;
     if text.contains('\0') { Err(UriError::Percent) } else { Ok(text) }

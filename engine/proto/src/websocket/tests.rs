@@ -127,6 +127,21 @@ fn payload_is_put_together_over_the_headers_between() {
 }
 
 #[test]
+fn each_control_frame_has_its_own_payload() {
+    let stream = [
+        frame(0x8a, b"unasked"),
+        frame(0x89, b"one"),
+        frame(0x89, b""),
+        frame(0x8a, &[0; 125]),
+        frame(0x88, b"\x03\xe8bye"),
+    ]
+    .concat();
+    let seen = binary(&stream);
+    assert_eq!(seen.output, b"\x8a\x03one\x8a\0");
+    assert_eq!(seen.close, Some(Close { code: Some(1000), reason: "bye".into() }));
+}
+
+#[test]
 fn a_single_frame_is_unmasked_where_it_lies() {
     let mut memory = frame(0x82, b"in its place");
     let arrived = 0..memory.len();
