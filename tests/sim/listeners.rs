@@ -246,7 +246,8 @@ fn target_side(forwards: bool, random: &mut Random) -> Option<(UpstreamTls, Targ
     let libvirt = random.percent(25);
     random.percent(45).then(|| {
         let client = Swap::new(client(&files, terms));
-        (UpstreamTls { client, files, server_name, max_record, libvirt }, terms)
+        let not_to_sockets = false;
+        (UpstreamTls { client, files, server_name, max_record, libvirt, not_to_sockets }, terms)
     })
 }
 

@@ -239,6 +239,7 @@ pub(crate) fn upstream(
         server_name: tls.server_name.as_ref().map(|name| name.get_ref().as_str().into()),
         max_record: max_record(tls.max_record.as_ref())?,
         libvirt: false,
+        not_to_sockets: false,
     })
 }
 

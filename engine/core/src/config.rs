@@ -294,6 +294,8 @@ pub struct UpstreamTls {
     pub max_record: usize,
     /// A byte tells that we were let in, as libvirt's servers do it.
     pub libvirt: bool,
+    /// It is for the network alone: UNIX sockets are spoken to in the clear.
+    pub not_to_sockets: bool,
 }
 
 impl Address {

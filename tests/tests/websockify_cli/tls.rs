@@ -7,7 +7,9 @@ use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::process::{self, Process};
 use penstock_tests::{setup, wait};
 
-use crate::rig::{BOTH, Browser, LIMIT, Server, Whose, answer, echo, fresh, is_listened_on};
+use crate::rig::{
+    BOTH, Browser, LIMIT, Server, Whose, answer, echo, echo_at, fresh, is_listened_on,
+};
 
 /// A folder with `self.pem`, certificate and key in one file.
 fn with_certificate() -> Folder {
@@ -99,6 +101,21 @@ fn a_target_on_tls_has_to_be_who_it_is_said_to_be() {
     assert_eq!(Browser::open(&server.url(), &[]).leaves(), "1000", "{}", server.said());
     let server = trusting(&Folder::new().authority_file());
     assert_eq!(Browser::ask(&server.url(), &[]).0, "closed 1011", "{}", server.said());
+}
+
+#[test]
+fn a_unix_socket_that_a_token_names_is_spoken_to_in_the_clear() {
+    let dir = process::directory();
+    let [socket, tokens] = ["vm.sock", "tokens"].map(|name| dir.path().join(name));
+    echo_at(&socket);
+    fs::write(&tokens, format!("vm: unix_socket:{}\n", socket.display())).expect("our directory");
+    for whose in BOTH {
+        let source = option("token-source", &tokens);
+        let line = format!("--ssl-target --token-plugin TokenFile {source} {{}}");
+        let server = Server::start(whose, &line);
+        let url = format!("{}?token=vm", server.url());
+        assert_eq!(Browser::open(&url, &[]).leaves(), "1000", "{}", server.said());
+    }
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn upstream(given: &Given, to: &ConsoleTarget) -> Result<Option<UpstreamTls>, Re
         server_name,
         max_record,
         libvirt: false,
+        not_to_sockets: true,
     }))
 }
 

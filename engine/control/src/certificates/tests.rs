@@ -114,7 +114,14 @@ fn tls(files: ServerFiles) -> ListenerTls {
 
 fn upstream_tls(files: ClientFiles) -> UpstreamTls {
     let client = Swap::new(files.load().expect("sound"));
-    UpstreamTls { client, files, server_name: None, max_record: 1 << 14, libvirt: false }
+    UpstreamTls {
+        client,
+        files,
+        server_name: None,
+        max_record: 1 << 14,
+        libvirt: false,
+        not_to_sockets: false,
+    }
 }
 
 impl Rig {

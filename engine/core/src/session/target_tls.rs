@@ -11,7 +11,7 @@ use super::opening::Stage;
 use super::secure::LET_IN;
 use super::{Session, State, discard};
 use crate::close::{Cause, Side};
-use crate::config::UpstreamTls;
+use crate::config::{Door, UpstreamTls};
 use crate::layers::{Broken, Fault, Layers, Opened};
 use crate::relay::Left;
 use crate::sessions::Role;
@@ -31,13 +31,16 @@ impl Session {
     /// The connection to the target stands.
     pub(super) fn target_connected<K: Kernel>(&mut self, leg: Leg, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        let to_socket =
+            matches!(opening.door.as_deref(), Some(Door::Unix(_) | Door::Within { .. }));
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
         let header = self.proxy_header(opening, turn.worker);
         if !header.is_empty() {
             // Of a target that is broken already, the relay hears.
             self.say(Role::Target, leg, header.into(), turn);
         }
-        match &self.listener().upstream_tls {
+        let upstream = self.listener().upstream_tls.as_ref();
+        match upstream.filter(|upstream| !(to_socket && upstream.not_to_sockets)) {
             None => self.begin_relay(leg, Layers::default(), Left::default(), turn),
             Some(upstream) => match self.session_with(upstream) {
                 Ok(layers) => self.begin_target_tls(leg, layers, turn),
