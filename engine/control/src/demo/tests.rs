@@ -191,6 +191,20 @@ async fn who_takes_nothing_is_left_after_a_minute_and_who_says_nothing_is_not() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_takes_little_is_not_left() {
+    let consoles = Consoles::new();
+    let mut stream = connect(&consoles);
+    until(&mut stream, "demo> ").await;
+    stream.write_all(b"flood 16384\r").await.expect("room");
+    let mut bytes = vec![0; 512 << 10];
+    for _ in 0..12 {
+        sleep(STALLED / 3).await;
+        stream.read_exact(&mut bytes).await.expect("it goes on");
+    }
+    assert_eq!(consoles.places.available_permits(), CONSOLES_MAX - 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn all_consoles_together_have_a_pace() {
     const SENT: usize = 4 << 20;
     for others in [0, 3] {

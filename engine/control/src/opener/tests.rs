@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use penstock_core::close::{Cause, CloseReason, Phase, Side};
+use penstock_core::libvirt;
 
 use super::*;
 use crate::access_log::testing::Records;
@@ -110,6 +111,26 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn ends_are_awaited_of_those_alone_that_will_be_told() {
+    let (access_log, _records) = access_log::testing::sender();
+    let config = Config { engine: Default::default(), listeners: Vec::new() };
+    let mut opener =
+        Opener::new(None, access_log, Default::default(), &config).expect("an event loop");
+    let mailbox = testing::mailbox(4);
+    let mut take = |slot, door| {
+        let (id, mailbox) = (id(slot), mailbox.clone());
+        opener.take(Notice::Asked { id, door: Arc::new(door), mailbox });
+        opener.kept.len()
+    };
+    assert_eq!(take(1, Door::Unix(Vec::new())), 0);
+    assert_eq!(take(2, Door::Demo), 0);
+    let program = libvirt::Command { program: "ssh".into(), arguments: vec![], environment: &[] };
+    assert_eq!(take(3, Door::Command(program)), 1);
+    opener.take(Notice::Ended(Box::new(record(3, None)), SystemTime::now()));
+    assert!(opener.kept.is_empty());
 }
 
 fn stream(descriptor: OwnedFd) -> UnixStream {

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use penstock_core::libvirt;
 
 use super::*;
 use crate::spawner::tests::spawner;
