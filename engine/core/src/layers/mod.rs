@@ -255,6 +255,12 @@ impl Layers {
         self.is_truncated() && !between
     }
 
+    /// Whether the peer has left by WebSocket's last word, and TLS's is still to come.
+    pub(crate) fn is_leaving(&self) -> bool {
+        let left = self.web_socket().is_some_and(WebSocket::has_left);
+        left && self.tls.as_ref().is_some_and(|tls| !tls.session.peer_closed())
+    }
+
     /// Turns bytes as WebSocket has them into what is sent.
     fn seal_below(&mut self, words: Bytes) -> Result<Bytes, Error> {
         match &mut self.tls {

@@ -265,6 +265,16 @@ impl Relay {
         Some(Released { layers: std::mem::take(layers), receiving, ended: false })
     }
 
+    /// The same of a browser that has left, but has not said TLS's last word.
+    pub(crate) fn release_leaver(&mut self) -> Option<Released> {
+        let layers = &mut self.layers[Way::ToTarget as usize];
+        if !layers.is_leaving() {
+            return None;
+        }
+        let receiving = self.ways[Way::ToTarget].receiving;
+        Some(Released { layers: std::mem::take(layers), receiving, ended: false })
+    }
+
     fn source(&self, way: Way) -> Leg {
         self.legs[way as usize]
     }

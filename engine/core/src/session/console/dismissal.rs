@@ -35,7 +35,8 @@ impl Session {
         }
     }
 
-    /// A tunnel is over. Who broke the rules of WebSocket was told so, and is given the time to read it, too: it may still be sending.
+    /// A tunnel is over. Who broke the rules of WebSocket was told so, and is given the time to read it, too: it may still be sending. So
+    /// may who has left by WebSocket's last word, and not by that of TLS: closing with that unread would take back what was sent last.
     pub(in crate::session) fn over<K: Kernel>(
         &mut self,
         reason: CloseReason,
@@ -44,6 +45,10 @@ impl Session {
         match &mut self.state {
             State::Relay(relay) if reason.cause == Cause::BadFrame => {
                 let Some(released) = relay.release_offender() else { return Step::Break(reason) };
+                self.leave_relay(reason, released, None, turn)
+            }
+            State::Relay(relay) if reason.cause == Cause::Finished => {
+                let Some(released) = relay.release_leaver() else { return Step::Break(reason) };
                 self.leave_relay(reason, released, None, turn)
             }
             _ => Step::Break(reason),
