@@ -122,6 +122,7 @@ pub struct Client {
     /// What broke its connection.
     pub failed: Option<Errno>,
     piece_at: Time,
+    read_at: Time,
     started: Time,
 }
 
@@ -144,6 +145,7 @@ impl Client {
             pages: (0, 0),
             failed: None,
             piece_at,
+            read_at: Time(0),
             started: piece_at,
         }
     }
@@ -236,10 +238,12 @@ impl Client {
     }
 
     fn read_answer(&mut self, world: &mut World) {
-        loop {
+        while self.stage == Stage::Asking && world.now >= self.read_at {
             let line = &mut self.talker.as_mut().expect("it is connected").line;
             let read = line.read(4096, &mut self.answer, world);
-            if self.wish.is_through() && line.is_ready() {
+            let is_ready = line.is_ready();
+            self.rest_from_reading(is_ready, world);
+            if self.wish.is_through() && is_ready {
                 return self.begin(world);
             }
             match read {
@@ -253,9 +257,6 @@ impl Client {
             }
             if let Some((browser, _)) = self.wish.browser {
                 self.hear(browser, world);
-                if self.stage != Stage::Asking {
-                    return;
-                }
             } else if let Some(at) = self.answer.windows(4).position(|four| four == b"\r\n\r\n") {
                 return self.answered(at + 4, world);
             }
@@ -275,6 +276,16 @@ impl Client {
         let rest = self.answer.split_off(head);
         self.talker().take(&rest);
         self.begin(world);
+    }
+
+    /// Who reads slowly reads pages so, too.
+    fn rest_from_reading(&mut self, is_ready: bool, world: &mut World) {
+        let gap = self.wish.plan.read_gap;
+        let pages = self.wish.browser.as_ref().is_some_and(|(browser, _)| browser.pages > 0);
+        if is_ready && pages && !gap.is_zero() {
+            self.read_at = world.now + gap;
+            world.wake_host(self.host, gap);
+        }
     }
 
     /// Pages, and a console behind them.

@@ -147,14 +147,6 @@ impl Offence {
 }
 
 impl Framing {
-    /// The same of who is not hasty: what TLS says behind the last frame is not read, and takes the tail of what comes back with it.
-    pub fn patient(self) -> Framing {
-        match self.leaving {
-            Leaving::Hastily => Framing { leaving: Leaving::Patiently, ..self },
-            _ => self,
-        }
-    }
-
     /// A seed's choice for who is to write `total` bytes.
     pub fn of(random: &mut Random, total: u64, base64: bool, fair: bool) -> Framing {
         let trickle = random.percent(8).then(|| {

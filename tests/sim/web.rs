@@ -46,7 +46,7 @@ pub struct WebServer {
 impl Serving {
     /// A seed's choice.
     pub fn of(random: &mut Random, fair: bool) -> Serving {
-        let length = random.pick(&[0, 10, 2_000, 100_000, 400_000]);
+        let length = random.pick(&[0, 10, 2_000, 100_000, 1_500_000]);
         let early = !fair && random.percent(15);
         let how = random.pick(&[Close::Normal, Close::Reset]);
         Serving {

@@ -170,7 +170,7 @@ impl Asking {
         let target = self.target.map(|kind| seat.target(kind, &plans[1], random));
         let framing = self.browser.map(|browser| {
             let framing = Framing::of(random, plans[0].total(), browser.base64, fair);
-            (browser, if client.is_some() { framing.patient() } else { framing })
+            (browser, framing)
         });
         let [client_plan, origin_plan] = plans;
         let serving = Serving::of(random, fair);
