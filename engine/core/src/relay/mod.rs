@@ -249,7 +249,7 @@ impl Relay {
         if to_client.done || to_client.announced || layers.web_socket().is_none() {
             return None;
         }
-        let (receiving, ended) = (to_target.receiving, to_target.ended);
+        let (receiving, ended) = (to_target.receiving, to_target.ended && !layers.is_leaving());
         Some(Released { layers: std::mem::take(layers), receiving, ended })
     }
 
