@@ -11,6 +11,7 @@ use crate::sim::frames::Frames;
 use crate::sim::framing::Leaving;
 use crate::sim::oracle::Case;
 use crate::sim::talker::Talker;
+use crate::sim::tally::{Fault, count};
 
 /// Bytes towards a browser that are never so many that its pings are not answered.
 const FEW: u64 = 16 << 10;
@@ -119,6 +120,9 @@ impl Case<'_> {
         let well = client.plan.is_clean() && !client.line.is_secure_spoiled();
         let well = well && (!client.harmed || offends);
         let due = self.is_told() && listens && stays && well;
+        if due && self.record.reason.side == Side::Penstock {
+            count(Fault::ToldWhy);
+        }
         assert!(frames.told().is_some() || !due, "ended without a word: {self:?}");
     }
 
@@ -141,8 +145,8 @@ impl Case<'_> {
         let reason = self.record.reason;
         let own = (reason.side, reason.phase, reason.cause)
             == (Side::Client, Phase::Relay, Cause::Finished);
-        let sent = self.origin.winner().map_or(0, |origin| origin.sent);
-        let few = sent + frames.asked_for as u64 <= FEW && self.record.bytes_spliced == 0;
+        let sent = self.record.bytes_to_client + frames.asked_for as u64;
+        let few = sent <= FEW && self.record.bytes_spliced == 0;
         let well = own && few && client.is_clean() && client.ended && self.client.left.is_none();
         assert!(!well || frames.unanswered() == 0, "pings without pongs: {self:?}");
     }

@@ -208,6 +208,8 @@ faults! {
     TokenLate = "token judged late",
     /// A token's answer never comes.
     TokenLost = "token never judged",
+    /// A browser that we have ended had to be told why, and was.
+    ToldWhy = "browser told why we end it",
     /// A browser speaks frames before it has read the 101.
     FramesAhead = "frames before the 101 was read",
     /// A wake-up without reason.
