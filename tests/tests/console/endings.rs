@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use penstock_tests::connect::PATIENCE;
-use penstock_tests::web_socket::{BINARY, CLOSE, Client, End, PING, close, frame, request};
+use penstock_tests::web_socket::{BINARY, CLOSE, Client, End, PING, Wire, close, frame, request};
 use penstock_tests::{Driver, both_drivers, loopback, wait};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -22,6 +22,7 @@ both_drivers! {
     a_target_that_resets_under_bulk_is_no_end_in_order,
     a_client_that_closes_has_its_queue_flushed_to_the_target,
     a_client_that_closes_does_not_wait_for_the_target,
+    a_client_that_says_all_its_last_words_at_once_gets_the_tail,
     a_client_that_vanishes_closes_the_target_at_once,
     what_the_client_says_early_arrives_first,
     a_client_that_leaves_early_opens_nothing,
@@ -180,6 +181,24 @@ fn a_client_that_closes_does_not_wait_for_the_target(driver: Driver) {
         let _ = target.write_all(b"hello?");
         house.is_empty();
     }
+}
+
+/// TLS's last word lies behind the close frame: unread, it would reset the connection.
+fn a_client_that_says_all_its_last_words_at_once_gets_the_tail(driver: Driver) {
+    const TAIL: usize = 400_000;
+    let house = Plan::new(driver).secure(true).line("half_close = \"forward\"").start();
+    let (mut browser, mut target) = house.open();
+    browser.say(&close(1000, ""));
+    let Wire::Tls(stream) = browser.wire() else { panic!("TLS") };
+    stream.conn.send_close_notify();
+    stream.flush().expect("an open connection");
+    assert_eq!(all(&mut target), b"");
+    target.write_all(&vec![7; TAIL]).expect("an open stream");
+    drop(target);
+    // Until all of it lies with the system, but not with the browser.
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(browser.data(TAIL).iter().all(|byte| *byte == 7));
+    assert_eq!(browser.closed(), (Some(1000), String::new()));
 }
 
 fn a_client_that_vanishes_closes_the_target_at_once(driver: Driver) {
