@@ -86,7 +86,7 @@ impl Case<'_> {
         let excused = excuses.cover(self);
         assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
         self.check_fairness(excused);
-        self.check_console(excuses.drained);
+        self.check_console();
         if !excuses.exhausted {
             self.check_idleness();
             self.check_close();

@@ -18,14 +18,14 @@ const FEW: u64 = 16 << 10;
 
 impl Case<'_> {
     /// All that is asked of consoles alone.
-    pub fn check_console(&self, drained: bool) {
+    pub fn check_console(&self) {
         let Some(console) = consoles::of(self.listener) else { return };
         self.check_status(console);
         let Some(client) = self.client.talker.as_ref() else { return };
         let Some(frames) = client.line.frames().filter(|frames| frames.is_open()) else { return };
         self.check_code(client, frames);
         self.check_frame_ends(client, frames);
-        if !drained && !self.exhausted {
+        if !self.exhausted {
             self.check_told(client, frames);
         }
         self.check_pongs(client, frames);
