@@ -186,16 +186,17 @@ fn a_client_that_closes_does_not_wait_for_the_target(driver: Driver) {
 /// TLS's last word lies behind the close frame: unread, it would reset the connection.
 fn a_client_that_says_all_its_last_words_at_once_gets_the_tail(driver: Driver) {
     const TAIL: usize = 400_000;
-    let house = Plan::new(driver).secure(true).line("half_close = \"forward\"").start();
+    let house = Plan::new(driver).secure(true).start();
     let (mut browser, mut target) = house.open();
+    target.write_all(&vec![7; TAIL]).expect("an open stream");
+    // Until all of it lies with the system, but not with the browser.
+    std::thread::sleep(Duration::from_millis(400));
     browser.say(&close(1000, ""));
     let Wire::Tls(stream) = browser.wire() else { panic!("TLS") };
     stream.conn.send_close_notify();
     stream.flush().expect("an open connection");
     assert_eq!(all(&mut target), b"");
-    target.write_all(&vec![7; TAIL]).expect("an open stream");
     drop(target);
-    // Until all of it lies with the system, but not with the browser.
     std::thread::sleep(Duration::from_millis(400));
     assert!(browser.data(TAIL).iter().all(|byte| *byte == 7));
     assert_eq!(browser.closed(), (Some(1000), String::new()));
