@@ -66,6 +66,7 @@ fn every_configuration_in_the_documents_is_understood() {
             let paths = named(&recipe);
             provide(dir.path(), &paths);
             let here = recipe.replace("/etc/", &format!("{}/etc/", dir.path().display()));
+            let here = here.replace("/var/lib/penstock/", &format!("{}/", dir.path().display()));
             // A group of libvirt's packages.
             let here = here.replace("\"libvirt\"\n", "\"root\"\n");
             let head = if here.contains("[[listen]]") { "" } else { LISTENER };
