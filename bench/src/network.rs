@@ -56,8 +56,9 @@ pub(crate) fn describe(machines: Option<String>) -> Network {
 }
 
 const CONGESTION_CONTROL: &str = "ipv4.tcp_congestion_control";
-/// BBR paces even on loopback, and whoever is slower is slowed down by half, now and then.
-const CUBIC: &str = "cubic";
+/// Those that don't pace, in the order in which they are tried: BBR paces even on loopback, and whoever is slower is slowed down by half,
+/// now and then.
+const UNPACED: [&str; 2] = ["cubic", "reno"];
 /// What else decides how much goes through and how many tunnels fit. All but the memory of sockets, which is the
 /// machine's, and the delay of reuse is the kernel's default in a new namespace: 28,232 ports towards each address, enough
 /// for 5,000 tunnels.
@@ -89,8 +90,8 @@ fn unshare_network() -> Result<()> {
 
 fn make_ready() -> Result<()> {
     raise_loopback()?;
-    // A kernel that does not allow it keeps its own: the record tells which.
-    let _ = fs::write(path(CONGESTION_CONTROL), CUBIC);
+    // A kernel that allows neither keeps its own: the record tells which.
+    let _ = UNPACED.iter().find(|name| fs::write(path(CONGESTION_CONTROL), name).is_ok());
     let _ = fs::write(path(REUSE_DELAY), "1");
     Ok(())
 }

@@ -145,7 +145,10 @@ impl Case<'_> {
     fn check_idleness(&self) {
         let (Some(client), Some(origin)) = self.talkers() else { return };
         let clean = Talker::is_clean;
-        let well = clean(client) && clean(origin) && self.client.left.is_none();
+        // Who takes nothing for as long keeps what there is for him from being read.
+        let nap = client.line.frames().and_then(|frames| frames.framing().nap);
+        let slept = nap.is_some_and(|(_, span)| Some(span) >= self.listener.timeouts.idle);
+        let well = clean(client) && clean(origin) && self.client.left.is_none() && !slept;
         if self.record.reason.cause == Cause::IdleTimeout && well {
             let neglected = [client, origin]
                 .map(|talker| talker.line.end)
