@@ -53,11 +53,7 @@ impl Session {
         error: http::Error,
         turn: &mut Turn<K>,
     ) -> Step {
-        let cause = match error.status() {
-            414 | 431 => Cause::TooLarge,
-            405 | 501 => Cause::MethodRefused,
-            _ => Cause::BadRequest,
-        };
+        let cause = of_head(error);
         let came = error.to_string();
         let row = Row {
             status: error.status(),
@@ -141,6 +137,15 @@ impl Session {
         let Reach::Door(door) = &destination.reach else { return false };
         let heard = listener.tls.is_none() || !self.is_new();
         matches!(**door, Door::Terminal(_)) && heard
+    }
+}
+
+/// What is wrong with a head, for logs and metrics.
+pub(super) fn of_head(error: http::Error) -> Cause {
+    match error.status() {
+        414 | 431 => Cause::TooLarge,
+        405 | 501 => Cause::MethodRefused,
+        _ => Cause::BadRequest,
     }
 }
 

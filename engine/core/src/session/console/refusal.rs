@@ -7,7 +7,7 @@ use penstock_ring::Kernel;
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::layers::Parting;
 use crate::session::facts::Method;
-use crate::session::refusal::{RETRY_AFTER, http_date};
+use crate::session::refusal::{RETRY_AFTER, http_date, of_head};
 use crate::session::{Session, State};
 use crate::turn::{Step, Turn};
 
@@ -41,12 +41,8 @@ impl Session {
         error: http::Error,
         turn: &mut Turn<K>,
     ) -> Step {
-        let cause = match error.status() {
-            414 | 431 => Cause::TooLarge,
-            _ => Cause::BadRequest,
-        };
         self.facts.detail = Some(error.to_string().into());
-        let reason = CloseReason::new(Side::Client, Phase::Request, cause);
+        let reason = CloseReason::new(Side::Client, Phase::Request, of_head(error));
         self.refuse_by_status(reason, error.status(), turn)
     }
 
