@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use penstock_tests::web_socket::header;
+
 use crate::sim::framing::{Framing, Leaving, Offence};
 use crate::sim::random::Random;
 use crate::sim::tally::{Fault, count};
@@ -320,24 +322,6 @@ fn parting(payload: &[u8]) -> Parting {
     };
     std::str::from_utf8(words).expect("the reason is text");
     Some(u16::from_be_bytes(*code))
-}
-
-/// The header of a frame up to where its mask would be.
-pub fn header(first: u8, length: u64, masked: bool) -> Vec<u8> {
-    let bit = if masked { 0x80 } else { 0 };
-    let mut bytes = vec![first];
-    match length {
-        0..126 => bytes.push(bit | length as u8),
-        126..65_536 => {
-            bytes.push(bit | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(bit | 127);
-            bytes.extend(length.to_be_bytes());
-        }
-    }
-    bytes
 }
 
 impl std::fmt::Debug for Frames {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::sim::frames::{BINARY, CLOSE, CONTINUATION, FINAL, PING, TEXT, header};
+use penstock_tests::web_socket::header;
+
+use crate::sim::frames::{BINARY, CLOSE, CONTINUATION, FINAL, PING, TEXT};
 use crate::sim::random::Random;
 
 /// More than we put up with in a second, even where some of them come in the next one.

@@ -96,19 +96,24 @@ pub fn close(code: u16, reason: &str) -> Vec<u8> {
 
 /// The header of a masked frame, with its mask.
 pub fn head_of(first: u8, length: u64) -> Vec<u8> {
+    [header(first, length, true), MASK.to_vec()].concat()
+}
+
+/// The header of a frame up to where its mask would be.
+pub fn header(first: u8, length: u64, masked: bool) -> Vec<u8> {
+    let bit = if masked { 0x80 } else { 0 };
     let mut bytes = vec![first];
     match length {
-        0..126 => bytes.push(0x80 | length as u8),
+        0..126 => bytes.push(bit | length as u8),
         126..65_536 => {
-            bytes.push(0x80 | 126);
+            bytes.push(bit | 126);
             bytes.extend((length as u16).to_be_bytes());
         }
         _ => {
-            bytes.push(0x80 | 127);
+            bytes.push(bit | 127);
             bytes.extend(length.to_be_bytes());
         }
     }
-    bytes.extend(MASK);
     bytes
 }
 
