@@ -124,11 +124,13 @@ fn refused(random: &mut Random) -> (Result<Place, TokenFault>, Vec<Cause>) {
         TokenFault::Unknown,
         TokenFault::Expired,
         TokenFault::Used,
+        TokenFault::OtherPage,
         TokenFault::NoPlace,
         TokenFault::Unavailable,
     ]);
     let cause = match why {
         TokenFault::Unavailable => Cause::TokenLookupFailed,
+        TokenFault::OtherPage => Cause::OriginRefused,
         _ => Cause::TokenRefused,
     };
     (Err(why), vec![cause])

@@ -99,6 +99,7 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
         tls,
         upstream_tls,
+        vnc: None,
         max_sessions: few.then(|| random.pick(&[1, 1, 3])),
         proxy_protocol: if has_header { ProxyProtocol::Required } else { ProxyProtocol::Off },
         proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use penstock_core::control::{Command, Mailbox, Place, SessionId, TokenFault, TokenRefusal};
+use penstock_core::control::{Command, Found, Mailbox, Place, SessionId, TokenFault, TokenRefusal};
 use penstock_ring::Time;
 
 use crate::sim::outside::{Desk, confuse};
@@ -70,6 +70,7 @@ impl Tokens {
         for (_, id, result) in self.answers.extract_if(.., |(time, ..)| *time <= world.now) {
             count(if result.is_ok() { Fault::TokenJudged } else { Fault::TokenRefused });
             let detail = "the simulation says no";
+            let result = result.map(Found::from);
             let result = result.map_err(|why| TokenRefusal { why, detail: detail.into() });
             // A full mailbox loses an answer; the session must live with that.
             self.lost |= mailbox.post(Command::Judged { id, result }).is_err();

@@ -38,6 +38,7 @@ pub(crate) fn listener(
         addresses: addresses(listen)?,
         tls: tls(listen, provider)?,
         upstream_tls,
+        vnc: None,
         max_sessions: listen.max_sessions.and_then(|NumberOrOff(number)| number),
         proxy_protocol: proxy_protocol(listen)?,
         proxy_from: access::addresses(listen.proxy_from.as_ref())?,

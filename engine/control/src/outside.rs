@@ -39,12 +39,13 @@ impl Outside for WorkerOutside {
 
     fn ask(&mut self, question: Question) -> Result<(), Question> {
         match question {
-            Question::Token { id, tokens, token, client } => {
+            Question::Token { id, tokens, token, client, page } => {
                 let mailbox = self.mailbox.clone();
-                let asked = tokens::Asked { id, tokens, token, client, mailbox };
+                let asked = tokens::Asked { id, tokens, token, client, page, mailbox };
                 self.tokens.try_send(asked).map_err(|refused| {
-                    let tokens::Asked { id, tokens, token, client, .. } = refused.into_inner();
-                    Question::Token { id, tokens, token, client }
+                    let tokens::Asked { id, tokens, token, client, page, .. } =
+                        refused.into_inner();
+                    Question::Token { id, tokens, token, client, page }
                 })
             }
             Question::Resolve { id, name } => {
@@ -196,10 +197,10 @@ mod tests {
         let client = Some(std::net::IpAddr::from([10, 0, 0, 1]));
         let question = |token: &str| {
             let (tokens, token) = (tokens.clone(), Token::from(token.to_owned()));
-            Question::Token { id: id(1), tokens, token, client }
+            Question::Token { id: id(1), tokens, token, client, page: None }
         };
         assert!(rig.outside.ask(question("a")).is_ok());
-        let Err(Question::Token { id: who, tokens: of, token, client: from }) =
+        let Err(Question::Token { id: who, tokens: of, token, client: from, .. }) =
             rig.outside.ask(question("b"))
         else {
             panic!("the queue holds one");

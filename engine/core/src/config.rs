@@ -4,6 +4,7 @@
 //! an `Arc`; a session keeps the one that admitted it.
 
 mod console;
+mod vnc;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use penstock_tls::{Client, ClientFiles, Implementation, Server, ServerFiles, Swa
 use crate::policy::{AddressSet, Rules};
 
 pub use console::{Auth, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.
 #[derive(Debug)]
@@ -90,6 +92,8 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
     /// TLS with its targets.
     pub upstream_tls: Option<UpstreamTls>,
+    /// What is done with VNC; none: nothing.
+    pub vnc: Option<Vnc>,
     /// Sessions at a time; none: no limit but that of all tunnels.
     pub max_sessions: Option<usize>,
     /// Whether connections begin with a PROXY header. Never guessed.
@@ -125,6 +129,7 @@ impl Listener {
             service,
             tls: None,
             upstream_tls: None,
+            vnc: None,
             max_sessions: None,
             proxy_protocol: ProxyProtocol::Off,
             proxy_from: AddressSet::default(),

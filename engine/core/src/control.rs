@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use crossbeam_queue::ArrayQueue;
 use penstock_proto::console::Token;
-use penstock_proto::http;
+use penstock_proto::{Secret, http};
 use penstock_ring::{Errno, Waker};
 use penstock_tls::Agreed;
 
@@ -64,7 +64,39 @@ pub enum Question {
         token: Token,
         /// Who sent it.
         client: Option<IpAddr>,
+        /// The protocol of the page that asks, if it is a browser's: `https`.
+        page: Option<Box<str>>,
     },
+}
+
+/// What is known of a token: what it names, and what its source says of that beside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Where to.
+    pub place: Place,
+    /// On which terms; none: on the listener's.
+    pub terms: Option<Box<Terms>>,
+}
+
+impl From<Place> for Found {
+    fn from(place: Place) -> Found {
+        Found { place, terms: None }
+    }
+}
+
+/// What a token's source says of a console.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// Whether it is reached through TLS (of VNC: through VeNCrypt), whatever the listener says; none: the source doesn't tell.
+    pub secured: Option<bool>,
+    /// The password that it asks for.
+    pub password: Option<Secret>,
+    /// What is asked for by CONNECT, before anything else is said to it.
+    pub access_path: Option<Box<str>>,
+    /// A part of the name that it has for itself. Another name: something else listens there by now.
+    pub name: Option<Box<str>>,
+    /// How much longer the session may live.
+    pub lifetime: Option<Duration>,
 }
 
 /// What a token names: nothing else can be reached by one.
@@ -101,6 +133,8 @@ pub enum TokenFault {
     Expired,
     /// Somebody else has used it.
     Used,
+    /// The page that asks is not the one to which it was given.
+    OtherPage,
     /// The source names something that a token can't stand for.
     NoPlace,
     /// The source could not be asked, did not answer in time, or answered what nobody understands.
@@ -145,8 +179,8 @@ pub enum Command {
     Judged {
         /// Who asked.
         id: SessionId,
-        /// What the token names.
-        result: Result<Place, TokenRefusal>,
+        /// What is known of it.
+        result: Result<Found, TokenRefusal>,
     },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),

@@ -17,11 +17,14 @@ pub mod libvirt;
 pub mod percent;
 pub mod proxy_protocol;
 pub mod rfb;
+mod secret;
 pub mod spice;
 pub mod target;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod websocket;
+
+pub use secret::Secret;
 
 /// What a machine answers to the bytes it was offered.
 ///

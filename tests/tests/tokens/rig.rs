@@ -66,7 +66,7 @@ impl Desk {
         self.asked += 1;
         let id = SessionId { worker: 0, slot: self.asked, generation: 1 };
         let (tokens, token) = (tokens.clone(), Token::from(token.to_owned()));
-        let question = Question::Token { id, tokens, token, client: Some(client) };
+        let question = Question::Token { id, tokens, token, client: Some(client), page: None };
         assert!(self.outside.ask(question).is_ok(), "there is room for questions");
         self.asked
     }
@@ -76,7 +76,9 @@ impl Desk {
         let begun = Instant::now();
         loop {
             match self.mailbox.take() {
-                Some(Command::Judged { id, result }) => return (id.slot, result),
+                Some(Command::Judged { id, result }) => {
+                    return (id.slot, result.map(|found| found.place));
+                }
                 Some(other) => panic!("{other:?}"),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }

@@ -33,7 +33,7 @@ use std::time::Instant;
 
 use penstock_core::config::Tokens;
 use penstock_core::console::Token;
-use penstock_core::control::{Command, Mailbox, Place, SessionId, TokenFault, TokenRefusal};
+use penstock_core::control::{Command, Found, Mailbox, Place, SessionId, TokenFault, TokenRefusal};
 use penstock_core::tls::Implementation;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc};
@@ -54,8 +54,8 @@ const LOOKUPS_AT_ONCE: usize = 64;
 const PENDING_MAX: usize = 1024;
 
 /// What became of look-ups, in the order in which they are counted.
-pub(crate) const OUTCOMES: [&str; 8] =
-    ["found", "unknown", "expired", "used", "no_place", "failed", "late", "refused"];
+pub(crate) const OUTCOMES: [&str; 9] =
+    ["found", "unknown", "expired", "used", "other_page", "no_place", "failed", "late", "refused"];
 
 /// A question, and where the answer goes.
 #[derive(Debug)]
@@ -64,10 +64,14 @@ pub(crate) struct Asked {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) token: Token,
     pub(crate) client: Option<IpAddr>,
+    /// The protocol of the page that asks.
+    pub(crate) page: Option<Box<str>>,
     pub(crate) mailbox: Mailbox,
 }
 
+/// Of sources that know places and nothing else.
 type Judged = Result<Place, TokenRefusal>;
+type Answer = Result<Found, TokenRefusal>;
 
 /// Takes questions.
 pub(crate) struct Desk {
@@ -109,7 +113,8 @@ impl Desk {
         }
     }
 
-    fn asked(&mut self, Asked { id, tokens, token, client, mailbox }: Asked) {
+    fn asked(&mut self, asked: Asked) {
+        let Asked { id, tokens, token, client, page, mailbox } = asked;
         let counter = self.counter(tokens);
         let counts = self.counts.clone();
         let Ok(place) = counter.pending.clone().try_acquire_owned() else {
@@ -118,7 +123,7 @@ impl Desk {
             return post(&mailbox, Command::Judged { id, result });
         };
         self.running.spawn(async move {
-            let (outcome, result) = counter.judge(&token, client).await;
+            let (outcome, result) = counter.judge(&token, client, page.as_deref()).await;
             drop(place);
             counts.count(outcome);
             post(&mailbox, Command::Judged { id, result });
@@ -148,7 +153,12 @@ impl Counter {
     }
 
     /// The outcome, as it is counted, and the answer.
-    async fn judge(&self, token: &Token, client: Option<IpAddr>) -> (&'static str, Judged) {
+    async fn judge(
+        &self,
+        token: &Token,
+        client: Option<IpAddr>,
+        page: Option<&str>,
+    ) -> (&'static str, Answer) {
         // Lines and keys may be for nobody.
         if token.secret().is_empty() {
             return ("unknown", Err(self.named(unknown("nobody is asked for an empty token"))));
@@ -156,15 +166,15 @@ impl Counter {
         let found = async {
             // Never closed.
             let _permit = self.at_once.acquire().await;
-            self.source.look_up(token).await
+            self.source.look_up(token, page).await
         };
         let found = match timeout(self.tokens.timeout, found).await {
             Ok(found) => found,
             Err(_) => return ("late", Err(self.named(self.late()))),
         };
-        let judged = found.and_then(|place| match &self.ledger {
-            Some(ledger) => ledger.uses(token, client, Instant::now()).map(|()| place),
-            None => Ok(place),
+        let judged = found.and_then(|found| match &self.ledger {
+            Some(ledger) => ledger.uses(token, client, Instant::now()).map(|()| found),
+            None => Ok(found),
         });
         (outcome(&judged), judged.map_err(|refusal| self.named(refusal)))
     }
@@ -190,13 +200,14 @@ impl Counter {
     }
 }
 
-fn outcome(judged: &Judged) -> &'static str {
+fn outcome(judged: &Answer) -> &'static str {
     match judged {
         Ok(_) => "found",
         Err(TokenRefusal { why, .. }) => match why {
             TokenFault::Unknown => "unknown",
             TokenFault::Expired => "expired",
             TokenFault::Used => "used",
+            TokenFault::OtherPage => "other_page",
             TokenFault::NoPlace => "no_place",
             TokenFault::Unavailable => "failed",
         },

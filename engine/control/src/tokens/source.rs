@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use penstock_core::config::TokenSource;
 use penstock_core::console::Token;
-use penstock_core::control::Place;
+use penstock_core::control::{Found, Place};
 use penstock_core::ring::Errno;
 use penstock_core::tls::Implementation;
 
@@ -14,7 +14,7 @@ use super::file::{Files, Folder};
 use super::jwt::Jwt;
 use super::redis::Redis;
 use super::threads::Threads;
-use super::{Judged, unavailable, unknown};
+use super::{Answer, Judged, unavailable, unknown};
 use crate::within;
 
 pub(super) struct Source {
@@ -66,8 +66,12 @@ impl Source {
         &self.name
     }
 
-    /// What it knows of a token.
-    pub(super) async fn look_up(&self, token: &Token) -> Judged {
+    /// What it knows of a token that a page of this protocol shows.
+    pub(super) async fn look_up(&self, token: &Token, _page: Option<&str>) -> Answer {
+        self.place_of(token).await.map(Found::from)
+    }
+
+    async fn place_of(&self, token: &Token) -> Judged {
         let threads = &self.threads;
         let asked = token.clone();
         match &self.kind {

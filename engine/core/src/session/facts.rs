@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use penstock_ring::Kernel;
+use penstock_ring::{Kernel, Time};
 use penstock_tls::Agreed;
 
 use crate::close::{CloseReason, Phase, Side};
@@ -27,8 +27,7 @@ pub(super) struct Facts {
     /// Bytes of replies of ours to the client.
     pub(super) reply_bytes: u32,
     pub(super) client: Option<SocketAddr>,
-    /// The one that connected, where it may be a proxy that speaks for others.
-    pub(super) peer: Option<Box<IpAddr>>,
+    pub(super) unusual: Option<Box<Unusual>>,
     pub(super) connected: Option<SocketAddr>,
     pub(super) method: Method,
     pub(super) target: Option<Box<str>>,
@@ -40,6 +39,15 @@ pub(super) struct Facts {
     /// Pages were served before, on the same connection.
     pub(super) follows_pages: bool,
     pub(super) group: Option<Arc<Group>>,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Unusual {
+    /// The one that connected, where it may be a proxy that speaks for others.
+    pub(super) peer: Option<IpAddr>,
+    /// The end of its time, by what was looked up.
+    pub(super) lifetime_end: Option<Time>,
 }
 
 /// The method of a request. In two words, which an owned or borrowed text is not.
@@ -86,7 +94,7 @@ impl Facts {
             status: 0,
             reply_bytes: 0,
             client,
-            peer: None,
+            unusual: None,
             connected: None,
             method: Method::Unknown,
             target: None,
@@ -96,6 +104,16 @@ impl Facts {
             follows_pages: false,
             group: None,
         }
+    }
+
+    /// What few connections have, for one that has it.
+    pub(super) fn unusual(&mut self) -> &mut Unusual {
+        self.unusual.get_or_insert_default()
+    }
+
+    /// The one that connected, where it is known to speak for others.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.unusual.as_ref().and_then(|unusual| unusual.peer)
     }
 
     /// A handshake with that side begins.

@@ -34,7 +34,7 @@ use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{OpenError, Place, Record, ResolveError, TokenRefusal, TunnelInfo};
+use crate::control::{Found, OpenError, Record, ResolveError, TokenRefusal, TunnelInfo};
 use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
@@ -182,7 +182,7 @@ impl Session {
     /// Takes what is known of the token that it asked about. An answer that nobody waits for is counted and dropped.
     pub(crate) fn judged(
         &mut self,
-        result: Result<Place, TokenRefusal>,
+        result: Result<Found, TokenRefusal>,
         turn: &mut Turn<impl Kernel>,
     ) -> Step {
         match &self.state {
@@ -331,8 +331,11 @@ impl Session {
         &self.config.listeners[usize::from(self.facts.listener)]
     }
 
+    /// As the listener says, or earlier if what was looked up says so.
     fn lifetime_end(&self) -> Option<Time> {
-        self.listener().timeouts.lifetime.map(|lifetime| self.started + lifetime)
+        let of_listener = self.listener().timeouts.lifetime.map(|lifetime| self.started + lifetime);
+        let own = self.facts.unusual.as_ref().and_then(|unusual| unusual.lifetime_end);
+        earlier(of_listener, own)
     }
 }
 

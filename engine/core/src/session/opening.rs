@@ -18,6 +18,7 @@ use super::target_tls::Handshake;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Door, HalfClose, Reach, SendProxy};
+use crate::control::Terms;
 use crate::relay::{CONGESTED, Receiving};
 use crate::turn::{Step, Turn};
 
@@ -54,6 +55,8 @@ pub(super) struct Opening {
     pub(super) door: Option<Arc<Door>>,
     /// What a browser is told as soon as it is known where to, and what it speaks then.
     pub(super) upgrade: Option<Upgrade>,
+    /// What a token's source says of the console.
+    pub(super) terms: Option<Box<Terms>>,
     /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
@@ -146,6 +149,7 @@ impl Session {
             target,
             door,
             upgrade,
+            terms: None,
             local,
             early,
             receiving: Receiving::On,

@@ -8,5 +8,5 @@ mod origin;
 mod token;
 
 pub use basic::{Basic, BasicError};
-pub use origin::{ListError, OriginError, Origins};
+pub use origin::{ListError, OriginError, Origins, page_protocol};
 pub use token::{Choice, Token, host_token, token_of};

@@ -134,6 +134,15 @@ impl Origins {
     }
 }
 
+/// The protocol of the page that asks, as the browser has it or, where that can be trusted, as a proxy before us says. None: no page asks.
+pub fn page_protocol(request: &Request, trusts_forwarding: bool) -> Option<&str> {
+    let origin = request.header("origin")?;
+    let forwarded = request.header("x-forwarded-proto").filter(|_| trusts_forwarding);
+    let of_origin =
+        || core::str::from_utf8(origin).ok()?.split_once("://").map(|(scheme, _)| scheme);
+    forwarded.and_then(|proto| core::str::from_utf8(proto).ok()).or_else(of_origin)
+}
+
 impl fmt::Display for Origins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.rule {

@@ -4,5 +4,7 @@
 
 mod activity;
 mod message;
+mod vencrypt;
 
 pub use activity::{Activity, Follower};
+pub use vencrypt::Subtype;

@@ -9,7 +9,7 @@ use penstock_ring::Kernel;
 
 use crate::close::{Cause, Side};
 use crate::config::{Auth, Door};
-use crate::control::{Place, TokenFault, TokenRefusal};
+use crate::control::{Found, Place, TokenFault, TokenRefusal};
 use crate::session::opening::Stage;
 use crate::session::{Session, State};
 use crate::turn::{Step, Turn};
@@ -21,10 +21,11 @@ impl Session {
         let Some(peer) = self.peer().filter(|peer| trusted(*peer)) else { return };
         match forwarded_for(request, peer, trusted) {
             Some(ip) => {
-                self.facts.peer = Some(Box::new(peer));
+                self.facts.unusual().peer = Some(peer);
                 self.facts.client = Some(SocketAddr::new(ip, 0));
             }
-            None if self.facts.peer.take().is_some() => {
+            None if self.facts.peer().is_some() => {
+                self.facts.unusual().peer = None;
                 self.facts.client = Some(SocketAddr::new(peer, 0));
             }
             None => {}
@@ -34,14 +35,19 @@ impl Session {
     /// Who connected: the client, or a proxy before us.
     fn peer(&self) -> Option<IpAddr> {
         let client = || self.facts.client.map(|client| client.ip());
-        self.facts.peer.as_deref().copied().or_else(client)
+        self.facts.peer().or_else(client)
+    }
+
+    /// Whether what is said of the client may be believed.
+    pub(super) fn is_from_trusted_proxy(&self) -> bool {
+        self.peer().is_some_and(|ip| self.listener().trusted_proxies.contains(ip))
     }
 
     /// Whether the page that asks may, and who asks.
     pub(super) fn judge_browser(&mut self, request: &Request) -> Result<(), Cause> {
         let Some(console) = self.console() else { return Ok(()) };
         let for_console = Upgrade::is_asked_for(request);
-        let trusted = self.peer().is_some_and(|ip| self.listener().trusted_proxies.contains(ip));
+        let trusted = self.is_from_trusted_proxy();
         if for_console && let Err(error) = console.origins.judge_request(request, trusted) {
             self.facts.detail = Some(error.to_string().into());
             return Err(Cause::OriginRefused);
@@ -76,16 +82,17 @@ impl Session {
     /// The answer of control about a token.
     pub(in crate::session) fn token_judged<K: Kernel>(
         &mut self,
-        result: Result<Place, TokenRefusal>,
+        result: Result<Found, TokenRefusal>,
         turn: &mut Turn<K>,
     ) -> Step {
         match result {
-            Ok(place) => self.go_to(place, turn),
+            Ok(found) => self.go_to(found, turn),
             Err(TokenRefusal { why, detail }) => {
                 self.facts.detail = Some(detail);
                 let (side, cause) = match why {
                     TokenFault::Unavailable => (Side::Penstock, Cause::TokenLookupFailed),
                     TokenFault::NoPlace => (Side::Penstock, Cause::TokenRefused),
+                    TokenFault::OtherPage => (Side::Client, Cause::OriginRefused),
                     TokenFault::Unknown | TokenFault::Expired | TokenFault::Used => {
                         (Side::Client, Cause::TokenRefused)
                     }
@@ -95,14 +102,18 @@ impl Session {
         }
     }
 
-    fn go_to<K: Kernel>(&mut self, place: Place, turn: &mut Turn<K>) -> Step {
+    fn go_to<K: Kernel>(&mut self, found: Found, turn: &mut Turn<K>) -> Step {
+        let Found { place, terms } = found;
+        if let Some(lifetime) = terms.as_ref().and_then(|terms| terms.lifetime) {
+            self.facts.unusual().lifetime_end = Some(turn.now + lifetime);
+        }
         let deadline = turn.now + self.listener().timeouts.connect;
         let State::AwaitTarget(mut opening) = std::mem::replace(&mut self.state, State::Between)
         else {
             return Step::Continue(());
         };
         (opening.stage, opening.deadline) = (Stage::Name, deadline);
-        opening.requested_at = turn.now;
+        (opening.requested_at, opening.terms) = (turn.now, terms);
         match place {
             Place::Network(target) => {
                 self.facts.target = Some(target.to_string().into());

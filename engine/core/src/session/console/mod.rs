@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::console::{Choice, host_token, token_of};
+use penstock_proto::console::{Choice, host_token, page_protocol, token_of};
 use penstock_proto::http::request::Request;
 use penstock_proto::websocket::Upgrade;
 use penstock_ring::Kernel;
@@ -139,7 +139,8 @@ impl Session {
         };
         let (id, client) = (self.handle.id(turn.worker), self.facts.client);
         let client = client.map(|client| client.ip());
-        let question = Question::Token { id, tokens, token, client };
+        let page = page_protocol(request, self.is_from_trusted_proxy()).map(Into::into);
+        let question = Question::Token { id, tokens, token, client, page };
         if turn.outside.ask(question).is_err() {
             turn.counters.questions_refused.add(1);
             return self.refuse(Side::Penstock, Cause::Overloaded, None, turn);
