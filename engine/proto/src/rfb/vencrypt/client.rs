@@ -3,7 +3,7 @@
 //! Enter once RFB's security type 19 is chosen; leave when TLS may start on the same stream.
 //!
 //! ```text
-//! AwaitVersion ──0.2──▶ AwaitVersionAck ──0──▶ AwaitOffer ──n×u32──▶ AwaitSubtypeAck ──1──▶ done
+//! Version ──0.2──▶ VersionAck ──0──▶ Offer ──n×u32──▶ SubtypeAck ──1──▶ done
 //! ```
 
 use alloc::vec::Vec;
@@ -25,15 +25,15 @@ pub(in crate::rfb) struct Negotiation {
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    AwaitVersion,
-    AwaitVersionAck,
-    AwaitOffer,
-    AwaitSubtypeAck(Subtype),
+    Version,
+    VersionAck,
+    Offer,
+    SubtypeAck(Subtype),
 }
 
 impl Negotiation {
     pub(in crate::rfb) fn new(usable: Vec<Subtype>, order: SchemeOrder) -> Self {
-        Self { usable, order, state: State::AwaitVersion }
+        Self { usable, order, state: State::Version }
     }
 
     pub(in crate::rfb) fn receive(
@@ -44,24 +44,24 @@ impl Negotiation {
         // At most four turns: every step returns or moves to a later state.
         while let Some(message) = take_message(self.state, input) {
             self.state = match (self.state, message) {
-                (State::AwaitVersion, &[major, minor]) if [major, minor] < VERSION => {
+                (State::Version, &[major, minor]) if [major, minor] < VERSION => {
                     return Err(Error::OldVeNCrypt([major, minor]));
                 }
-                (State::AwaitVersion, _) => {
+                (State::Version, _) => {
                     output.extend(VERSION);
-                    State::AwaitVersionAck
+                    State::VersionAck
                 }
-                (State::AwaitVersionAck, [0]) => State::AwaitOffer,
-                (State::AwaitOffer, [_count, offered @ ..]) => {
+                (State::VersionAck, [0]) => State::Offer,
+                (State::Offer, [_count, offered @ ..]) => {
                     let chosen = self.choose(offered)?;
                     output.extend(chosen.number().to_be_bytes());
-                    State::AwaitSubtypeAck(chosen)
+                    State::SubtypeAck(chosen)
                 }
                 // The client speaks first in TLS, so a byte behind this one was injected before the encryption began.
-                (State::AwaitSubtypeAck(chosen), [GO]) if input.is_empty() => {
+                (State::SubtypeAck(chosen), [GO]) if input.is_empty() => {
                     return Ok(Done(chosen));
                 }
-                (State::AwaitSubtypeAck(_), [GO]) => return Err(Error::PlaintextBeforeTls),
+                (State::SubtypeAck(_), [GO]) => return Err(Error::PlaintextBeforeTls),
                 (_, refusal) => return Err(Error::VeNCryptRefused(refusal[0])),
             };
         }
@@ -85,9 +85,9 @@ impl Negotiation {
 /// All of the message the state expects, or nothing. The longest is 1021 bytes.
 fn take_message<'i>(state: State, input: &mut &'i [u8]) -> Option<&'i [u8]> {
     let length = match state {
-        State::AwaitVersion => 2,
-        State::AwaitVersionAck | State::AwaitSubtypeAck(_) => 1,
-        State::AwaitOffer => 1 + 4 * usize::from(*input.first()?),
+        State::Version => 2,
+        State::VersionAck | State::SubtypeAck(_) => 1,
+        State::Offer => 1 + 4 * usize::from(*input.first()?),
     };
     take(input, length)
 }
