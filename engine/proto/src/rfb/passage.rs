@@ -35,6 +35,8 @@ pub struct Passage {
     client: Version,
     /// Nothing is asked of the client.
     for_nothing: bool,
+    /// It has heard that it is not let in.
+    has_told: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +62,7 @@ impl Passage {
             Subtype::X509Sasl => State::AwaitMechanisms,
         };
         let for_nothing = within == Subtype::X509None;
-        Self { state, server: Outcome::new(server), client, for_nothing }
+        Self { state, server: Outcome::new(server), client, for_nothing, has_told: false }
     }
 
     /// The same without TLS: what the server asks for in the clear.
@@ -81,6 +83,11 @@ impl Passage {
             self.state,
             State::AwaitResponse | State::AwaitNames | State::AwaitMechanism | State::AwaitData
         )
+    }
+
+    /// Whether the client has heard that it is not let in.
+    pub fn has_told(&self) -> bool {
+        self.has_told
     }
 
     /// Takes what the server says. Done: the client is let in.
@@ -176,7 +183,8 @@ impl Passage {
     }
 
     /// The client may have to hear of a refusal, or does not expect a word.
-    fn refuse(&self, reason: &str, to_client: &mut Vec<u8>) {
+    fn refuse(&mut self, reason: &str, to_client: &mut Vec<u8>) {
+        self.has_told = true;
         let reason = if reason.is_empty() { "Authentication failed" } else { reason };
         if !self.for_nothing || self.client == Version::V3_8 {
             refuse_result(self.client, reason, to_client);
