@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::Guest;
@@ -91,12 +92,10 @@ impl VncSetup {
     /// Lets nobody in but who has this subject, as GnuTLS writes it: `O=Penstock,CN=proxy`.
     #[must_use]
     pub fn only(self, subject: &str) -> VncSetup {
-        // A comma within an option is written twice.
-        let subject = subject.replace(',', ",,");
-        let list = format!(
-            "authz-list,id=people,policy=deny,rules.0.match={subject},rules.0.policy=allow,rules.0.format=exact"
-        );
-        self.object(list).option(",tls-authz=people")
+        let rule = json!({ "match": subject, "policy": "allow", "format": "exact" });
+        let list =
+            json!({ "qom-type": "authz-list", "id": "people", "policy": "deny", "rules": [rule] });
+        self.object(list.to_string()).option(",tls-authz=people")
     }
 
     /// Asks for [`SASL_USER`] and [`SASL_PASSWORD`] by SASL with these mechanisms.
