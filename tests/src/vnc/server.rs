@@ -189,9 +189,18 @@ impl Server {
         self.visits.recv_timeout(PATIENCE).expect("a visit that has ended")
     }
 
-    /// Whether nobody's connection has ended that was not asked for yet.
-    pub fn is_forgotten(&self) -> bool {
-        self.visits.try_recv().is_err()
+    /// What a client did that was not broken off by us, of those whose connections end next.
+    ///
+    /// # Panics
+    /// As [`Server::visit`].
+    pub fn whole_visit(&self) -> Visit {
+        let is_ours = |error: &io::Error| error.kind() == ErrorKind::ConnectionAborted;
+        loop {
+            let visit = self.visit();
+            if visit.shared.is_some() && !visit.error.as_ref().is_some_and(is_ours) {
+                return visit;
+            }
+        }
     }
 }
 

@@ -2,3 +2,11 @@
 
 mod among_real;
 mod among_stand_ins;
+mod blurts;
+mod browser;
+mod crowd;
+mod hangups;
+mod native;
+mod rig;
+mod schemes;
+mod verdicts;
