@@ -70,7 +70,12 @@ fn refusals_have_words_in_3_8_alone() {
             let failure = login.open(server.address()).expect_err("the password is wrong");
             let Failure::Refused(1, said) = failure else { panic!("{failure:?}") };
             assert_eq!(said, words);
-            assert!(!server.visit().admitted);
+            let visit = server.visit();
+            assert!(!visit.admitted);
+            // A version, the type or a list of one, a challenge, a result, and words only where they are heard.
+            let told = [(V33, 36), (V37, 34), (V38, 59)].iter().find(|(v, _)| *v == version);
+            let told = told.expect("one of them").1;
+            assert!(kind != security::VNC || visit.counts[1] == told, "{visit:?}");
         }
     }
     let nobody = Server::start(Script { reason: "go away".to_owned(), ..Script::new(&[]) });
@@ -171,6 +176,11 @@ fn every_byte_can_be_the_last() {
                 panic!("{stop:?}: {outcome:?}")
             };
             assert_eq!(error.kind(), ErrorKind::ConnectionAborted, "{stop:?}");
+            if stop.resets {
+                let error = visit.error.as_ref().map(std::io::Error::kind);
+                let cut = [Some(ErrorKind::ConnectionReset), Some(ErrorKind::BrokenPipe)];
+                assert!(cut.contains(&error), "{stop:?}: {visit:?}");
+            }
             // What the client did not send, nobody got; what it did not read may have been sent.
             let limit = if is_sent { after } else { sent };
             assert!(visit.counts[0] <= limit, "{stop:?}: {visit:?}");
