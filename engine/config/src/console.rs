@@ -20,7 +20,7 @@ use crate::file::Listen;
 use crate::listener::is_set;
 use crate::tls::{self, Provider};
 use crate::value::Span;
-use crate::{forward, tokens};
+use crate::{forward, tokens, vnc};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -121,10 +121,11 @@ fn target(
             Ok((ConsoleTarget::Fixed(destination), upstream))
         }
         (None, Some(table)) => {
-            let upstream = listen.upstream_tls.as_ref();
-            let upstream = upstream
-                .map(|table| tls::upstream(table.get_ref(), table.span(), provider))
-                .transpose()?;
+            let upstream = match &listen.upstream_tls {
+                _ if vnc::is_spoken(listen) => vnc::upstream(listen, table.span(), provider)?,
+                Some(table) => Some(tls::upstream(table.get_ref(), table.span(), provider)?),
+                None => None,
+            };
             let tokens = of_table(listen, table)?;
             judge_tokens(listen, &tokens, upstream.as_ref())?;
             Ok((ConsoleTarget::Tokens(Arc::new(tokens)), upstream))

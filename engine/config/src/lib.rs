@@ -18,6 +18,7 @@ mod tls;
 mod together;
 mod tokens;
 mod value;
+mod vnc;
 pub mod websockify;
 
 use std::net::SocketAddr;

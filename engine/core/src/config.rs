@@ -93,7 +93,7 @@ pub struct Listener {
     /// TLS with its targets.
     pub upstream_tls: Option<UpstreamTls>,
     /// What is done with VNC; none: nothing.
-    pub vnc: Option<Vnc>,
+    pub vnc: Option<Arc<Vnc>>,
     /// Sessions at a time; none: no limit but that of all tunnels.
     pub max_sessions: Option<usize>,
     /// Whether connections begin with a PROXY header. Never guessed.

@@ -64,6 +64,14 @@ pub struct Login {
     pub sasl: Option<Account>,
 }
 
+impl Login {
+    /// Whether any of it is in a file.
+    pub fn has_files(&self) -> bool {
+        let in_file = matches!(self.password, Some(Password::File(_) | Password::Folder(_)));
+        in_file || self.plain.is_some() || self.sasl.is_some()
+    }
+}
+
 /// Where a password is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Password {

@@ -26,6 +26,7 @@ impl Session {
         self.state = State::AwaitTarget(opening);
         match (verdict, host) {
             (Err(cause), _) => self.refuse(Side::Penstock, cause, None, turn),
+            (Ok(()), _) if self.lacks_secrets() => self.ask_for_secrets(turn),
             (Ok(()), None) => {
                 self.upgrade(turn)?;
                 self.ask_for_door(turn)

@@ -99,6 +99,8 @@ pub struct Gateway {
     plan: Plan,
     /// As the client speaks; nobody asks before it is known.
     client: Version,
+    /// How the server is proven to who comes in: within TLS or not, and by what.
+    used: Option<(bool, Subtype)>,
     state: State,
 }
 
@@ -119,7 +121,7 @@ impl Gateway {
     /// Tells the client our version.
     pub fn new(plan: Plan, to_client: &mut Vec<u8>) -> Self {
         let state = State::AwaitVersion(Welcome::new(to_client));
-        Self { plan, client: Version::V3_8, state }
+        Self { plan, client: Version::V3_8, used: None, state }
     }
 
     /// Goes as far as what came allows.
@@ -142,6 +144,7 @@ impl Gateway {
                     match approach.receive(both.from_server, both.to_server).map_err(by_server)? {
                         Wait => return Ok(Next::Wait),
                         Done(Approached { version, security: Security::Tls(subtype) }) => {
+                            self.used = Some((true, subtype));
                             self.state = State::AwaitServersTls(version, subtype);
                             return Ok(Next::SecureServer);
                         }
@@ -219,6 +222,16 @@ impl Gateway {
         }
     }
 
+    /// How the server lets in, once that is known: within TLS or not, and by what.
+    pub fn used(&self) -> Option<(bool, Subtype)> {
+        self.used
+    }
+
+    /// Whether TLS with one of them is what is waited for.
+    pub fn is_securing(&self) -> bool {
+        matches!(self.state, State::AwaitServersTls(..) | State::AwaitClientsTls(_))
+    }
+
     /// Whether a person may have to type something first.
     pub fn awaits_person(&self) -> bool {
         matches!(&self.state, State::Passage(passage) if passage.awaits_client())
@@ -252,6 +265,7 @@ impl Gateway {
             Security::Vnc => Subtype::X509Vnc,
             Security::None | Security::Tls(_) => Subtype::X509None,
         };
+        self.used = Some((false, within));
         match &mut self.plan.role {
             Role::Bridge => {
                 let asks = within == Subtype::X509Vnc;

@@ -34,6 +34,7 @@ use crate::control::Question;
 use crate::turn::{Step, Turn};
 
 pub(super) use pages::Pages;
+pub(super) use refusal::closing;
 
 /// Control ends a look-up that takes too long, and says where it was asked. This is for answers that got lost.
 const UNANSWERED: Duration = Duration::from_secs(1);
