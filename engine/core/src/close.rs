@@ -79,6 +79,8 @@ labelled! {
         NoCommonSecurity = "no_common_security",
         /// What comes first is not what the protocol has there.
         BadGreeting = "bad_greeting",
+        /// A message that nobody knows, of somebody who may only look at a console.
+        UnknownMessage = "unknown_message",
         /// Bytes in the clear came where TLS begins.
         Injected = "injected",
         /// The console has another name than the one that was looked up.

@@ -227,6 +227,11 @@ impl Gateway {
         self.used
     }
 
+    /// Whether ClientInit was among what it took, and is none of what follows.
+    pub fn has_introduced(&self) -> bool {
+        self.plan.introduction.is_needed()
+    }
+
     /// Whether TLS with one of them is what is waited for.
     pub fn is_securing(&self) -> bool {
         matches!(self.state, State::AwaitServersTls(..) | State::AwaitClientsTls(_))

@@ -23,6 +23,7 @@ mod sasl;
 mod security;
 mod vencrypt;
 mod version;
+mod view_only;
 mod welcome;
 mod wire;
 
@@ -37,4 +38,5 @@ pub use sasl::Prover;
 pub use security::{Scheme, SchemeOrder};
 pub use vencrypt::{Subtype, Within};
 pub use version::Version;
+pub use view_only::ViewOnly;
 pub use welcome::{Offer, Offered, Welcome, let_in_for_nothing, refuse, refuse_result};

@@ -18,7 +18,7 @@ mod target;
 use bytes::Bytes;
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::http::PathAnswer;
-use penstock_proto::rfb::{Both, Gateway, Next};
+use penstock_proto::rfb::{Both, Gateway, Next, ViewOnly};
 use penstock_ring::{Chunk, Close, Group, Kernel, Leg, Stop};
 
 use super::opening::{Opening, Stage};
@@ -280,6 +280,7 @@ impl Session {
 
     /// Both sides have come together.
     fn logged_in<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        self.let_look(turn)?;
         self.count_login(turn);
         let receiving = self.stop_hearing_target(turn);
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
@@ -288,6 +289,26 @@ impl Session {
         };
         let Login { leg, layers, left, .. } = *login;
         self.begin_relay(leg, layers, Left { receiving, ..left }, turn)
+    }
+
+    /// Of a client that only looks, what came early passes only if that is all it does.
+    fn let_look<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        if !self.listener().vnc.as_ref().is_some_and(|vnc| vnc.view_only) {
+            return Step::Continue(());
+        }
+        let Some((login, early)) = self.login() else { return Step::Continue(()) };
+        let is_initialised = login.gateway().is_some_and(Gateway::has_introduced);
+        let mut view_only = ViewOnly::new(is_initialised);
+        let (kept, verdict) = view_only.filter(early);
+        early.truncate(kept);
+        self.layers.let_look(view_only);
+        match verdict {
+            Ok(()) => Step::Continue(()),
+            Err(kind) => {
+                let fault = Fault::UnknownMessage(kind);
+                self.client_broke(Broken { fault, reply: Bytes::new() }, turn)
+            }
+        }
     }
 
     /// From now on, the target is heard by somebody else.
