@@ -40,14 +40,13 @@ fn house(driver: Driver) -> (House, Vec<Server>) {
         let address = loopback::address().into();
         let script = Script::vencrypt(&[subtype], plan.server(address));
         servers.push(Server::start_at(address, script));
-        let ours = format!("{}\nvnc = {{ mode = \"authenticate\", {keys} }}", plan.trusting(""));
+        let ours = plan.vnc("", &format!("mode = \"authenticate\", {keys}"));
         let target = format!("tcp://{address}:5900");
         plan = plan.listener(&subtype.to_string(), Front::Console, &target, &ours);
     }
     let target = format!("tcp://{}", servers[1].address());
-    let theirs = format!("{}\nvnc = {{ mode = \"bridge\" }}", plan.trusting(""));
-    let native =
-        format!("{}\nvnc = {{ mode = \"bridge\", listen = [\"x509vnc\"] }}", plan.trusting(""));
+    let theirs = plan.vnc("", "mode = \"bridge\"");
+    let native = plan.vnc("", "mode = \"bridge\", listen = [\"x509vnc\"]");
     let house = plan
         .listener("bridge", Front::SecureConsole, &target, &theirs)
         .listener("native", Front::Native, &target, &native)
