@@ -28,7 +28,7 @@ fn house(driver: Driver) -> (House, Server) {
     let script = Script::vencrypt(&[subtype::X509_VNC], plan.server(address));
     let server = Server::start_at(address, script);
     let (target, file) = (format!("tcp://{}", server.address()), plan.file("secret", "secret\n"));
-    let mode = |keys: &str| format!("{}\nvnc = {{ {keys} }}", plan.trusting(""));
+    let mode = |keys: &str| plan.vnc("", keys);
     let ours = mode(&format!("mode = \"authenticate\", password = {{ file = {file} }}"));
     let theirs = mode("mode = \"bridge\"");
     let native = mode("mode = \"bridge\", listen = [\"x509vnc\"]");

@@ -52,10 +52,12 @@ fn five_hundred_consoles_come_at_once_and_all_are_served(driver: Driver) {
     let identity = plan.pki.authority.issue(&Wanted::server(setup.address().ip()));
     plan.pki.authority.qemu_server(&plan.pki.path("qemu"), &identity);
     let guest = setup.certificates(&plan.pki.path("qemu")).start();
-    let more = format!(
-        "{}\nvnc = {{ mode = \"authenticate\", password = {{ file = {} }} }}",
-        plan.trusting(""),
-        plan.file("password", "secret\n")
+    let more = plan.vnc(
+        "",
+        &format!(
+            "mode = \"authenticate\", password = {{ file = {} }}",
+            plan.file("password", "secret\n")
+        ),
     );
     let house = plan
         .listener("crowd", Front::Console, &format!("tcp://{}", server.address()), &more)

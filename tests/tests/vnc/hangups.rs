@@ -40,14 +40,13 @@ fn house(driver: Driver) -> (House, Vec<Server>) {
         let address = loopback::address().into();
         let script = Script::vencrypt(&[subtype], plan.server(address));
         servers.push(Server::start_at(address, script));
-        let ours = format!("{}\nvnc = {{ mode = \"authenticate\", {keys} }}", plan.trusting(""));
+        let ours = plan.vnc("", &format!("mode = \"authenticate\", {keys}"));
         let target = format!("tcp://{address}:5900");
         plan = plan.listener(&subtype.to_string(), Front::Console, &target, &ours);
     }
     let target = format!("tcp://{}", servers[1].address());
-    let theirs = format!("{}\nvnc = {{ mode = \"bridge\" }}", plan.trusting(""));
-    let native =
-        format!("{}\nvnc = {{ mode = \"bridge\", listen = [\"x509vnc\"] }}", plan.trusting(""));
+    let theirs = plan.vnc("", "mode = \"bridge\"");
+    let native = plan.vnc("", "mode = \"bridge\", listen = [\"x509vnc\"]");
     let house = plan
         .listener("bridge", Front::SecureConsole, &target, &theirs)
         .listener("native", Front::Native, &target, &native)
@@ -57,7 +56,7 @@ fn house(driver: Driver) -> (House, Vec<Server>) {
 
 /// The bytes at which somebody goes, of so many.
 fn places(all: u64, first: u64) -> Vec<u64> {
-    let step = if std::env::var_os("PENSTOCK_LONG").is_some() { 1 } else { 9 };
+    let step = if std::env::var_os("PENSTOCK_LONG").is_some() { 1 } else { 4 };
     let is_tls = |n: &u64| (WORDS..all.saturating_sub(WORDS)).contains(n);
     (0..all).filter(|n| !is_tls(n) || (n + first).is_multiple_of(step)).collect()
 }

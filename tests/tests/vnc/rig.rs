@@ -57,10 +57,23 @@ impl Plan {
     }
 
     /// The keys of `upstream_tls`: our authority is trusted, and more lines.
-    pub(crate) fn trusting(&self, more: &str) -> String {
+    fn trusting(&self, more: &str) -> String {
         let ca = self.pki.authority_file();
         let comma = if more.is_empty() { "" } else { ", " };
         format!("upstream_tls = {{ ca = \"{}\"{comma}{more} }}", ca.display())
+    }
+
+    /// Lines about VNC, of keys of `upstream_tls` and of `vnc`. Who comes to these listeners is nobody's worry here.
+    pub(crate) fn vnc(&self, upstream: &str, keys: &str) -> String {
+        let mut lines = format!("vnc = {{ {keys} }}\n");
+        // Where no TLS can be spoken, nothing may be said of it.
+        if !keys.contains("schemes") || keys.contains("\"vencrypt\"") {
+            lines += &self.trusting(upstream);
+        }
+        if keys.contains("\"authenticate\"") {
+            lines += "\nunauthenticated = true";
+        }
+        lines
     }
 
     /// What a server of that address speaks TLS with.

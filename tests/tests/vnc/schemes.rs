@@ -37,8 +37,7 @@ fn keys(plan: &Plan) -> String {
 fn a_client_that_is_let_in_by_us_is_asked_for_nothing(driver: Driver) {
     let mut plan = Plan::new(driver);
     let servers = SUBTYPES.map(|subtype| server(&plan, subtype));
-    let more =
-        format!("{}\nvnc = {{ mode = \"authenticate\", {} }}", plan.trusting(""), keys(&plan));
+    let more = plan.vnc("", &format!("mode = \"authenticate\", {}", keys(&plan)));
     for (subtype, server) in SUBTYPES.iter().zip(&servers) {
         let target = format!("tcp://{}", server.address());
         plan = plan.listener(&subtype.to_string(), Front::Console, &target, &more);
@@ -66,7 +65,7 @@ fn a_client_that_is_let_in_by_us_is_asked_for_nothing(driver: Driver) {
 fn a_bridge_hands_on_what_is_asked_within_tls(driver: Driver) {
     let mut plan = Plan::new(driver);
     let servers = SUBTYPES.map(|subtype| server(&plan, subtype));
-    let more = format!("{}\nvnc = {{ mode = \"bridge\" }}", plan.trusting(""));
+    let more = plan.vnc("", "mode = \"bridge\"");
     for (subtype, server) in SUBTYPES.iter().zip(&servers) {
         let target = format!("tcp://{}", server.address());
         plan = plan.listener(&subtype.to_string(), Front::SecureConsole, &target, &more);
@@ -116,11 +115,8 @@ fn the_scheme_that_is_taken_is_allowed_and_chosen_as_configured(driver: Driver) 
         script.types = types.to_vec();
         servers.push(Server::start_at(address, script));
         let comma = if keys_of_vnc.is_empty() { "" } else { ", " };
-        let more = format!(
-            "{}\nvnc = {{ mode = \"authenticate\", {}{comma}{keys_of_vnc} }}",
-            plan.trusting(""),
-            keys(&plan)
-        );
+        let more =
+            plan.vnc("", &format!("mode = \"authenticate\", {}{comma}{keys_of_vnc}", keys(&plan)));
         plan =
             plan.listener(&n.to_string(), Front::Console, &format!("tcp://{address}:5900"), &more);
     }
@@ -139,13 +135,9 @@ fn native_clients_have_tls_of_their_own(driver: Driver) {
     let plan = Plan::new(driver);
     let server = server(&plan, subtype::X509_VNC);
     let target = format!("tcp://{}", server.address());
-    let authenticate = format!(
-        "{}\nvnc = {{ mode = \"authenticate\", {}, listen = [\"x509none\"] }}",
-        plan.trusting(""),
-        keys(&plan)
-    );
-    let bridge =
-        format!("{}\nvnc = {{ mode = \"bridge\", listen = [\"x509vnc\"] }}", plan.trusting(""));
+    let authenticate =
+        plan.vnc("", &format!("mode = \"authenticate\", {}, listen = [\"x509none\"]", keys(&plan)));
+    let bridge = plan.vnc("", "mode = \"bridge\", listen = [\"x509vnc\"]");
     let house = plan
         .listener("authenticate", Front::Native, &target, &authenticate)
         .listener("bridge", Front::Native, &target, &bridge)
@@ -176,12 +168,8 @@ fn nobody_is_thrown_out_by_who_comes_later(driver: Driver) {
     let plan = Plan::new(driver);
     let server = server(&plan, subtype::X509_NONE);
     let target = format!("tcp://{}", server.address());
-    let [forced, free] = ["true", "false"].map(|force| {
-        format!(
-            "{}\nvnc = {{ mode = \"authenticate\", force_shared = {force} }}",
-            plan.trusting("")
-        )
-    });
+    let [forced, free] = ["true", "false"]
+        .map(|force| plan.vnc("", &format!("mode = \"authenticate\", force_shared = {force}")));
     let house = plan
         .listener("forced", Front::Console, &target, &forced)
         .listener("free", Front::Console, &target, &free)

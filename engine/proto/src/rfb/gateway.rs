@@ -237,6 +237,15 @@ impl Gateway {
         matches!(self.state, State::AwaitServersTls(..) | State::AwaitClientsTls(_))
     }
 
+    /// Whether the server has all it wants, and only its verdict is missing.
+    pub fn awaits_verdict(&self) -> bool {
+        match &self.state {
+            State::Proof(_) => true,
+            State::Passage(passage) => !passage.awaits_client(),
+            _ => false,
+        }
+    }
+
     /// Whether a person may have to type something first.
     pub fn awaits_person(&self) -> bool {
         matches!(&self.state, State::Passage(passage) if passage.awaits_client())

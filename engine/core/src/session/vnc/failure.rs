@@ -27,6 +27,11 @@ impl Login {
         self.awaits_server() && self.gateway().is_some_and(Gateway::is_securing)
     }
 
+    /// Whether the server decides, and an end is its decision.
+    pub(super) fn is_judged(&self) -> bool {
+        self.gateway().is_some_and(Gateway::awaits_verdict)
+    }
+
     fn awaits_server(&self) -> bool {
         match &self.stage {
             LoginStage::Path(_) => true,

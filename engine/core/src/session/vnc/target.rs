@@ -74,6 +74,12 @@ impl Session {
         if errno.is_none() && login.secures_server() {
             return self.refuse_target(&Fault::Tls(Error::Closed), turn);
         }
+        if errno.is_none() && login.is_judged() {
+            // QEMU says no more than this of many a fault: there is neither an alert nor a result.
+            let detail = "the VNC server ended the connection instead of saying whether it lets us in: QEMU does so when it wants a certificate of us (verify-peer), or another one (tls-authz), and when the account of SASL is wrong";
+            self.facts.detail = Some(detail.into());
+            return self.refuse(Side::Target, Cause::NotLetIn, None, turn);
+        }
         let expected = login.awaits();
         let detail = match errno {
             Some(errno) => format!("expected {expected}, came {}", errno.desc()),
