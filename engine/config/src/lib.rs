@@ -13,6 +13,7 @@ mod file;
 mod forward;
 pub mod limits;
 mod listener;
+mod ovirt;
 mod record;
 mod tls;
 mod together;

@@ -11,6 +11,7 @@ use super::*;
 
 mod consoles;
 mod gateways;
+mod tickets;
 
 /// Every key there is.
 const FULL: &str = r#"

@@ -18,6 +18,7 @@ mod outside;
 mod pair;
 pub mod recorder;
 mod resolver;
+mod secured;
 pub mod spawner;
 mod stamp;
 mod state;

@@ -31,6 +31,11 @@ impl Session {
     /// The connection to the target stands.
     pub(super) fn target_connected<K: Kernel>(&mut self, leg: Leg, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        if self.is_kube_virt() {
+            // Whoever opened it has spoken TLS.
+            return self.begin_relay(leg, Layers::default(), Left::default(), turn);
+        }
+        let is_clear = opening.terms.as_ref().is_some_and(|terms| terms.secured == Some(false));
         let to_socket =
             matches!(opening.door.as_deref(), Some(Door::Unix(_) | Door::Within { .. }));
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
@@ -40,7 +45,7 @@ impl Session {
             self.say(Role::Target, leg, header.into(), turn);
         }
         let upstream = self.listener().upstream_tls.as_ref();
-        match upstream.filter(|upstream| !(to_socket && upstream.not_to_sockets)) {
+        match upstream.filter(|upstream| !(is_clear || to_socket && upstream.not_to_sockets)) {
             None => self.begin_relay(leg, Layers::default(), Left::default(), turn),
             Some(upstream) => match self.session_with(upstream) {
                 Ok(layers) => self.begin_target_tls(leg, layers, turn),
