@@ -53,7 +53,10 @@ fn write_tokens(to: &mut String, tokens: &Tokens, by_host: bool) -> fmt::Result 
     if let TokenSource::Ovirt { replay, skew, .. } = source {
         let viewers =
             if *replay { "whoever shows it, as often as they like" } else { "one viewer" };
-        writeln!(to, "    each ticket is for {viewers}; clocks may be {} apart", span(*skew))?;
+        writeln!(to, "    each ticket is for {viewers}, and says whether its target wants TLS")?;
+        if !skew.is_zero() {
+            writeln!(to, "    clocks may be {} apart", span(*skew))?;
+        }
     }
     if *single_use {
         writeln!(to, "    each token has one viewer")?;
