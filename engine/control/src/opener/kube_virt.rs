@@ -213,6 +213,10 @@ async fn speak(of_worker: &mut ReadHalf<'_>, to_console: &mut SplitSink<Console,
 /// What the console says, until its end. Who does not take it holds up the API.
 async fn hear(of_console: &mut SplitStream<Console>, to_worker: &mut WriteHalf<'_>) {
     while let Some(Ok(message)) = of_console.next().await {
+        // Behind its last word, the API waits for ours.
+        if message.is_close() {
+            return;
+        }
         let is_data = message.is_binary() || message.is_text();
         if is_data && to_worker.write_all(&message.into_data()).await.is_err() {
             return;
