@@ -18,9 +18,10 @@ use toml::Spanned;
 use crate::error::Fault;
 use crate::file::Listen;
 use crate::listener::is_set;
+use crate::ovirt::Replay;
 use crate::tls::{self, Provider};
-use crate::value::Span;
-use crate::{forward, tokens, vnc};
+use crate::value::{Span, SpanOrOff};
+use crate::{forward, ovirt, tokens, vnc};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -54,6 +55,9 @@ pub(crate) struct TokensTable {
     pub(crate) single_use: Option<Spanned<bool>>,
     pub(crate) bind_client: Option<Spanned<bool>>,
     pub(crate) expiry: Option<Spanned<Span>>,
+    pub(crate) cert: Option<Spanned<PathBuf>>,
+    pub(crate) replay: Option<Spanned<Replay>>,
+    pub(crate) skew: Option<Spanned<SpanOrOff>>,
 }
 
 impl AuthTable {
@@ -163,14 +167,17 @@ fn judge_tokens(
 }
 
 fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fault> {
-    let TokensTable { plugin, source, single_use, bind_client, expiry } = table.get_ref();
+    let TokensTable { plugin, source, single_use, bind_client, expiry, .. } = table.get_ref();
     let place = source.as_ref().map_or(plugin.span(), Spanned::span);
-    let source = tokens::source(plugin.get_ref(), source.as_ref().map(|s| s.get_ref().as_str()));
+    let named = || tokens::source(plugin.get_ref(), source.as_ref().map(|s| s.get_ref().as_str()));
     Ok(Tokens {
-        source: source.map_err(|problem| match problem {
-            tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
-            tokens::Problem::Source(message) => Fault::at(place, message),
-        })?,
+        source: match ovirt::tickets(listen, table.get_ref())? {
+            Some(tickets) => tickets,
+            None => named().map_err(|problem| match problem {
+                tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
+                tokens::Problem::Source(message) => Fault::at(place, message),
+            })?,
+        },
         timeout: listen.timeouts.token.as_ref().map_or(Tokens::TIMEOUT, |span| span.get_ref().0),
         single_use: is_set(single_use.as_ref()),
         bind_client: is_set(bind_client.as_ref()),

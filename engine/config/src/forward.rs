@@ -200,7 +200,7 @@ fn held(destination: &Destination, upstream: Option<&UpstreamTls>) -> Option<&'s
                 Some("a UNIX socket, which lets us in for who we are")
             }
             Door::Command(_) => Some("a program that runs as us, with our keys"),
-            Door::Terminal(_) | Door::Web { .. } | Door::Demo => None,
+            Door::Terminal(_) | Door::Web { .. } | Door::Demo | Door::KubeVirt(_) => None,
         },
         Reach::Network(_) => shown(upstream),
     }

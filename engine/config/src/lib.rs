@@ -1,7 +1,8 @@
 //! Text to validated values.
 //!
 //! In: one TOML file. Out: [`Settings`], or an [`Error`] with file, line, column, what was expected and what came.
-//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify).
+//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify), the
+//! [files of oVirt's proxy](ovirt_proxy).
 #![forbid(unsafe_code)]
 
 mod access;
@@ -13,6 +14,8 @@ mod file;
 mod forward;
 pub mod limits;
 mod listener;
+mod ovirt;
+pub mod ovirt_proxy;
 mod record;
 mod tls;
 mod together;

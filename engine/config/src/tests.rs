@@ -11,6 +11,7 @@ use super::*;
 
 mod consoles;
 mod gateways;
+mod tickets;
 mod vnc;
 
 /// Every key there is.

@@ -19,6 +19,7 @@ mod pair;
 pub mod recorder;
 mod resolver;
 mod secrets;
+mod secured;
 pub mod spawner;
 mod stamp;
 mod state;

@@ -4,6 +4,7 @@
 //! an `Arc`; a session keeps the one that admitted it.
 
 mod console;
+mod kube_virt;
 mod vnc;
 
 use std::fmt;
@@ -22,7 +23,8 @@ use penstock_tls::{Client, ClientFiles, Implementation, Server, ServerFiles, Swa
 
 use crate::policy::{AddressSet, Rules};
 
-pub use console::{Auth, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use console::{Auth, Carried, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use kube_virt::KubeVirt;
 pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.
@@ -244,6 +246,8 @@ pub enum Door {
     },
     /// The serial console that is built in, to try things out.
     Demo,
+    /// A console behind the API of Kubernetes.
+    KubeVirt(KubeVirt),
 }
 
 impl Service {

@@ -133,6 +133,15 @@ pub enum Place {
         /// The way from there, through no symbolic link: the token itself.
         name: Token,
     },
+    /// A virtual machine of KubeVirt's, through the API of its Kubernetes.
+    KubeVirt {
+        /// The API.
+        target: http::Target,
+        /// What is asked for there.
+        path: Box<str>,
+        /// Who asks.
+        token: Secret,
+    },
 }
 
 /// Why a token opens nothing.

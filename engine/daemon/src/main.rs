@@ -1,6 +1,6 @@
 //! The daemon `penstock`: arguments in, exit code out.
 //!
-//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start. As websockify: 1 for 3.
+//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start. As websockify and oVirt's proxy: 1 for 3.
 #![forbid(unsafe_code)]
 
 mod banner;
@@ -8,6 +8,8 @@ mod ending;
 mod failure;
 mod heap;
 mod limits;
+mod ovirt;
+mod resolve;
 mod serve;
 mod supervise;
 mod websockify;
@@ -61,6 +63,9 @@ enum Command {
     /// Serve consoles to browsers, by the command line of websockify; see `penstock websockify --help`.
     #[command(name = websockify::ARGUMENT, disable_help_flag = true)]
     Websockify,
+    /// Serve consoles to browsers by tickets of oVirt's engine, with the files of ovirt-websocket-proxy.
+    #[command(name = ovirt::ARGUMENT)]
+    OvirtWebsocketProxy(ovirt::Arguments),
     /// Start programs for the daemon at the other end of standard input.
     #[command(name = spawner::ARGUMENT, hide = true)]
     Spawner,
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         Some(Command::Spawner) => {
             spawner::serve().map_err(|error| Failure::System("spawner", error))
         }
+        Some(Command::OvirtWebsocketProxy(arguments)) => return ovirt::run(arguments),
         Some(Command::Websockify) | None => serve(&arguments),
     };
     match result {
@@ -157,6 +163,9 @@ mod tests {
         let mixed = ["penstock", "--engine=epoll", "check", "a.toml"];
         assert!(Arguments::try_parse_from(mixed).is_err());
         assert!(Arguments::try_parse_from(["penstock", "--engine=kqueue"]).is_err());
+        let proxy = "penstock ovirt-websocket-proxy --systemd=notify start".split(' ');
+        let proxy = Arguments::parse_from(proxy);
+        assert!(matches!(proxy.command, Some(Command::OvirtWebsocketProxy(_))));
         let hidden = Arguments::parse_from(["penstock", spawner::ARGUMENT]);
         assert!(matches!(hidden.command, Some(Command::Spawner)));
     }

@@ -18,6 +18,7 @@ mod file;
 mod jwt;
 mod ledger;
 mod lines;
+mod ovirt;
 mod place;
 mod redis;
 mod resp;
@@ -166,7 +167,7 @@ impl Counter {
         let found = async {
             // Never closed.
             let _permit = self.at_once.acquire().await;
-            self.source.look_up(token, page).await
+            self.source.look_up(token, client, page).await
         };
         let found = match timeout(self.tokens.timeout, found).await {
             Ok(found) => found,

@@ -1,5 +1,6 @@
 //! Whoever knows tokens: one of websockify's plugins.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use penstock_core::tls::Implementation;
 use super::api::Api;
 use super::file::{Files, Folder};
 use super::jwt::Jwt;
+use super::ovirt::Ovirt;
 use super::redis::Redis;
 use super::threads::Threads;
 use super::{Answer, Judged, unavailable, unknown};
@@ -30,6 +32,7 @@ enum Kind {
     Api(Api),
     Jwt(Arc<Jwt>),
     Redis(Redis),
+    Ovirt(Arc<Ovirt>),
 }
 
 impl Source {
@@ -57,6 +60,9 @@ impl Source {
                 let redis = Redis::new(host, *port, threads.clone());
                 Kind::Redis(redis.with(*database, password.as_deref(), namespace.as_deref()))
             }
+            TokenSource::Ovirt { cert, replay, skew } => {
+                Kind::Ovirt(Arc::new(Ovirt::new(cert, *skew, !replay)))
+            }
         };
         Source { name, kind, threads }
     }
@@ -66,15 +72,19 @@ impl Source {
         &self.name
     }
 
-    /// What it knows of a token that a page of this protocol shows.
-    pub(super) async fn look_up(&self, token: &Token, _page: Option<&str>) -> Answer {
-        self.place_of(token).await.map(Found::from)
-    }
-
-    async fn place_of(&self, token: &Token) -> Judged {
-        let threads = &self.threads;
-        let asked = token.clone();
-        match &self.kind {
+    /// What it knows of a token that a client shows, on a page of this protocol.
+    pub(super) async fn look_up(
+        &self,
+        token: &Token,
+        client: Option<IpAddr>,
+        _page: Option<&str>,
+    ) -> Answer {
+        let (threads, asked) = (&self.threads, token.clone());
+        let place = match &self.kind {
+            Kind::Ovirt(ovirt) => {
+                let ovirt = ovirt.clone();
+                return threads.run(move || ovirt.look_up(asked.secret(), client)).await;
+            }
             Kind::File(files) => {
                 let files = files.clone();
                 threads.run(move || files.look_up(asked.secret())).await
@@ -93,7 +103,8 @@ impl Source {
             }
             Kind::Api(api) => api.look_up(token.secret()).await,
             Kind::Redis(redis) => redis.look_up(token.secret()).await,
-        }
+        };
+        place.map(Found::from)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use penstock_proto::console::{Basic, Origins};
+use penstock_proto::console::{Basic, Choice, Origins};
 
 use super::Destination;
 
@@ -121,6 +121,34 @@ pub enum TokenSource {
         /// What stands before tokens and a colon in keys.
         namespace: Option<Box<str>>,
     },
+    /// Tickets that oVirt's engine has signed.
+    Ovirt {
+        /// The file of its certificate.
+        cert: PathBuf,
+        /// A ticket may be shown as often as anybody likes while its time lasts; else by one viewer.
+        replay: bool,
+        /// How far clocks may be apart.
+        skew: Duration,
+    },
+}
+
+/// Where in a request a token is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// An argument of the query, or a cookie.
+    Argument(Choice),
+    /// The whole path: there are no pages beside it.
+    Path,
+}
+
+impl TokenSource {
+    /// Where in a request its tokens are.
+    pub fn carried(&self) -> Carried {
+        match self {
+            TokenSource::Ovirt { .. } => Carried::Path,
+            _ => Carried::Argument(Choice::First),
+        }
+    }
 }
 
 impl fmt::Debug for TokenSource {
@@ -137,6 +165,7 @@ impl fmt::Debug for TokenSource {
             TokenSource::Redis { host, port, database, .. } => {
                 write!(f, "TokenRedis {host}:{port}/{database}")
             }
+            TokenSource::Ovirt { cert, .. } => write!(f, "oVirt's tickets {cert:?}"),
         }
     }
 }

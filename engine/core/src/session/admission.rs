@@ -85,7 +85,7 @@ impl Session {
                 opening.stage = Stage::Connection;
                 self.state = State::AwaitTarget(opening);
                 self.upgrade(turn)?;
-                self.dial(turn)
+                if self.is_kube_virt() { self.ask_kube_virt(turn) } else { self.dial(turn) }
             }
             other => {
                 self.state = State::AwaitTarget(opening);

@@ -87,7 +87,14 @@ impl Session {
         match door {
             Some(Door::Command(_)) => relay.prove_until(now + self.listener().timeouts.handshake),
             Some(Door::Terminal(_)) => relay.never_ends(),
-            Some(Door::Unix(_) | Door::Within { .. } | Door::Web { .. } | Door::Demo) | None => {}
+            Some(
+                Door::Unix(_)
+                | Door::Within { .. }
+                | Door::Web { .. }
+                | Door::Demo
+                | Door::KubeVirt(_),
+            )
+            | None => {}
         }
     }
 

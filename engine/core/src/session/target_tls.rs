@@ -31,6 +31,10 @@ impl Session {
     /// The connection to the target stands.
     pub(super) fn target_connected<K: Kernel>(&mut self, leg: Leg, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        if self.is_kube_virt() {
+            // Whoever opened it has spoken TLS.
+            return self.begin_relay(leg, Layers::default(), Left::default(), turn);
+        }
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
         let header = self.proxy_header(opening, turn.worker);
         if !header.is_empty() {
