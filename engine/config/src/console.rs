@@ -20,7 +20,7 @@ use crate::file::Listen;
 use crate::listener::is_set;
 use crate::tls::{self, Provider};
 use crate::value::Span;
-use crate::{forward, tokens};
+use crate::{forward, nova, tokens};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -54,6 +54,11 @@ pub(crate) struct TokensTable {
     pub(crate) single_use: Option<Spanned<bool>>,
     pub(crate) bind_client: Option<Spanned<bool>>,
     pub(crate) expiry: Option<Spanned<Span>>,
+    pub(crate) url: Option<Spanned<String>>,
+    pub(crate) url_file: Option<Spanned<PathBuf>>,
+    pub(crate) console_type: Option<Spanned<String>>,
+    pub(crate) instance_name_template: Option<Spanned<String>>,
+    pub(crate) enforce_session_timeout: Option<Spanned<bool>>,
 }
 
 impl AuthTable {
@@ -162,14 +167,18 @@ fn judge_tokens(
 }
 
 fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fault> {
-    let TokensTable { plugin, source, single_use, bind_client, expiry } = table.get_ref();
+    let TokensTable { plugin, source, single_use, bind_client, expiry, .. } = table.get_ref();
     let place = source.as_ref().map_or(plugin.span(), Spanned::span);
-    let source = tokens::source(plugin.get_ref(), source.as_ref().map(|s| s.get_ref().as_str()));
-    Ok(Tokens {
-        source: source.map_err(|problem| match problem {
+    let of_plugin = || {
+        nova::judge_absent(table.get_ref())?;
+        let text = source.as_ref().map(|source| source.get_ref().as_str());
+        tokens::source(plugin.get_ref(), text).map_err(|problem| match problem {
             tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
             tokens::Problem::Source(message) => Fault::at(place, message),
-        })?,
+        })
+    };
+    Ok(Tokens {
+        source: nova::source(table.get_ref()).unwrap_or_else(of_plugin)?,
         timeout: listen.timeouts.token.as_ref().map_or(Tokens::TIMEOUT, |span| span.get_ref().0),
         single_use: is_set(single_use.as_ref()),
         bind_client: is_set(bind_client.as_ref()),
@@ -231,6 +240,12 @@ fn auth(listen: &Listen) -> Result<(Option<Auth>, Option<Vec<String>>), Fault> {
 }
 
 fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fault> {
+    if let (Some(hosts), true) =
+        (&listen.allowed_origins, listen.origins.is_some() || expected.is_some())
+    {
+        let message = "`allowed_origins` has hosts as nova has them, and other keys say otherwise: leave it out, or `origins` and ExpectOrigin";
+        return Err(Fault::at(hosts.span(), message));
+    }
     let (list, span, required) = match (&listen.origins, expected) {
         (Some(origins), None) => (origins.get_ref().clone(), origins.span(), false),
         (None, Some(list)) => {
@@ -240,7 +255,7 @@ fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fa
             let message = "ExpectOrigin says which pages may ask: leave `origins` or `auth` out";
             return Err(Fault::at(origins.span(), message));
         }
-        (None, None) => return Ok(Origins::same_host()),
+        (None, None) => return nova::origins(listen),
     };
     if list.len() > 1 && list.iter().any(|origin| origin == "*") {
         let message = "`*` stands for all pages there are: leave the others out, or `*`";

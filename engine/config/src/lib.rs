@@ -13,6 +13,7 @@ mod file;
 mod forward;
 pub mod limits;
 mod listener;
+mod nova;
 mod record;
 mod tls;
 mod together;

@@ -4,6 +4,7 @@
 //! an `Arc`; a session keeps the one that admitted it.
 
 mod console;
+mod nova;
 mod vnc;
 
 use std::fmt;
@@ -23,6 +24,10 @@ use penstock_tls::{Client, ClientFiles, Implementation, Server, ServerFiles, Swa
 use crate::policy::{AddressSet, Rules};
 
 pub use console::{Auth, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use nova::{
+    Database, DatabaseKind, DatabasePlace, DatabaseServer, DatabaseTls, DatabaseTlsMode, NamePiece,
+    NameTemplate, NovaDatabase,
+};
 pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.

@@ -288,3 +288,54 @@ fn secrets_are_not_explained() {
     let shown = format!("{explained}{settings:?}");
     assert!(!shown.contains("canary"), "{shown}");
 }
+
+#[test]
+fn nova_s_database_is_read_by_its_url() {
+    let lines = "tokens = { plugin = \"nova-db\", url = \"mysql+pymysql://nova:canary@db/nova_cell1\", console_type = \"novnc\", enforce_session_timeout = true, instance_name_template = \"vm-%x\" }";
+    let ConsoleTarget::Tokens(tokens) = console(lines).to else { panic!("{lines}") };
+    let TokenSource::NovaDatabase(nova) = &tokens.source else { panic!("{tokens:?}") };
+    assert!(nova.enforce_session_timeout);
+    assert_eq!(&*nova.names.name(31, "u"), "vm-1f");
+    let settings = parse("f", &text(lines)).expect("right");
+    let explained = explain(&settings);
+    assert!(explained.contains("nova-db novnc mysql db:3306/nova_cell1"), "{explained}");
+    assert!(explained.contains("of the same host, in the protocol that the token says"));
+    assert!(!explained.contains("canary") && !format!("{settings:?}").contains("canary"));
+    let named = format!("{lines}\nallowed_origins = [\"portal.example\"]");
+    assert!(console(&named).origins.to_string().contains("of portal.example"));
+    let good = "plugin = \"nova-db\", url = \"sqlite:////a\"";
+    let typed = format!("tokens = {{ {good}, console_type = \"serial\" }}");
+    let text_of = |lines: &str| text(lines);
+    assert_all_wrong_of(
+        text_of,
+        &[
+            ("tokens = { plugin = ⟨\"nova-db\"⟩, console_type = \"serial\" }", &["`url`"]),
+            ("tokens = { plugin = ⟨\"nova-db\"⟩, url = \"sqlite:////a\" }", &["`console_type`"]),
+            (
+                "tokens = { plugin = \"nova-db\", url = ⟨\"canary\"⟩, console_type = \"serial\" }",
+                &["mysql+pymysql://"],
+            ),
+            (
+                "tokens = { plugin = \"nova-db\", url_file = ⟨\"/nowhere\"⟩, console_type = \"serial\" }",
+                &["can't read it"],
+            ),
+            (
+                &format!("tokens = {{ {good}, console_type = ⟨\"vnc\"⟩ }}"),
+                &["one of novnc", "`vnc`"],
+            ),
+            (
+                "tokens = { plugin = \"TokenFile\", source = \"/t\", url = ⟨\"sqlite:////a\"⟩ }",
+                &["nova's tokens", "`TokenFile`"],
+            ),
+            (
+                &format!("{typed}\nallowed_origins = ⟨[\"https://a\"]⟩"),
+                &["names of hosts", "`https://a`"],
+            ),
+            (
+                &format!("{typed}\norigins = [\"https://a\"]\nallowed_origins = ⟨[\"a\"]⟩"),
+                &["leave it out"],
+            ),
+            ("target = \"demo:\"\nallowed_origins = ⟨[\"a\"]⟩", &["write `origins`"]),
+        ],
+    );
+}

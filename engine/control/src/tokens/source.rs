@@ -1,4 +1,4 @@
-//! Whoever knows tokens: one of websockify's plugins.
+//! Whoever knows tokens: one of websockify's plugins, or a cloud.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use penstock_core::tls::Implementation;
 use super::api::Api;
 use super::file::{Files, Folder};
 use super::jwt::Jwt;
+use super::nova::database::NovaDb;
 use super::redis::Redis;
 use super::threads::Threads;
 use super::{Answer, Judged, unavailable, unknown};
@@ -30,6 +31,7 @@ enum Kind {
     Api(Api),
     Jwt(Arc<Jwt>),
     Redis(Redis),
+    NovaDb(NovaDb),
 }
 
 impl Source {
@@ -57,6 +59,7 @@ impl Source {
                 let redis = Redis::new(host, *port, threads.clone());
                 Kind::Redis(redis.with(*database, password.as_deref(), namespace.as_deref()))
             }
+            TokenSource::NovaDatabase(nova) => Kind::NovaDb(NovaDb::new(nova)),
         };
         Source { name, kind, threads }
     }
@@ -67,14 +70,10 @@ impl Source {
     }
 
     /// What it knows of a token that a page of this protocol shows.
-    pub(super) async fn look_up(&self, token: &Token, _page: Option<&str>) -> Answer {
-        self.place_of(token).await.map(Found::from)
-    }
-
-    async fn place_of(&self, token: &Token) -> Judged {
+    pub(super) async fn look_up(&self, token: &Token, page: Option<&str>) -> Answer {
         let threads = &self.threads;
         let asked = token.clone();
-        match &self.kind {
+        let place = match &self.kind {
             Kind::File(files) => {
                 let files = files.clone();
                 threads.run(move || files.look_up(asked.secret())).await
@@ -93,7 +92,9 @@ impl Source {
             }
             Kind::Api(api) => api.look_up(token.secret()).await,
             Kind::Redis(redis) => redis.look_up(token.secret()).await,
-        }
+            Kind::NovaDb(nova) => return nova.look_up(token.secret(), page).await,
+        };
+        place.map(Found::from)
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use penstock_proto::console::{Basic, Origins};
+use penstock_proto::console::{Basic, Choice, Origins};
 
-use super::Destination;
+use super::{Destination, NovaDatabase};
 
 /// A listener's consoles.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,7 +85,7 @@ impl Tokens {
     pub const TIMEOUT: Duration = Duration::from_secs(3);
 }
 
-/// Who knows tokens, as websockify's plugins of these names do.
+/// Who knows tokens: websockify's plugins of these names, or a cloud.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// TokenFile, ReadOnlyTokenFile: lines `token: host:port` of a file, or of the files of a folder.
@@ -121,6 +121,18 @@ pub enum TokenSource {
         /// What stands before tokens and a colon in keys.
         namespace: Option<Box<str>>,
     },
+    /// The database of OpenStack's compute service.
+    NovaDatabase(Box<NovaDatabase>),
+}
+
+impl TokenSource {
+    /// Which of several tokens in one request counts.
+    pub fn choice(&self) -> Choice {
+        match self {
+            TokenSource::NovaDatabase(_) => Choice::Last,
+            _ => Choice::First,
+        }
+    }
 }
 
 impl fmt::Debug for TokenSource {
@@ -136,6 +148,9 @@ impl fmt::Debug for TokenSource {
             TokenSource::Jwt(path) => write!(f, "JWTTokenApi {path:?}"),
             TokenSource::Redis { host, port, database, .. } => {
                 write!(f, "TokenRedis {host}:{port}/{database}")
+            }
+            TokenSource::NovaDatabase(nova) => {
+                write!(f, "nova-db {} {:?}", nova.console_type, nova.database)
             }
         }
     }

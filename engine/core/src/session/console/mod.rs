@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::console::{Choice, host_token, page_protocol, token_of};
+use penstock_proto::console::{host_token, page_protocol, token_of};
 use penstock_proto::http::request::Request;
 use penstock_proto::websocket::Upgrade;
 use penstock_ring::Kernel;
@@ -132,7 +132,8 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         let by_host = self.console().is_some_and(|console| console.host_token);
-        let token = if by_host { host_token(request) } else { token_of(request, Choice::First) };
+        let choice = tokens.source.choice();
+        let token = if by_host { host_token(request) } else { token_of(request, choice) };
         let Some(token) = token else {
             self.facts.detail = Some("expected a token, came none".into());
             return self.refuse(Side::Client, Cause::TokenRefused, None, turn);
