@@ -59,6 +59,20 @@ pub(crate) struct TokensTable {
     pub(crate) console_type: Option<Spanned<String>>,
     pub(crate) instance_name_template: Option<Spanned<String>>,
     pub(crate) enforce_session_timeout: Option<Spanned<bool>>,
+    pub(crate) auth_url: Option<Spanned<String>>,
+    pub(crate) username: Option<Spanned<String>>,
+    pub(crate) user_domain: Option<Spanned<String>>,
+    pub(crate) project: Option<Spanned<String>>,
+    pub(crate) project_domain: Option<Spanned<String>>,
+    pub(crate) password_file: Option<Spanned<PathBuf>>,
+    pub(crate) application_credential_id: Option<Spanned<String>>,
+    pub(crate) application_credential_secret_file: Option<Spanned<PathBuf>>,
+    pub(crate) endpoint: Option<Spanned<String>>,
+    pub(crate) interface: Option<Spanned<String>>,
+    pub(crate) region: Option<Spanned<String>>,
+    pub(crate) ca: Option<Spanned<PathBuf>>,
+    pub(crate) expected_origin_schemes: Option<Spanned<Vec<String>>>,
+    pub(crate) max_session: Option<Spanned<Span>>,
 }
 
 impl AuthTable {

@@ -5,6 +5,7 @@
 
 mod console;
 mod nova;
+mod nova_api;
 mod vnc;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub use nova::{
     Database, DatabaseKind, DatabasePlace, DatabaseServer, DatabaseTls, DatabaseTlsMode, NamePiece,
     NameTemplate, NovaDatabase,
 };
+pub use nova_api::{KeystoneLogin, NovaApi};
 pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.

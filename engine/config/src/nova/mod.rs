@@ -1,9 +1,12 @@
 //! Tokens of OpenStack's compute service.
 //!
-//! In: a table of tokens with `plugin = "nova-db"`. Out: where they are known, or what was expected.
+//! In: a table of tokens with `plugin = "nova-db"` or `"nova"`. Out: where they are known, or what was expected.
 
+mod api;
 pub(crate) mod template;
 pub(crate) mod url;
+
+use std::ops::Range;
 
 use penstock_core::config::{Database, NameTemplate, NovaDatabase, TokenSource};
 use penstock_core::console::Origins;
@@ -15,31 +18,34 @@ use crate::file::Listen;
 use crate::listener::is_set;
 
 /// Types of consoles, as nova calls them.
-pub(crate) const CONSOLE_TYPES: [&str; 5] =
-    ["novnc", "spice-html5", "serial", "rdp-html5", "webmks"];
+pub(crate) const CONSOLE_TYPES: [&str; 6] =
+    ["novnc", "spice-html5", "spice-direct", "serial", "rdp-html5", "webmks"];
 
 const DATABASE: &str = "nova-db";
-const PLUGINS: [&str; 1] = [DATABASE];
+const API: &str = "nova";
+const PLUGINS: [&str; 2] = [DATABASE, API];
 
 /// What is said of nova's sources, if one of them is meant.
 pub(crate) fn source(table: &TokensTable) -> Option<Result<TokenSource, Fault>> {
+    let judged = |of_other: Vec<Option<Range<usize>>>| match of_other.into_iter().flatten().next() {
+        Some(span) => Err(Fault::at(
+            span,
+            "this is said of the other one of `nova` and `nova-db`: leave it out",
+        )),
+        None => Ok(()),
+    };
     match table.plugin.get_ref().as_str() {
-        DATABASE => Some(database(table)),
+        DATABASE => Some(judged(of_api(table)).and_then(|()| database(table))),
+        API => Some(judged(of_database(table)).and_then(|()| api::source(table))),
         _ => None,
     }
 }
 
 /// What is said of nova, where something else is meant.
 pub(crate) fn judge_absent(table: &TokensTable) -> Result<(), Fault> {
-    let span = |text: &Option<Spanned<String>>| text.as_ref().map(Spanned::span);
-    let of_nova = [
-        span(&table.url),
-        table.url_file.as_ref().map(Spanned::span),
-        span(&table.console_type),
-        span(&table.instance_name_template),
-        table.enforce_session_timeout.as_ref().map(Spanned::span),
-    ];
-    match of_nova.into_iter().flatten().next() {
+    let of_both = table.console_type.as_ref().map(Spanned::span);
+    let mut of_nova = of_database(table).into_iter().chain(of_api(table)).chain([of_both]);
+    match of_nova.find_map(|span| span) {
         None => Ok(()),
         Some(span) => {
             let plugin = table.plugin.get_ref();
@@ -48,6 +54,38 @@ pub(crate) fn judge_absent(table: &TokensTable) -> Result<(), Fault> {
             Err(Fault::at(span, message))
         }
     }
+}
+
+fn of_database(table: &TokensTable) -> Vec<Option<Range<usize>>> {
+    vec![
+        span(&table.url),
+        span(&table.url_file),
+        span(&table.instance_name_template),
+        span(&table.enforce_session_timeout),
+    ]
+}
+
+fn of_api(table: &TokensTable) -> Vec<Option<Range<usize>>> {
+    vec![
+        span(&table.auth_url),
+        span(&table.username),
+        span(&table.user_domain),
+        span(&table.project),
+        span(&table.project_domain),
+        span(&table.password_file),
+        span(&table.application_credential_id),
+        span(&table.application_credential_secret_file),
+        span(&table.endpoint),
+        span(&table.interface),
+        span(&table.region),
+        span(&table.ca),
+        span(&table.expected_origin_schemes),
+        span(&table.max_session),
+    ]
+}
+
+fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+    value.as_ref().map(Spanned::span)
 }
 
 /// Pages that may ask, where no others are named: those of the same host and of `allowed_origins`, as nova has it; which protocol they need, a token

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use penstock_core::config::{
-    Auth, Console, ConsoleTarget, Door, Listener, Reach, RecordFormat, Service, TokenSource, Web,
+    Auth, Console, ConsoleTarget, Door, KeystoneLogin, Listener, Reach, RecordFormat, Service,
+    TokenSource, Web,
 };
 
 use super::gateways::{Files, assert_all_wrong_of};
@@ -336,6 +337,46 @@ fn nova_s_database_is_read_by_its_url() {
                 &["leave it out"],
             ),
             ("target = \"demo:\"\nallowed_origins = ⟨[\"a\"]⟩", &["write `origins`"]),
+        ],
+    );
+}
+
+#[test]
+fn nova_s_api_is_asked_by_who_we_are() {
+    let api = "plugin = \"nova\", auth_url = \"https://k:5000/v3\", console_type = \"novnc\"";
+    let password = format!("{api}, username = \"u\", project = \"p\", password_file = \"/s\"");
+    let source = |table: &str| match console(&format!("tokens = {{ {table} }}")).to {
+        ConsoleTarget::Tokens(tokens) => match &tokens.source {
+            TokenSource::Nova(nova) => nova.clone(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let KeystoneLogin::Password { user_domain, project, .. } = source(&password).login else {
+        panic!("{password}")
+    };
+    assert_eq!((&*user_domain, &*project), ("Default", "p"));
+    let credential = "application_credential_id = \"i\", application_credential_secret_file = \"/s\", max_session = \"1h\", expected_origin_schemes = [\"https\"]";
+    let nova = source(&format!("{api}, {credential}"));
+    assert!(matches!(nova.login, KeystoneLogin::ApplicationCredential { .. }));
+    assert_eq!(nova.max_session, Some(Duration::from_secs(3600)));
+    let table = |rest: &str| format!("tokens = {{ {rest} }}");
+    assert_all_wrong_of(
+        text,
+        &[
+            ("tokens = { plugin = ⟨\"nova\"⟩ }", &["`auth_url`"]),
+            (&table(&api.replace("\"nova\"", "⟨\"nova\"⟩")), &["`password_file`"]),
+            (
+                &table(&format!("{password}, {credential}").replace("\"nova\"", "⟨\"nova\"⟩")),
+                &["either"],
+            ),
+            (&table(&format!("{password}, url = ⟨\"sqlite:////a\"⟩")), &["leave it out"]),
+            (&table(&format!("{password}, interface = ⟨\"x\"⟩")), &["internal", "`x`"]),
+            (&table(&format!("{password}, endpoint = ⟨\"nova:8774\"⟩")), &["a URL"]),
+            (
+                "tokens = { plugin = \"TokenFile\", source = \"/t\", region = ⟨\"r\"⟩ }",
+                &["nova's tokens"],
+            ),
         ],
     );
 }

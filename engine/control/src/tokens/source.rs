@@ -12,6 +12,7 @@ use penstock_core::tls::Implementation;
 use super::api::Api;
 use super::file::{Files, Folder};
 use super::jwt::Jwt;
+use super::nova::api::NovaRest;
 use super::nova::database::NovaDb;
 use super::redis::Redis;
 use super::threads::Threads;
@@ -32,6 +33,7 @@ enum Kind {
     Jwt(Arc<Jwt>),
     Redis(Redis),
     NovaDb(NovaDb),
+    Nova(Box<NovaRest>),
 }
 
 impl Source {
@@ -60,6 +62,9 @@ impl Source {
                 Kind::Redis(redis.with(*database, password.as_deref(), namespace.as_deref()))
             }
             TokenSource::NovaDatabase(nova) => Kind::NovaDb(NovaDb::new(nova)),
+            TokenSource::Nova(nova) => {
+                Kind::Nova(Box::new(NovaRest::new(nova, threads.clone(), ciphers)))
+            }
         };
         Source { name, kind, threads }
     }
@@ -93,6 +98,7 @@ impl Source {
             Kind::Api(api) => api.look_up(token.secret()).await,
             Kind::Redis(redis) => redis.look_up(token.secret()).await,
             Kind::NovaDb(nova) => return nova.look_up(token.secret(), page).await,
+            Kind::Nova(nova) => return nova.look_up(token.secret(), page).await,
         };
         place.map(Found::from)
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use penstock_proto::console::{Basic, Choice, Origins};
 
-use super::{Destination, NovaDatabase};
+use super::{Destination, NovaApi, NovaDatabase};
 
 /// A listener's consoles.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,13 +123,15 @@ pub enum TokenSource {
     },
     /// The database of OpenStack's compute service.
     NovaDatabase(Box<NovaDatabase>),
+    /// Its API.
+    Nova(Box<NovaApi>),
 }
 
 impl TokenSource {
     /// Which of several tokens in one request counts.
     pub fn choice(&self) -> Choice {
         match self {
-            TokenSource::NovaDatabase(_) => Choice::Last,
+            TokenSource::NovaDatabase(_) | TokenSource::Nova(_) => Choice::Last,
             _ => Choice::First,
         }
     }
@@ -152,6 +154,7 @@ impl fmt::Debug for TokenSource {
             TokenSource::NovaDatabase(nova) => {
                 write!(f, "nova-db {} {:?}", nova.console_type, nova.database)
             }
+            TokenSource::Nova(nova) => write!(f, "nova {}", nova.console_type),
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Tokens lead to a host and a port, and perhaps to a path to be asked for there.
 
+pub(super) mod api;
 pub(super) mod database;
+mod keystone;
 mod link;
 mod row;
 
