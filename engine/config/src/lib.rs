@@ -1,7 +1,8 @@
 //! Text to validated values.
 //!
 //! In: one TOML file. Out: [`Settings`], or an [`Error`] with file, line, column, what was expected and what came.
-//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify).
+//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify), or
+//! [the files of nova](nova::proxy).
 #![forbid(unsafe_code)]
 
 mod access;
@@ -13,7 +14,7 @@ mod file;
 mod forward;
 pub mod limits;
 mod listener;
-mod nova;
+pub mod nova;
 mod record;
 mod tls;
 mod together;

@@ -8,6 +8,7 @@ mod ending;
 mod failure;
 mod heap;
 mod limits;
+mod nova;
 mod serve;
 mod supervise;
 mod websockify;
@@ -61,6 +62,15 @@ enum Command {
     /// Serve consoles to browsers, by the command line of websockify; see `penstock websockify --help`.
     #[command(name = websockify::ARGUMENT, disable_help_flag = true)]
     Websockify,
+    /// Serve VNC of nova's instances, by the files and the command line of nova-novncproxy.
+    #[command(disable_help_flag = true)]
+    NovaNovncproxy,
+    /// Serve SPICE of nova's instances, as nova-spicehtml5proxy does.
+    #[command(name = "nova-spicehtml5proxy", disable_help_flag = true)]
+    NovaSpiceHtml5proxy,
+    /// Serve serial consoles of nova's instances, as nova-serialproxy does.
+    #[command(disable_help_flag = true)]
+    NovaSerialproxy,
     /// Start programs for the daemon at the other end of standard input.
     #[command(name = spawner::ARGUMENT, hide = true)]
     Spawner,
@@ -80,8 +90,12 @@ fn main() -> ExitCode {
     abort_on_panic();
     without_huge_pages();
     let mut given = std::env::args_os().skip(1);
-    if given.next().is_some_and(|first| first == websockify::ARGUMENT) {
+    let first = given.next().unwrap_or_default();
+    if first == websockify::ARGUMENT {
         return websockify::run(given.collect());
+    }
+    if let Some(program) = nova::program(&first) {
+        return nova::run(program, given.collect());
     }
     let arguments = Arguments::parse();
     let result = match &arguments.command {
@@ -89,7 +103,8 @@ fn main() -> ExitCode {
         Some(Command::Spawner) => {
             spawner::serve().map_err(|error| Failure::System("spawner", error))
         }
-        Some(Command::Websockify) | None => serve(&arguments),
+        // Those with a command line of their own are served by now.
+        Some(_) | None => serve(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! In: a table of tokens with `plugin = "nova-db"` or `"nova"`. Out: where they are known, or what was expected.
 
 mod api;
+pub mod proxy;
 pub(crate) mod template;
 pub(crate) mod url;
 

@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn start(invocation: Invocation) -> Result<(), Failure> {
+/// Serves until its end.
+pub(crate) fn start(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { settings, ending, daemon, log_file, syslog, shown, mut warnings } = invocation;
     let mask = std::env::var("PENSTOCK_MASK").unwrap_or_default();
     let mask = Mask::parse(&mask).map_err(Failure::UnknownFeature)?;
@@ -76,7 +77,7 @@ fn start(invocation: Invocation) -> Result<(), Failure> {
 }
 
 /// A name's addresses; without a name, those that mean all of this host.
-fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
     match name {
         None => Ok(vec![([0; 4], port).into(), ([0u16; 8], port).into()]),
         Some(name) => Ok((name, port).to_socket_addrs()?.collect()),
