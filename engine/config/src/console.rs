@@ -21,7 +21,7 @@ use crate::listener::is_set;
 use crate::ovirt::Replay;
 use crate::tls::{self, Provider};
 use crate::value::{Span, SpanOrOff};
-use crate::{forward, ovirt, tokens, vnc};
+use crate::{forward, nova, ovirt, tokens, vnc};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -58,6 +58,25 @@ pub(crate) struct TokensTable {
     pub(crate) cert: Option<Spanned<PathBuf>>,
     pub(crate) replay: Option<Spanned<Replay>>,
     pub(crate) skew: Option<Spanned<SpanOrOff>>,
+    pub(crate) url: Option<Spanned<String>>,
+    pub(crate) url_file: Option<Spanned<PathBuf>>,
+    pub(crate) console_type: Option<Spanned<String>>,
+    pub(crate) instance_name_template: Option<Spanned<String>>,
+    pub(crate) enforce_session_timeout: Option<Spanned<bool>>,
+    pub(crate) auth_url: Option<Spanned<String>>,
+    pub(crate) username: Option<Spanned<String>>,
+    pub(crate) user_domain: Option<Spanned<String>>,
+    pub(crate) project: Option<Spanned<String>>,
+    pub(crate) project_domain: Option<Spanned<String>>,
+    pub(crate) password_file: Option<Spanned<PathBuf>>,
+    pub(crate) application_credential_id: Option<Spanned<String>>,
+    pub(crate) application_credential_secret_file: Option<Spanned<PathBuf>>,
+    pub(crate) endpoint: Option<Spanned<String>>,
+    pub(crate) interface: Option<Spanned<String>>,
+    pub(crate) region: Option<Spanned<String>>,
+    pub(crate) ca: Option<Spanned<PathBuf>>,
+    pub(crate) expected_origin_schemes: Option<Spanned<Vec<String>>>,
+    pub(crate) max_session: Option<Spanned<Span>>,
 }
 
 impl AuthTable {
@@ -169,15 +188,18 @@ fn judge_tokens(
 fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fault> {
     let TokensTable { plugin, source, single_use, bind_client, expiry, .. } = table.get_ref();
     let place = source.as_ref().map_or(plugin.span(), Spanned::span);
-    let named = || tokens::source(plugin.get_ref(), source.as_ref().map(|s| s.get_ref().as_str()));
+    let of_plugin = || {
+        nova::judge_absent(table.get_ref())?;
+        let text = source.as_ref().map(|source| source.get_ref().as_str());
+        tokens::source(plugin.get_ref(), text).map_err(|problem| match problem {
+            tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
+            tokens::Problem::Source(message) => Fault::at(place, message),
+        })
+    };
+    let tickets = ovirt::tickets(listen, table.get_ref())?.map(Ok);
+    let named = tickets.or_else(|| nova::source(table.get_ref()));
     Ok(Tokens {
-        source: match ovirt::tickets(listen, table.get_ref())? {
-            Some(tickets) => tickets,
-            None => named().map_err(|problem| match problem {
-                tokens::Problem::Plugin(message) => Fault::at(plugin.span(), message),
-                tokens::Problem::Source(message) => Fault::at(place, message),
-            })?,
-        },
+        source: named.unwrap_or_else(of_plugin)?,
         timeout: listen.timeouts.token.as_ref().map_or(Tokens::TIMEOUT, |span| span.get_ref().0),
         single_use: is_set(single_use.as_ref()),
         bind_client: is_set(bind_client.as_ref()),
@@ -239,6 +261,12 @@ fn auth(listen: &Listen) -> Result<(Option<Auth>, Option<Vec<String>>), Fault> {
 }
 
 fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fault> {
+    if let (Some(hosts), true) =
+        (&listen.allowed_origins, listen.origins.is_some() || expected.is_some())
+    {
+        let message = "`allowed_origins` has hosts as nova has them, and other keys say otherwise: leave it out, or `origins` and ExpectOrigin";
+        return Err(Fault::at(hosts.span(), message));
+    }
     let (list, span, required) = match (&listen.origins, expected) {
         (Some(origins), None) => (origins.get_ref().clone(), origins.span(), false),
         (None, Some(list)) => {
@@ -248,7 +276,7 @@ fn origins(listen: &Listen, expected: Option<Vec<String>>) -> Result<Origins, Fa
             let message = "ExpectOrigin says which pages may ask: leave `origins` or `auth` out";
             return Err(Fault::at(origins.span(), message));
         }
-        (None, None) => return Ok(Origins::same_host()),
+        (None, None) => return nova::origins(listen),
     };
     if list.len() > 1 && list.iter().any(|origin| origin == "*") {
         let message = "`*` stands for all pages there are: leave the others out, or `*`";

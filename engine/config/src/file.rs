@@ -148,6 +148,7 @@ pub(crate) struct Listen {
     pub(crate) auth: Option<Spanned<AuthTable>>,
     pub(crate) web_auth: Option<Spanned<bool>>,
     pub(crate) origins: Option<Spanned<Vec<String>>>,
+    pub(crate) allowed_origins: Option<Spanned<Vec<String>>>,
     pub(crate) trusted_proxies: Option<Values>,
     pub(crate) host_token: Option<Spanned<bool>>,
     pub(crate) heartbeat: Option<Spanned<SpanOrOff>>,

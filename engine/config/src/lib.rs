@@ -2,7 +2,7 @@
 //!
 //! In: one TOML file. Out: [`Settings`], or an [`Error`] with file, line, column, what was expected and what came.
 //! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify), the
-//! [files of oVirt's proxy](ovirt_proxy).
+//! [files of oVirt's proxy](ovirt_proxy), or [those of nova](nova::proxy).
 #![forbid(unsafe_code)]
 
 mod access;
@@ -14,6 +14,7 @@ mod file;
 mod forward;
 pub mod limits;
 mod listener;
+pub mod nova;
 mod ovirt;
 pub mod ovirt_proxy;
 mod record;

@@ -55,6 +55,7 @@ fn of_console_only(listen: &Listen) -> Result<(), Fault> {
         ("auth", listen.auth.as_ref().map(Spanned::span)),
         ("web_auth", listen.web_auth.as_ref().map(Spanned::span)),
         ("origins", listen.origins.as_ref().map(Spanned::span)),
+        ("allowed_origins", listen.allowed_origins.as_ref().map(Spanned::span)),
         ("trusted_proxies", listen.trusted_proxies.as_ref().map(Spanned::span)),
         ("host_token", listen.host_token.as_ref().map(Spanned::span)),
         ("timeouts.token", listen.timeouts.token.as_ref().map(Spanned::span)),

@@ -13,7 +13,7 @@ pub(crate) enum Problem {
     Source(String),
 }
 
-const NAMES: &str = "ReadOnlyTokenFile, TokenFile, TokenFileName, UnixDomainSocketDirectory, BaseTokenAPI, JSONTokenApi, JWTTokenApi or TokenRedis";
+const NAMES: &str = "ReadOnlyTokenFile, TokenFile, TokenFileName, UnixDomainSocketDirectory, BaseTokenAPI, JSONTokenApi, JWTTokenApi, TokenRedis, nova or nova-db";
 const REDIS_PORT: u16 = 6379;
 
 /// What a plugin of websockify's with that source looks tokens up in.

@@ -5,6 +5,8 @@
 
 mod console;
 mod kube_virt;
+mod nova;
+mod nova_api;
 mod vnc;
 
 use std::fmt;
@@ -25,6 +27,11 @@ use crate::policy::{AddressSet, Rules};
 
 pub use console::{Auth, Carried, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
 pub use kube_virt::KubeVirt;
+pub use nova::{
+    Database, DatabaseKind, DatabasePlace, DatabaseServer, DatabaseTls, DatabaseTlsMode, NamePiece,
+    NameTemplate, NovaDatabase,
+};
+pub use nova_api::{KeystoneLogin, NovaApi};
 pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.

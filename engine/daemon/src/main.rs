@@ -8,6 +8,7 @@ mod ending;
 mod failure;
 mod heap;
 mod limits;
+mod nova;
 mod ovirt;
 mod resolve;
 mod serve;
@@ -66,6 +67,15 @@ enum Command {
     /// Serve consoles to browsers by tickets of oVirt's engine, with the files of ovirt-websocket-proxy.
     #[command(name = ovirt::ARGUMENT)]
     OvirtWebsocketProxy(ovirt::Arguments),
+    /// Serve VNC of nova's instances, by the files and the command line of nova-novncproxy.
+    #[command(disable_help_flag = true)]
+    NovaNovncproxy,
+    /// Serve SPICE of nova's instances, as nova-spicehtml5proxy does.
+    #[command(name = "nova-spicehtml5proxy", disable_help_flag = true)]
+    NovaSpiceHtml5proxy,
+    /// Serve serial consoles of nova's instances, as nova-serialproxy does.
+    #[command(disable_help_flag = true)]
+    NovaSerialproxy,
     /// Start programs for the daemon at the other end of standard input.
     #[command(name = spawner::ARGUMENT, hide = true)]
     Spawner,
@@ -85,8 +95,12 @@ fn main() -> ExitCode {
     abort_on_panic();
     without_huge_pages();
     let mut given = std::env::args_os().skip(1);
-    if given.next().is_some_and(|first| first == websockify::ARGUMENT) {
+    let first = given.next().unwrap_or_default();
+    if first == websockify::ARGUMENT {
         return websockify::run(given.collect());
+    }
+    if let Some(program) = nova::program(&first) {
+        return nova::run(program, given.collect());
     }
     let arguments = Arguments::parse();
     let result = match &arguments.command {
@@ -95,7 +109,8 @@ fn main() -> ExitCode {
             spawner::serve().map_err(|error| Failure::System("spawner", error))
         }
         Some(Command::OvirtWebsocketProxy(arguments)) => return ovirt::run(arguments),
-        Some(Command::Websockify) | None => serve(&arguments),
+        // Those with a command line of their own are served by now.
+        Some(_) | None => serve(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use penstock_core::config::{
-    Auth, Console, ConsoleTarget, Door, Listener, Reach, RecordFormat, Service, TokenSource, Web,
+    Auth, Console, ConsoleTarget, Door, KeystoneLogin, Listener, Reach, RecordFormat, Service,
+    TokenSource, Web,
 };
 
 use super::gateways::{Files, assert_all_wrong_of};
@@ -287,4 +288,95 @@ fn secrets_are_not_explained() {
     assert!(explained.contains("by user name and password"), "{explained}");
     let shown = format!("{explained}{settings:?}");
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn nova_s_database_is_read_by_its_url() {
+    let lines = "tokens = { plugin = \"nova-db\", url = \"mysql+pymysql://nova:canary@db/nova_cell1\", console_type = \"novnc\", enforce_session_timeout = true, instance_name_template = \"vm-%x\" }";
+    let ConsoleTarget::Tokens(tokens) = console(lines).to else { panic!("{lines}") };
+    let TokenSource::NovaDatabase(nova) = &tokens.source else { panic!("{tokens:?}") };
+    assert!(nova.enforce_session_timeout);
+    assert_eq!(&*nova.names.name(31, "u"), "vm-1f");
+    let settings = parse("f", &text(lines)).expect("right");
+    let explained = explain(&settings);
+    assert!(explained.contains("nova-db novnc mysql db:3306/nova_cell1"), "{explained}");
+    assert!(explained.contains("of the same host, in the protocol that the token says"));
+    assert!(!explained.contains("canary") && !format!("{settings:?}").contains("canary"));
+    let named = format!("{lines}\nallowed_origins = [\"portal.example\"]");
+    assert!(console(&named).origins.to_string().contains("of portal.example"));
+    let good = "plugin = \"nova-db\", url = \"sqlite:////a\"";
+    let typed = format!("tokens = {{ {good}, console_type = \"serial\" }}");
+    let text_of = |lines: &str| text(lines);
+    assert_all_wrong_of(
+        text_of,
+        &[
+            ("tokens = { plugin = ⟨\"nova-db\"⟩, console_type = \"serial\" }", &["`url`"]),
+            ("tokens = { plugin = ⟨\"nova-db\"⟩, url = \"sqlite:////a\" }", &["`console_type`"]),
+            (
+                "tokens = { plugin = \"nova-db\", url = ⟨\"canary\"⟩, console_type = \"serial\" }",
+                &["mysql+pymysql://"],
+            ),
+            (
+                "tokens = { plugin = \"nova-db\", url_file = ⟨\"/nowhere\"⟩, console_type = \"serial\" }",
+                &["can't read it"],
+            ),
+            (
+                &format!("tokens = {{ {good}, console_type = ⟨\"vnc\"⟩ }}"),
+                &["one of novnc", "`vnc`"],
+            ),
+            (
+                "tokens = { plugin = \"TokenFile\", source = \"/t\", url = ⟨\"sqlite:////a\"⟩ }",
+                &["nova's tokens", "`TokenFile`"],
+            ),
+            (
+                &format!("{typed}\nallowed_origins = ⟨[\"https://a\"]⟩"),
+                &["names of hosts", "`https://a`"],
+            ),
+            (
+                &format!("{typed}\norigins = [\"https://a\"]\nallowed_origins = ⟨[\"a\"]⟩"),
+                &["leave it out"],
+            ),
+            ("target = \"demo:\"\nallowed_origins = ⟨[\"a\"]⟩", &["write `origins`"]),
+        ],
+    );
+}
+
+#[test]
+fn nova_s_api_is_asked_by_who_we_are() {
+    let api = "plugin = \"nova\", auth_url = \"https://k:5000/v3\", console_type = \"novnc\"";
+    let password = format!("{api}, username = \"u\", project = \"p\", password_file = \"/s\"");
+    let source = |table: &str| match console(&format!("tokens = {{ {table} }}")).to {
+        ConsoleTarget::Tokens(tokens) => match &tokens.source {
+            TokenSource::Nova(nova) => nova.clone(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    };
+    let KeystoneLogin::Password { user_domain, project, .. } = source(&password).login else {
+        panic!("{password}")
+    };
+    assert_eq!((&*user_domain, &*project), ("Default", "p"));
+    let credential = "application_credential_id = \"i\", application_credential_secret_file = \"/s\", max_session = \"1h\", expected_origin_schemes = [\"https\"]";
+    let nova = source(&format!("{api}, {credential}"));
+    assert!(matches!(nova.login, KeystoneLogin::ApplicationCredential { .. }));
+    assert_eq!(nova.max_session, Some(Duration::from_secs(3600)));
+    let table = |rest: &str| format!("tokens = {{ {rest} }}");
+    assert_all_wrong_of(
+        text,
+        &[
+            ("tokens = { plugin = ⟨\"nova\"⟩ }", &["`auth_url`"]),
+            (&table(&api.replace("\"nova\"", "⟨\"nova\"⟩")), &["`password_file`"]),
+            (
+                &table(&format!("{password}, {credential}").replace("\"nova\"", "⟨\"nova\"⟩")),
+                &["either"],
+            ),
+            (&table(&format!("{password}, url = ⟨\"sqlite:////a\"⟩")), &["leave it out"]),
+            (&table(&format!("{password}, interface = ⟨\"x\"⟩")), &["internal", "`x`"]),
+            (&table(&format!("{password}, endpoint = ⟨\"nova:8774\"⟩")), &["a URL"]),
+            (
+                "tokens = { plugin = \"TokenFile\", source = \"/t\", region = ⟨\"r\"⟩ }",
+                &["nova's tokens"],
+            ),
+        ],
+    );
 }

@@ -50,7 +50,7 @@ impl Api {
         let Some(fetched) = fetcher.fetch(token, accept).await else {
             return Err(unknown("the token can't be part of a URL"));
         };
-        let Reply { status, body } = fetched?;
+        let Reply { status, body, .. } = fetched?;
         judge_status(status)?;
         let body = String::from_utf8(body).map_err(|_| no_place("its answer is no text"))?;
         let found = match self.json {

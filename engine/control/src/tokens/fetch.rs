@@ -1,15 +1,16 @@
-//! One GET of HTTP/1.1 on a connection of its own, over TLS or not.
+//! One request of HTTP/1.1 on a connection of its own, over TLS or not.
 //!
-//! In: a URL's template and a token. Out: the status and a body of at most 64 KiB; the rest of a longer one is never read. Dropping the
-//! future closes the connection. It follows nothing, keeps nothing, and uses no proxy.
+//! In: a URL's template and a token, or a request and whom to ask. Out: the status and a body that is no longer than allowed; the rest of a longer one is
+//! never read. Dropping the future closes the connection. It follows nothing, keeps nothing, and uses no proxy.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::http::request::Builder;
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
 use penstock_core::control::TokenRefusal;
 use penstock_core::tls::Implementation;
@@ -20,9 +21,9 @@ use super::connect::connect;
 use super::secure::{Secure, Truncated};
 use super::threads::Threads;
 use super::unavailable;
-use super::url::Template;
+use super::url::{Site, Template};
 
-/// What is read of an answer.
+/// What is read of an answer that names one place.
 const BODY_MAX: usize = 64 << 10;
 /// What is read of its head.
 const HEAD_MAX: usize = 64 << 10;
@@ -30,16 +31,24 @@ const HEAD_MAX: usize = 64 << 10;
 /// What came back.
 pub(super) struct Reply {
     pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+}
+
+/// Asks one site after the other, or many at once.
+pub(super) struct Http {
+    pub(super) threads: Threads,
+    pub(super) secure: Secure,
+    /// What is read of an answer.
+    pub(super) body_max: usize,
 }
 
 pub(super) struct Fetcher {
     template: Template,
-    threads: Threads,
-    secure: Secure,
+    http: Http,
 }
 
-type Asking = Request<Empty<Bytes>>;
+pub(super) type Asking = Request<Full<Bytes>>;
 
 impl Fetcher {
     pub(super) fn new(
@@ -47,11 +56,12 @@ impl Fetcher {
         threads: Threads,
         ciphers: Option<Implementation>,
     ) -> Fetcher {
-        Fetcher { template, threads, secure: Secure::new(ciphers) }
+        let http = Http { threads, secure: Secure::new(ciphers), body_max: BODY_MAX };
+        Fetcher { template, http }
     }
 
     pub(super) fn authority(&self) -> &str {
-        &self.template.authority
+        &self.template.site.authority
     }
 
     /// None: there is no URL for such a token.
@@ -60,29 +70,36 @@ impl Fetcher {
         token: &str,
         accept: &str,
     ) -> Option<Result<Reply, TokenRefusal>> {
-        let Template { authority, authorization, .. } = &self.template;
-        let request = Request::get(self.template.of(token)?)
-            .header(HOST, &**authority)
-            .header(USER_AGENT, concat!("penstock/", env!("CARGO_PKG_VERSION")))
-            .header(ACCEPT, accept)
-            .header(CONNECTION, "close");
-        let request = match authorization {
-            Some(value) => request.header(AUTHORIZATION, &**value),
-            None => request,
-        };
-        let request = request.body(Empty::new()).ok()?;
-        Some(self.ask(request).await)
+        let site = &self.template.site;
+        let request = headed(Request::get(self.template.of(token)?), site).header(ACCEPT, accept);
+        let request = request.body(Full::default()).ok()?;
+        Some(self.http.ask(site, request).await)
     }
+}
 
-    async fn ask(&self, request: Asking) -> Result<Reply, TokenRefusal> {
-        let Template { is_secure, host, port, .. } = &self.template;
-        let stream = connect(host, *port, &self.threads).await?;
+/// With what every request has.
+pub(super) fn headed(request: Builder, site: &Site) -> Builder {
+    let request = request
+        .header(HOST, &*site.authority)
+        .header(USER_AGENT, concat!("penstock/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close");
+    match &site.authorization {
+        Some(value) => request.header(AUTHORIZATION, &**value),
+        None => request,
+    }
+}
+
+impl Http {
+    pub(super) async fn ask(&self, site: &Site, request: Asking) -> Result<Reply, TokenRefusal> {
+        let Site { is_secure, host, port, .. } = site;
+        let (threads, body_max) = (&self.threads, self.body_max);
+        let stream = connect(host, *port, threads).await?;
         let mut tasks = JoinSet::new();
         if !is_secure {
-            return exchange(stream, request, &mut tasks, None).await;
+            return exchange(stream, request, &mut tasks, None, body_max).await;
         }
-        let (stream, truncated) = self.secure.wrap(stream, host, &self.threads, &mut tasks).await?;
-        exchange(stream, request, &mut tasks, Some(truncated)).await
+        let (stream, truncated) = self.secure.wrap(stream, host, threads, &mut tasks).await?;
+        exchange(stream, request, &mut tasks, Some(truncated), body_max).await
     }
 }
 
@@ -91,6 +108,7 @@ async fn exchange(
     request: Asking,
     tasks: &mut JoinSet<()>,
     truncated: Option<Truncated>,
+    body_max: usize,
 ) -> Result<Reply, TokenRefusal> {
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(HEAD_MAX)
@@ -107,22 +125,23 @@ async fn exchange(
     let ends_by_close = response.headers().get(CONTENT_LENGTH).is_none()
         && response.body().size_hint().exact().is_none()
         && !response.headers().contains_key(hyper::header::TRANSFER_ENCODING);
-    let body = read(response).await?;
+    let headers = response.headers().clone();
+    let body = read(response, body_max).await?;
     if ends_by_close && truncated.is_some_and(|truncated| truncated.load(Relaxed)) {
         return Err(unavailable("its answer was cut off: TLS ended without saying so"));
     }
-    Ok(Reply { status, body })
+    Ok(Reply { status, headers, body })
 }
 
-async fn read(response: Response<Incoming>) -> Result<Vec<u8>, TokenRefusal> {
+async fn read(response: Response<Incoming>, body_max: usize) -> Result<Vec<u8>, TokenRefusal> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| garbled(&error))?;
         bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-        if bytes.len() > BODY_MAX {
+        if bytes.len() > body_max {
             return Err(unavailable(format!(
-                "its answer is longer than {BODY_MAX} bytes: is it the right URL?"
+                "its answer is longer than {body_max} bytes: is it the right URL?"
             )));
         }
     }

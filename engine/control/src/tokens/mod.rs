@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  worker ── Asked ──▶ desk ──▶ source ──▶ ledger of uses ──▶ Judged, in the worker's mailbox
-//!                        │         └─ file │ folder │ API │ JWT │ Redis
+//!                        │         └─ file │ folder │ API │ JWT │ Redis │ nova
 //!                        └─ too many of that source are pending: refused at once
 //! ```
 //!
@@ -18,6 +18,7 @@ mod file;
 mod jwt;
 mod ledger;
 mod lines;
+mod nova;
 mod ovirt;
 mod place;
 mod redis;

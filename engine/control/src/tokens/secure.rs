@@ -1,7 +1,8 @@
-//! TLS with services that know tokens: the machine's own authorities say who they are.
+//! TLS with services that know tokens: the machine's own authorities say who they are, or those that are named.
 //!
 //! In: a connection and a host's name. Out: a stream of plain bytes, moved by a task of its own, and whether the far end cut it off.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use penstock_core::control::TokenRefusal;
 use penstock_core::http::Host;
 use penstock_core::tls::{
-    Client, ClientFiles, Error, FRONT_MAX, Implementation, OVERHEAD_MAX, Plain, Session,
+    Ca, Client, ClientFiles, Error, FRONT_MAX, Implementation, OVERHEAD_MAX, Plain, Session,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -29,13 +30,20 @@ pub(super) type Truncated = Arc<AtomicBool>;
 pub(super) struct Secure {
     /// None: whichever is faster here.
     ciphers: Option<Implementation>,
+    /// None: the system's.
+    ca: Option<PathBuf>,
     /// Authorities, once they were needed.
     kept: Mutex<Option<(Client, Instant)>>,
 }
 
 impl Secure {
     pub(super) fn new(ciphers: Option<Implementation>) -> Secure {
-        Secure { ciphers, kept: Mutex::default() }
+        Secure::of(ciphers, None)
+    }
+
+    /// With services that these authorities know.
+    pub(super) fn of(ciphers: Option<Implementation>, ca: Option<PathBuf>) -> Secure {
+        Secure { ciphers, ca, kept: Mutex::default() }
     }
 
     /// Shakes hands, and has the bytes moved by one of `tasks`.
@@ -72,12 +80,15 @@ impl Secure {
         if let Some((client, _)) = kept.filter(|(_, at)| at.elapsed() < FRESH) {
             return Ok(client);
         }
-        let ciphers = self.ciphers;
+        let (ciphers, ca) = (self.ciphers, self.ca.clone());
         let load = move || {
             let ciphers = ciphers.unwrap_or_else(Implementation::fastest);
-            ClientFiles::of_the_system(ciphers).load().map_err(|error| {
-                unavailable(format!("the system's certificate authorities can't be used: {error}"))
-            })
+            let whose = if ca.is_some() { "`ca`" } else { "the system's certificate authorities" };
+            let of_the_system = ClientFiles::of_the_system(ciphers);
+            let ca = ca.map(Ca::File).or(of_the_system.ca.clone());
+            ClientFiles { ca, ..of_the_system }
+                .load()
+                .map_err(|error| unavailable(format!("{whose} can't be used: {error}")))
         };
         let client = threads.run(load).await?;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Whoever knows tokens: one of websockify's plugins.
+//! Whoever knows tokens: one of websockify's plugins, or a cloud.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +13,8 @@ use penstock_core::tls::Implementation;
 use super::api::Api;
 use super::file::{Files, Folder};
 use super::jwt::Jwt;
+use super::nova::api::NovaRest;
+use super::nova::database::NovaDb;
 use super::ovirt::Ovirt;
 use super::redis::Redis;
 use super::threads::Threads;
@@ -33,6 +35,8 @@ enum Kind {
     Jwt(Arc<Jwt>),
     Redis(Redis),
     Ovirt(Arc<Ovirt>),
+    NovaDb(NovaDb),
+    Nova(Box<NovaRest>),
 }
 
 impl Source {
@@ -63,6 +67,10 @@ impl Source {
             TokenSource::Ovirt { cert, replay, skew } => {
                 Kind::Ovirt(Arc::new(Ovirt::new(cert, *skew, !replay)))
             }
+            TokenSource::NovaDatabase(nova) => Kind::NovaDb(NovaDb::new(nova)),
+            TokenSource::Nova(nova) => {
+                Kind::Nova(Box::new(NovaRest::new(nova, threads.clone(), ciphers)))
+            }
         };
         Source { name, kind, threads }
     }
@@ -77,7 +85,7 @@ impl Source {
         &self,
         token: &Token,
         client: Option<IpAddr>,
-        _page: Option<&str>,
+        page: Option<&str>,
     ) -> Answer {
         let (threads, asked) = (&self.threads, token.clone());
         let place = match &self.kind {
@@ -103,6 +111,8 @@ impl Source {
             }
             Kind::Api(api) => api.look_up(token.secret()).await,
             Kind::Redis(redis) => redis.look_up(token.secret()).await,
+            Kind::NovaDb(nova) => return nova.look_up(token.secret(), page).await,
+            Kind::Nova(nova) => return nova.look_up(token.secret(), page).await,
         };
         place.map(Found::from)
     }

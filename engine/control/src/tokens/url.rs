@@ -9,8 +9,9 @@ use hyper::Uri;
 use penstock_core::http::{Host, Target};
 use penstock_core::percent::decode_leniently;
 
-/// See the module.
-pub(super) struct Template {
+/// Where to connect, and what to say there of oneself.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
     pub(super) is_secure: bool,
     pub(super) host: Host,
     pub(super) port: u16,
@@ -18,16 +19,23 @@ pub(super) struct Template {
     pub(super) authority: Box<str>,
     /// A header's value, made of the URL's credentials.
     pub(super) authorization: Option<Box<str>>,
+}
+
+/// See the module.
+pub(super) struct Template {
+    pub(super) site: Site,
     /// What stands between tokens: at least two.
     pieces: Vec<String>,
     /// Parts of the path that lead up, or nowhere, as the operator wrote them.
     ways: usize,
 }
 
-impl Template {
+impl Site {
+    /// And what stands behind the authority, without the fragment.
+    ///
     /// # Errors
-    /// What is wrong with it, without a word of it.
-    pub(super) fn parse(url: &str) -> Result<Template, &'static str> {
+    /// What is wrong with the URL, without a word of it.
+    pub(super) fn of(url: &str) -> Result<(Site, &str), &'static str> {
         let (scheme, rest) = url.split_once("://").ok_or("expected http:// or https://")?;
         let is_secure = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
@@ -45,21 +53,27 @@ impl Template {
         let whole = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
         let Target { host, port } =
             Target::parse(&whole, true).map_err(|_| "expected a host, and perhaps a port")?;
+        if authority.contains('%') {
+            return Err("expected a host, and no percent sign in it");
+        }
+        let authorization = credentials.map(basic);
+        let authority = authority.into();
+        Ok((Site { is_secure, host, port, authority, authorization }, path))
+    }
+}
+
+impl Template {
+    /// # Errors
+    /// What is wrong with it, without a word of it.
+    pub(super) fn parse(url: &str) -> Result<Template, &'static str> {
+        let (site, path) = Site::of(url)?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
         let pieces = pieces(&path);
-        if pieces.len() < 2 || authority.contains('%') {
+        if pieces.len() < 2 {
             return Err("expected %s behind the host, in the token's place");
         }
         let ways = ways(&pieces.join("x"));
-        let template = Template {
-            is_secure,
-            host,
-            port,
-            authority: authority.into(),
-            authorization: credentials.map(basic),
-            pieces,
-            ways,
-        };
+        let template = Template { site, pieces, ways };
         template.of("x").ok_or("expected a URL without spaces and such")?;
         Ok(template)
     }
@@ -149,7 +163,7 @@ mod tests {
     #[test]
     fn where_to_connect_is_the_operator_s_to_say() {
         let parsed = |url: &str| {
-            let Template { is_secure, host, port, authority, .. } = Template::parse(url)?;
+            let Site { is_secure, host, port, authority, .. } = Template::parse(url)?.site;
             Ok::<_, &str>((is_secure, host.to_string(), port, authority.to_string()))
         };
         let expect = |is_secure, host: &str, port, authority: &str| {
@@ -178,7 +192,7 @@ mod tests {
 
     #[test]
     fn credentials_become_a_header() {
-        let of = |url: &str| Template::parse(url).expect("a URL").authorization;
+        let of = |url: &str| Template::parse(url).expect("a URL").site.authorization;
         assert_eq!(of("http://user:p%40ss@h/%s").as_deref(), Some("Basic dXNlcjpwQHNz"));
         assert_eq!(of("http://u%3Aser:100%@h/%s").as_deref(), Some("Basic dTpzZXI6MTAwJQ=="));
         assert_eq!(of("http://user@h/%s").as_deref(), Some("Basic dXNlcjo="));

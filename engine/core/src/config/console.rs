@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use penstock_proto::console::{Basic, Choice, Origins};
 
-use super::Destination;
+use super::{Destination, NovaApi, NovaDatabase};
 
 /// A listener's consoles.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,7 +85,7 @@ impl Tokens {
     pub const TIMEOUT: Duration = Duration::from_secs(3);
 }
 
-/// Who knows tokens, as websockify's plugins of these names do.
+/// Who knows tokens: websockify's plugins of these names, or a cloud.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// TokenFile, ReadOnlyTokenFile: lines `token: host:port` of a file, or of the files of a folder.
@@ -130,6 +130,10 @@ pub enum TokenSource {
         /// How far clocks may be apart.
         skew: Duration,
     },
+    /// The database of OpenStack's compute service.
+    NovaDatabase(Box<NovaDatabase>),
+    /// Its API.
+    Nova(Box<NovaApi>),
 }
 
 /// Where in a request a token is.
@@ -146,6 +150,7 @@ impl TokenSource {
     pub fn carried(&self) -> Carried {
         match self {
             TokenSource::Ovirt { .. } => Carried::Path,
+            TokenSource::NovaDatabase(_) | TokenSource::Nova(_) => Carried::Argument(Choice::Last),
             _ => Carried::Argument(Choice::First),
         }
     }
@@ -166,6 +171,10 @@ impl fmt::Debug for TokenSource {
                 write!(f, "TokenRedis {host}:{port}/{database}")
             }
             TokenSource::Ovirt { cert, .. } => write!(f, "oVirt's tickets {cert:?}"),
+            TokenSource::NovaDatabase(nova) => {
+                write!(f, "nova-db {} {:?}", nova.console_type, nova.database)
+            }
+            TokenSource::Nova(nova) => write!(f, "nova {}", nova.console_type),
         }
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn start(invocation: Invocation) -> Result<(), Failure> {
+/// Serves until its end.
+pub(crate) fn start(invocation: Invocation) -> Result<(), Failure> {
     let Invocation { settings, ending, daemon, log_file, syslog, shown, mut warnings } = invocation;
     let mask = std::env::var("PENSTOCK_MASK").unwrap_or_default();
     let mask = Mask::parse(&mask).map_err(Failure::UnknownFeature)?;

@@ -24,6 +24,8 @@ enum Rule {
     #[default]
     SameHost,
     Listed(Vec<Origin>),
+    /// And that of the Host header. Whether a host's name ends with a dot counts, as in origins.
+    Hosts(Vec<(Host, bool)>),
     Any,
 }
 
@@ -82,6 +84,25 @@ impl Origins {
         Ok(Self { rule: Rule::Listed(origins), is_required: false })
     }
 
+    /// Pages of these hosts and of the one in the Host header, on whatever port and in whatever protocol: for consoles that say
+    /// themselves which protocol their pages have, as nova's do.
+    ///
+    /// # Errors
+    /// The first that is no host's name or address.
+    pub fn hosts<S: AsRef<str>>(list: impl IntoIterator<Item = S>) -> Result<Self, ListError> {
+        let host = |text: S| {
+            let text = text.as_ref();
+            let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+            let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte);
+            let host = Host::parse(bare.unwrap_or(text)).ok();
+            let host = host.filter(|_| bare.unwrap_or(text).bytes().all(is_host));
+            let host = host.ok_or_else(|| ListError(text.to_owned()))?;
+            Ok((host, text.ends_with('.')))
+        };
+        let hosts = list.into_iter().map(host).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { rule: Rule::Hosts(hosts), is_required: false })
+    }
+
     /// The same, but who sends no Origin is refused.
     #[must_use]
     pub fn required(self) -> Self {
@@ -129,6 +150,17 @@ impl Origins {
             Rule::SameHost => origin.is_same_host(host, forwarded_proto),
             Rule::Listed(list) if list.contains(&origin) => Ok(()),
             Rule::Listed(_) => Err(OriginError::Unlisted),
+            Rule::Hosts(list) => {
+                let is_it = |(host, is_absolute): &(Host, bool)| {
+                    *host == origin.host && *is_absolute == origin.is_absolute
+                };
+                // What is wrong with Host is wrong whoever asks.
+                let own = host.map(host_of).transpose()?;
+                match own.iter().chain(list).any(is_it) {
+                    true => Ok(()),
+                    false => Err(OriginError::OtherHost),
+                }
+            }
             Rule::Any => Ok(()),
         }
     }
@@ -148,6 +180,13 @@ impl fmt::Display for Origins {
         match &self.rule {
             Rule::SameHost => f.write_str("those of the same host")?,
             Rule::Any => f.write_str("all")?,
+            Rule::Hosts(list) => {
+                f.write_str("those of the same host")?;
+                for (host, _) in list {
+                    write!(f, ", of {host}")?;
+                }
+                f.write_str(", in the protocol that the token says")?;
+            }
             Rule::Listed(list) => {
                 for (index, origin) in list.iter().enumerate() {
                     let comma = if index == 0 { "" } else { ", " };
@@ -191,10 +230,7 @@ impl Origin {
         host: Option<&[u8]>,
         forwarded_proto: Option<&[u8]>,
     ) -> Result<(), OriginError> {
-        let host = core::str::from_utf8(host.ok_or(OriginError::OtherHost)?);
-        let (name, _) = host.ok().and_then(host::split).ok_or(OriginError::Host)?;
-        let is_absolute = name.ends_with('.');
-        let host = Host::parse(name).map_err(|_| OriginError::Host)?;
+        let (host, is_absolute) = host_of(host.ok_or(OriginError::OtherHost)?)?;
         if host != self.host || is_absolute != self.is_absolute {
             return Err(OriginError::OtherHost);
         }
@@ -212,6 +248,14 @@ impl Origin {
             if is_secure { is_known_as(["https", "wss"]) } else { is_known_as(["http", "ws"]) };
         if is_same { Ok(()) } else { Err(OriginError::OtherProtocol) }
     }
+}
+
+/// Whom a Host header means, and whether its name ends with a dot.
+fn host_of(host: &[u8]) -> Result<(Host, bool), OriginError> {
+    let host = core::str::from_utf8(host).ok();
+    let (name, _) = host.and_then(host::split).ok_or(OriginError::Host)?;
+    let host = Host::parse(name).map_err(|_| OriginError::Host)?;
+    Ok((host, name.ends_with('.')))
 }
 
 fn default_port(scheme: &str) -> Option<u16> {

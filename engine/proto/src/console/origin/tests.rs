@@ -213,3 +213,48 @@ fn a_dot_at_the_end_makes_another_host() {
     let judged = listed.judge(Some(b"https://a.example."), None, None);
     assert_eq!(judged, Err(OriginError::Unlisted));
 }
+
+#[test]
+fn where_tokens_know_protocols_hosts_are_all_that_counts() {
+    let nova = Origins::hosts(["portal.example", "[2001:db8::7]", "10.0.0.9"]).expect("hosts");
+    let judged = |origin: Option<&str>, host: Option<&str>, proto: Option<&str>| {
+        nova.judge(origin.map(str::as_bytes), host.map(str::as_bytes), proto.map(str::as_bytes))
+    };
+    for (origin, host) in [
+        ("https://gate.example", "gate.example:6080"),
+        ("http://gate.example:8080", "gate.example"),
+        ("ws://gate.example", "gate.example"),
+        ("https://gate.example", "GATE.example"),
+        ("https://GATE.example", "gate.example"),
+        ("https://[::1]:1", "[::1]:6080"),
+        ("https://[::1]", "::1"),
+        ("https://portal.example:8443", "gate.example"),
+        ("http://PORTAL.example", "gate.example:6080"),
+        ("https://[2001:DB8::7]", "gate.example"),
+        ("https://10.0.0.9", "gate.example"),
+    ] {
+        assert_eq!(judged(Some(origin), Some(host), None), Ok(()), "{origin} {host}");
+        assert_eq!(judged(Some(origin), Some(host), Some("https,http")), Ok(()), "{origin}");
+    }
+    assert_eq!(judged(None, Some("gate.example"), None), Ok(()), "who is no page");
+    for origin in ["null", "", "https://", "gate.example"] {
+        for proto in [None, Some("https")] {
+            let refused = judged(Some(origin), Some("gate.example"), proto);
+            assert_eq!(refused, Err(OriginError::Invalid), "{origin}");
+            assert_eq!(judged(Some(origin), None, proto), Err(OriginError::Invalid), "{origin}");
+        }
+    }
+    for origin in ["https://evil.example", "https://x.portal.example", "https://portal.example."] {
+        let refused = judged(Some(origin), Some("gate.example"), None);
+        assert_eq!(refused, Err(OriginError::OtherHost), "{origin}");
+    }
+    let gate = Some("https://gate.example");
+    assert_eq!(judged(gate, None, None), Err(OriginError::OtherHost), "Host is not there");
+    for host in ["gate.example:http", "gate example", ""] {
+        let refused = judged(gate, Some(host), None);
+        assert_eq!(refused.map_err(OriginError::status), Err(400), "{host}");
+    }
+    for wrong in ["https://portal.example", "*", "", "portal.example/", "portal example"] {
+        assert_eq!(Origins::hosts([wrong]), Err(ListError(wrong.into())), "{wrong}");
+    }
+}

@@ -1,0 +1,51 @@
+//! Tokens in each of the databases that nova has, and databases that are gone for a while.
+
+use std::time::{Duration, Instant};
+
+use penstock_tests::wait;
+
+use crate::cell::{Became, Cell, LIMIT, Proxy, Whose, Wish, echo};
+use crate::servers::{Database, Kind};
+
+/// A database that is down says so, or nobody does.
+const QUICK: Duration = Duration::from_secs(2);
+
+fn tokens_are_found_in(kind: Kind) {
+    let mut database = Database::start(kind);
+    let cell = Cell::new(Some(&database.url()), "");
+    let wish = Wish::new("serial", echo());
+    let made = cell.authorize(&[
+        wish.clone(),
+        Wish { ttl: -10, ..wish.clone() },
+        Wish { deleted: true, ..wish.clone() },
+        Wish { console_type: "novnc", ..wish.clone() },
+        Wish { base: "wss://gate.example/", ..wish },
+    ]);
+    let server = cell.serve(Whose::Penstock, Proxy::Serial);
+    let path = |index: usize| format!("/?token={}", made[index].token);
+    let page = "Origin: http://gate.example\r\n";
+    assert_eq!(server.ask(&path(0), page), Became::Served, "{}", server.said());
+    for index in 1..5 {
+        assert_eq!(server.ask(&path(index), page), Became::Told(403), "{index}: {}", server.said());
+    }
+    database.pause();
+    let begun = Instant::now();
+    assert_eq!(server.ask(&path(0), ""), Became::Told(503), "{}", server.said());
+    assert!(begun.elapsed() < QUICK, "{:?}", begun.elapsed());
+    wait::until_true("it is told", LIMIT, || server.said().contains("can't reach the database"));
+    database.resume();
+    // It listens before it answers.
+    let is_served = || server.ask(&path(0), "") == Became::Served;
+    wait::until_true("it is used again", LIMIT, is_served);
+    assert!(!server.said().contains("w%rd") && !server.said().contains("%25rd"), "a password");
+}
+
+#[test]
+fn tokens_are_found_in_mariadb() {
+    tokens_are_found_in(Kind::MariaDb);
+}
+
+#[test]
+fn tokens_are_found_in_postgresql() {
+    tokens_are_found_in(Kind::Postgres);
+}

@@ -1,0 +1,169 @@
+//! Servers of databases that belong to one test: MariaDB and PostgreSQL, in a folder of their own, as a user who is nobody else.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+use penstock_tests::process::{self, Process};
+use penstock_tests::{loopback, setup, wait};
+use tempfile::TempDir;
+
+use crate::cell::LIMIT;
+
+/// Neither server runs as root, and PostgreSQL's wants a user that has a name: nobody.
+const USER: u32 = 65_534;
+/// A password that has to be encoded in a URL, and as it stands there.
+const PASSWORD: &str = "p@s:s/w%rd";
+const ENCODED: &str = "p%40s%3As%2Fw%25rd";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    MariaDb,
+    Postgres,
+}
+
+/// A server of one kind, running or not, with what it knows.
+pub(crate) struct Database {
+    kind: Kind,
+    place: TempDir,
+    address: Ipv4Addr,
+    process: Option<Process>,
+}
+
+impl Kind {
+    fn port(self) -> u16 {
+        match self {
+            Kind::MariaDb => 3306,
+            Kind::Postgres => 5432,
+        }
+    }
+}
+
+impl Database {
+    /// One with an empty database `nova` for a user of that name.
+    pub(crate) fn start(kind: Kind) -> Database {
+        let place = process::directory();
+        let mut database = Database { kind, place, address: loopback::address(), process: None };
+        let data = database.path("data");
+        match kind {
+            Kind::MariaDb => {
+                let mut command = process::command_as(USER, "mariadb-install-db");
+                command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+                run(command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]));
+            }
+            Kind::Postgres => {
+                let mut command = process::command_as(USER, of_postgres("initdb"));
+                command.arg("-D").arg(&data).args([
+                    "-U",
+                    "root",
+                    "-A",
+                    "scram-sha-256",
+                    "--no-sync",
+                ]);
+                let file = database.path("password");
+                fs::write(&file, "root").expect("our folder");
+                run(command.arg(format!("--pwfile={}", file.display())));
+            }
+        }
+        database.resume();
+        database.create();
+        database
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    /// As nova.conf has it.
+    pub(crate) fn url(&self) -> String {
+        let (address, port) = (self.address, self.kind.port());
+        match self.kind {
+            Kind::MariaDb => {
+                format!("mysql+pymysql://nova:{ENCODED}@{address}:{port}/nova?charset=utf8")
+            }
+            Kind::Postgres => format!("postgresql+psycopg2://nova:{ENCODED}@{address}:{port}/nova"),
+        }
+    }
+
+    /// Starts it again with what it knew.
+    pub(crate) fn resume(&mut self) {
+        let (data, here) = (self.path("data"), self.place.path().display().to_string());
+        let (address, port) = (self.address.to_string(), self.kind.port().to_string());
+        let mut command = match self.kind {
+            Kind::MariaDb => {
+                let mut command = process::command_as(USER, "/usr/sbin/mariadbd");
+                command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+                command.arg(format!("--bind-address={address}")).arg(format!("--port={port}"));
+                command.arg(format!("--socket={here}/socket"));
+                command.args(["--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"]);
+                command
+            }
+            Kind::Postgres => {
+                let mut command = process::command_as(USER, of_postgres("postgres"));
+                command.arg("-D").arg(&data).args(["-h", &address, "-p", &port, "-k", &here, "-F"]);
+                command
+            }
+        };
+        command.stdin(Stdio::null());
+        self.process = Some(Process::start(setup::clean(&mut command), process::directory()));
+        let at = SocketAddr::from((self.address, self.kind.port()));
+        wait::until_true("the database listens", LIMIT, || TcpStream::connect(at).is_ok());
+    }
+
+    /// Ends it. What it knows stays.
+    pub(crate) fn pause(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // PostgreSQL's quick way, without waiting for clients; MariaDB dumps nothing by it.
+            let signal = if self.kind == Kind::Postgres { Signal::SIGINT } else { Signal::SIGTERM };
+            process.signal(signal);
+            process.wait(LIMIT);
+        }
+    }
+
+    fn create(&self) {
+        let here = self.place.path().display();
+        match self.kind {
+            Kind::MariaDb => {
+                let statements = format!(
+                    "CREATE DATABASE nova CHARACTER SET utf8; CREATE USER nova IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON nova.* TO nova;"
+                );
+                let mut command = process::command("mariadb");
+                command.args(["--no-defaults", "-u", "root", "-e", &statements]);
+                run(command.arg(format!("--socket={here}/socket")));
+            }
+            Kind::Postgres => {
+                for statement in [
+                    format!("CREATE USER nova PASSWORD '{PASSWORD}'"),
+                    "CREATE DATABASE nova OWNER nova".to_owned(),
+                ] {
+                    let mut command = process::command(of_postgres("psql"));
+                    command.env("PGPASSWORD", "root").args(["-U", "root", "-d", "postgres"]);
+                    let until = || {
+                        let mut again = process::command(of_postgres("psql"));
+                        again
+                            .env("PGPASSWORD", "root")
+                            .args(["-U", "root", "-d", "postgres", "-q"]);
+                        again.args(["-h", &here.to_string(), "-c", "SELECT 1"]);
+                        again.output().is_ok_and(|output| output.status.success())
+                    };
+                    wait::until_true("the database answers", LIMIT, until);
+                    run(command.args(["-h", &here.to_string(), "-c", &statement]));
+                }
+            }
+        }
+    }
+}
+
+fn of_postgres(program: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let programs = versions.flatten().map(|version| version.path().join("bin").join(program));
+    programs.filter(|program| program.exists()).max().expect("a version of it")
+}
+
+fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("it is installed");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}

@@ -1,0 +1,136 @@
+//! Who has a console and who has none: nova's own proxy and ours are asked the same.
+
+use std::time::{Duration, Instant};
+
+use penstock_tests::http;
+use penstock_tests::web_socket::{Client, request};
+
+use crate::cell::{BOTH, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo};
+
+/// A path and lines of a head, what both do, and with which status ours refuses.
+type Case<'c> = (&'c str, String, String, Option<u16>);
+
+fn path(made: &Made) -> String {
+    format!("/?token={}", made.token)
+}
+
+fn judge(cell: &Cell, proxy: Proxy, cases: &[Case<'_>]) {
+    for whose in BOTH {
+        let server = cell.serve(whose, proxy);
+        for (what, path, lines, refused) in cases {
+            let expected = match (whose, refused) {
+                (_, None) => Became::Served,
+                (Whose::Nova, Some(_)) => Became::Dropped,
+                (Whose::Penstock, Some(status)) => Became::Told(*status),
+            };
+            let became = server.ask(path, lines);
+            assert_eq!(became, expected, "{what}: {}", server.said());
+        }
+        // nova's own library writes requests as they are.
+        let tokens = cases.iter().filter_map(|(_, path, ..)| path.split_once("token="));
+        let is_shown = |token: &str| !token.is_empty() && server.said().contains(token);
+        for (_, token) in tokens.filter(|_| whose == Whose::Penstock) {
+            assert!(!is_shown(token), "{}", server.said());
+        }
+    }
+}
+
+#[test]
+fn serial_consoles_are_given_to_the_same_tokens_and_pages() {
+    let cell = Cell::new(None, "");
+    let wish = Wish::new("serial", echo());
+    let made = cell.authorize(&[
+        wish.clone(),
+        Wish { ttl: -10, ..wish.clone() },
+        Wish { deleted: true, ..wish.clone() },
+        Wish { base: "wss://gate.example/", ..wish.clone() },
+        Wish { base: "https://gate.example/x", ..wish.clone() },
+        Wish { base: "http://gate.example/x", ..wish },
+    ]);
+    let [good, expired, gone, wss, https, http] = &made[..] else { panic!("{made:?}") };
+    assert_eq!(good.url, format!("ws://gate.example/?token={}", good.token));
+    assert_eq!(good.name, "instance-00000001");
+    let unknown = "5c9e5dd6-0e2b-4b5c-8a7d-0123456789ab";
+    let origin = |origin: &str| format!("Origin: {origin}\r\n");
+    let forwarded =
+        |page: &str, proto: &str| format!("Origin: {page}\r\nX-Forwarded-Proto: {proto}\r\n");
+    let none = String::new;
+    let cookie = |token: &str| format!("Cookie: a=b; token=\"{token}\"; c\r\n");
+    let cases: Vec<Case<'_>> = vec![
+        ("a good token", path(good), none(), None),
+        ("for the second time", path(good), none(), None),
+        ("of any path", format!("/websockify?x=1&token={}", good.token), none(), None),
+        ("the last of two", format!("/?token={unknown}&token={}", good.token), none(), None),
+        (
+            "not the first of two",
+            format!("/?token={}&token={unknown}", good.token),
+            none(),
+            Some(403),
+        ),
+        ("a cookie", "/".to_owned(), cookie(&good.token), None),
+        ("a cookie beside a token", path(good), cookie(unknown), None),
+        ("an expired token", path(expired), none(), Some(403)),
+        ("an unknown token", format!("/?token={unknown}"), none(), Some(403)),
+        ("an empty token", "/?token=".to_owned(), none(), Some(403)),
+        ("no token", "/".to_owned(), none(), Some(403)),
+        ("an instance that is gone", path(gone), none(), Some(403)),
+        ("SQL", "/?token=%27%20OR%201%3D1%20--".to_owned(), none(), Some(403)),
+        ("the same host", path(good), origin("http://gate.example"), None),
+        ("at another port", path(good), origin("http://gate.example:8080"), None),
+        ("a host that is allowed", path(good), origin("http://portal.example"), None),
+        ("ws by ws", path(good), origin("ws://gate.example"), None),
+        ("http by wss", path(wss), origin("http://gate.example"), Some(403)),
+        ("https by wss", path(wss), origin("https://gate.example"), None),
+        ("https by ws", path(good), origin("https://gate.example"), Some(403)),
+        ("https by https", path(https), origin("https://gate.example"), None),
+        ("wss by https", path(https), origin("wss://gate.example"), Some(403)),
+        ("http by http", path(http), origin("http://gate.example"), None),
+        ("https by http, behind a proxy", path(http), origin("https://gate.example"), Some(403)),
+        ("another host", path(good), origin("http://evil.example"), Some(403)),
+        ("a part of its name", path(good), origin("http://gate.example.evil"), Some(403)),
+        ("no origin at all", path(good), origin("null"), Some(403)),
+        ("an empty origin", path(good), origin(""), Some(403)),
+        ("null, forwarded", path(good), forwarded("null", "http"), Some(403)),
+    ];
+    judge(&cell, Proxy::Serial, &cases);
+}
+
+#[test]
+fn spice_consoles_speak_first_and_pages_stand_beside_them() {
+    let cell = Cell::new(None, "");
+    let wish =
+        Wish { base: "http://gate.example/spice_auto.html", ..Wish::new("spice-html5", echo()) };
+    let [good, serial] =
+        &cell.authorize(&[wish.clone(), Wish { console_type: "serial", ..wish }])[..]
+    else {
+        panic!("two")
+    };
+    let page = "Origin: http://gate.example\r\n".to_owned();
+    let channels: Vec<Case<'_>> =
+        ["main", "display", "inputs"].map(|name| (name, path(good), page.clone(), None)).into();
+    judge(&cell, Proxy::Spice, &channels);
+    for whose in BOTH {
+        let server = cell.serve(whose, Proxy::Spice);
+        // nova leaves the type to a compute service, which has a console of each type.
+        let expected = if whose == Whose::Nova { Became::Served } else { Became::Told(403) };
+        assert_eq!(server.ask(&path(serial), ""), expected, "{}", server.said());
+        let (status, text) = http::get(server.address, "/page.html").expect("an answer");
+        assert_eq!((status, text.as_str()), (200, "a page"));
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_token_if_that_is_wanted() {
+    let cell = Cell::new(None, "[consoleauth]\nenforce_session_timeout = true\n");
+    let wished = Instant::now();
+    let made = cell.authorize(&[Wish { ttl: 12, ..Wish::new("serial", echo()) }]);
+    let made_at = Instant::now();
+    let server = cell.serve(Whose::Penstock, Proxy::Serial);
+    let mut client = Client::dial(server.address, None).expect("it listens");
+    client.patience(LIMIT);
+    client.upgrade(&request("gate.example", &path(&made[0]), ""));
+    assert_eq!(client.closed().0, Some(1008), "{}", server.said());
+    // nova counts whole seconds.
+    assert!(wished.elapsed() >= Duration::from_secs(11), "{:?}", wished.elapsed());
+    assert!(made_at.elapsed() <= Duration::from_secs(13), "{:?}", made_at.elapsed());
+}
