@@ -42,7 +42,9 @@ fn read_update(wire: &mut Wire) -> io::Result<()> {
     for _ in 0..u16::from_be_bytes([high, low]) {
         let [_place, size, encoding] = [wire.word()?, wire.word()?, wire.word()?];
         assert_eq!(encoding, 0, "not raw");
-        wire.many((size >> 16) * (size & 0xffff) * 4)?;
+        for _row in 0..size & 0xffff {
+            wire.many((size >> 16) * 4)?;
+        }
     }
     Ok(())
 }
