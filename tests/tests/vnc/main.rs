@@ -7,6 +7,7 @@ mod browser;
 mod crowd;
 mod hangups;
 mod native;
+mod records;
 mod rig;
 mod schemes;
 mod verdicts;
