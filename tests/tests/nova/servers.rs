@@ -1,7 +1,7 @@
 //! Servers of databases that belong to one test: MariaDB and PostgreSQL, in a folder of their own, as a user who is nobody else.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -150,8 +150,30 @@ impl Database {
         }
         command.stdin(Stdio::null());
         self.process = Some(Process::start(setup::clean(&mut command), process::directory()));
-        let at = SocketAddr::from((self.address, self.kind.port()));
-        wait::until_true("the database listens", LIMIT, || TcpStream::connect(at).is_ok());
+        // It listens before it answers.
+        let answers = || self.client("SELECT 1").output().is_ok_and(|o| o.status.success());
+        wait::until_true("the database answers", LIMIT, answers);
+    }
+
+    /// Says something to it, as who may do all.
+    fn client(&self, statement: &str) -> Command {
+        let here = self.place.path().display().to_string();
+        let mut command = match self.kind {
+            Kind::MariaDb => {
+                let mut command = process::command("mariadb");
+                command.args(["--no-defaults", "-u", "root", "-e", statement]);
+                command.arg(format!("--socket={here}/socket"));
+                command
+            }
+            Kind::Postgres => {
+                let mut command = process::command(of_postgres("psql"));
+                command.env("PGPASSWORD", "root").args(["-U", "root", "-d", "postgres", "-q"]);
+                command.args(["-h", &here, "-c", statement]);
+                command
+            }
+        };
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Ends it. What it knows stays.
@@ -165,37 +187,22 @@ impl Database {
     }
 
     fn create(&self) {
-        let here = self.place.path().display();
-        match self.kind {
+        let statements = match self.kind {
             Kind::MariaDb => {
                 let ssl = if self.authority.is_some() { "REQUIRE SSL" } else { "" };
-                let statements = format!(
-                    "CREATE DATABASE nova CHARACTER SET utf8; CREATE USER nova IDENTIFIED BY '{PASSWORD}' {ssl}; GRANT ALL ON nova.* TO nova;"
-                );
-                let mut command = process::command("mariadb");
-                command.args(["--no-defaults", "-u", "root", "-e", &statements]);
-                run(command.arg(format!("--socket={here}/socket")));
+                [
+                    "CREATE DATABASE nova CHARACTER SET utf8".to_owned(),
+                    format!("CREATE USER nova IDENTIFIED BY '{PASSWORD}' {ssl}"),
+                    "GRANT ALL ON nova.* TO nova".to_owned(),
+                ]
             }
-            Kind::Postgres => {
-                for statement in [
-                    format!("CREATE USER nova PASSWORD '{PASSWORD}'"),
-                    "CREATE DATABASE nova OWNER nova".to_owned(),
-                ] {
-                    let mut command = process::command(of_postgres("psql"));
-                    command.env("PGPASSWORD", "root").args(["-U", "root", "-d", "postgres"]);
-                    let until = || {
-                        let mut again = process::command(of_postgres("psql"));
-                        again
-                            .env("PGPASSWORD", "root")
-                            .args(["-U", "root", "-d", "postgres", "-q"]);
-                        again.args(["-h", &here.to_string(), "-c", "SELECT 1"]);
-                        again.output().is_ok_and(|output| output.status.success())
-                    };
-                    wait::until_true("the database answers", LIMIT, until);
-                    run(command.args(["-h", &here.to_string(), "-c", &statement]));
-                }
-            }
-        }
+            Kind::Postgres => [
+                format!("CREATE USER nova PASSWORD '{PASSWORD}'"),
+                "CREATE DATABASE nova OWNER nova".to_owned(),
+                "GRANT ALL ON DATABASE nova TO nova".to_owned(),
+            ],
+        };
+        statements.iter().for_each(|statement| run(&mut self.client(statement)));
     }
 }
 
