@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -90,8 +90,11 @@ impl Cell {
         self.dir.path().join("nova.conf")
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+    /// Writes something else in the place of what is in its file.
+    pub(crate) fn rewrite(&self, what: &str, into: &str) {
+        let text = fs::read_to_string(self.config()).expect("our folder");
+        assert!(text.contains(what), "{text}");
+        fs::write(self.config(), text.replace(what, into)).expect("our folder");
     }
 
     /// Tokens, by nova itself.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use penstock_tests::pki::Folder;
 use penstock_tests::wait;
 
 use crate::cell::{Became, Cell, LIMIT, Proxy, Whose, Wish, echo};
@@ -11,7 +12,7 @@ use crate::servers::{Database, Kind};
 const QUICK: Duration = Duration::from_secs(2);
 
 fn tokens_are_found_in(kind: Kind) {
-    let mut database = Database::start(kind);
+    let mut database = Database::start(kind, None);
     let cell = Cell::new(Some(&database.url()), "");
     let wish = Wish::new("serial", echo());
     let made = cell.authorize(&[
@@ -34,9 +35,11 @@ fn tokens_are_found_in(kind: Kind) {
     assert!(begun.elapsed() < QUICK, "{:?}", begun.elapsed());
     wait::until_true("it is told", LIMIT, || server.said().contains("can't reach the database"));
     database.resume();
-    // It listens before it answers.
-    let is_served = || server.ask(&path(0), "") == Became::Served;
-    wait::until_true("it is used again", LIMIT, is_served);
+    assert_eq!(server.ask(&path(0), ""), Became::Served, "it is used again: {}", server.said());
+    // By now there is a connection again, which is not what it was.
+    database.pause();
+    database.resume();
+    assert_eq!(server.ask(&path(0), ""), Became::Served, "nobody is sent away: {}", server.said());
     assert!(!server.said().contains("w%rd") && !server.said().contains("%25rd"), "a password");
 }
 
@@ -48,4 +51,32 @@ fn tokens_are_found_in_mariadb() {
 #[test]
 fn tokens_are_found_in_postgresql() {
     tokens_are_found_in(Kind::Postgres);
+}
+
+/// Both servers let nobody in without TLS, so that nova's own library has come in by it, too.
+fn the_database_has_to_prove_its_name(kind: Kind) {
+    let database = Database::start(kind, Some(Folder::new()));
+    let cell = Cell::new(Some(&database.url()), "");
+    let made = cell.authorize(&[Wish::new("serial", echo())]);
+    let path = format!("/?token={}", made[0].token);
+    let server = cell.serve(Whose::Penstock, Proxy::Serial);
+    assert_eq!(server.ask(&path, ""), Became::Served, "{}", server.said());
+    let stranger = Folder::new();
+    let ca = |folder: &Folder| folder.authority_file().display().to_string();
+    cell.rewrite(&ca(database.authority()), &ca(&stranger));
+    let server = cell.serve(Whose::Penstock, Proxy::Serial);
+    assert_eq!(server.ask(&path, ""), Became::Told(503), "{}", server.said());
+    wait::until_true("it is told", LIMIT, || {
+        server.said().contains("TLS with the database failed")
+    });
+}
+
+#[test]
+fn mariadb_has_to_prove_its_name() {
+    the_database_has_to_prove_its_name(Kind::MariaDb);
+}
+
+#[test]
+fn postgresql_has_to_prove_its_name() {
+    the_database_has_to_prove_its_name(Kind::Postgres);
 }

@@ -1,11 +1,13 @@
 //! Servers of databases that belong to one test: MariaDB and PostgreSQL, in a folder of their own, as a user who is nobody else.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::process::{self, Process};
 use penstock_tests::{loopback, setup, wait};
 use tempfile::TempDir;
@@ -30,6 +32,8 @@ pub(crate) struct Database {
     place: TempDir,
     address: Ipv4Addr,
     process: Option<Process>,
+    /// Nobody comes in without TLS, if there is one.
+    authority: Option<Folder>,
 }
 
 impl Kind {
@@ -43,9 +47,10 @@ impl Kind {
 
 impl Database {
     /// One with an empty database `nova` for a user of that name.
-    pub(crate) fn start(kind: Kind) -> Database {
-        let place = process::directory();
-        let mut database = Database { kind, place, address: loopback::address(), process: None };
+    pub(crate) fn start(kind: Kind, authority: Option<Folder>) -> Database {
+        let (place, address, process) = (process::directory(), loopback::address(), None);
+        let mut database = Database { kind, place, address, process, authority };
+        database.certify();
         let data = database.path("data");
         match kind {
             Kind::MariaDb => {
@@ -65,6 +70,10 @@ impl Database {
                 let file = database.path("password");
                 fs::write(&file, "root").expect("our folder");
                 run(command.arg(format!("--pwfile={}", file.display())));
+                let host = if database.authority.is_some() { "hostssl" } else { "host" };
+                let access =
+                    format!("local all all scram-sha-256\n{host} all all all scram-sha-256\n");
+                fs::write(data.join("pg_hba.conf"), access).expect("we are root, or it is ours");
             }
         }
         database.resume();
@@ -72,18 +81,40 @@ impl Database {
         database
     }
 
+    pub(crate) fn authority(&self) -> &Folder {
+        self.authority.as_ref().expect("it was started with one")
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
+    }
+
+    /// A certificate, which its user alone can read.
+    fn certify(&self) {
+        let Some(authority) = &self.authority else { return };
+        let (certificate, key) = (self.path("server.pem"), self.path("server.key"));
+        authority.authority.issue(&Wanted::server(self.address)).write(&certificate, &key);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("our file");
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&key, Some(USER), Some(USER)).expect("we are root");
+        }
     }
 
     /// As nova.conf has it.
     pub(crate) fn url(&self) -> String {
         let (address, port) = (self.address, self.kind.port());
+        let ca = self.authority.as_ref().map(|folder| folder.authority_file());
+        let ca = ca.map(|path| path.display().to_string());
         match self.kind {
             Kind::MariaDb => {
-                format!("mysql+pymysql://nova:{ENCODED}@{address}:{port}/nova?charset=utf8")
+                let tls = ca.map(|ca| format!("&ssl_ca={ca}")).unwrap_or_default();
+                format!("mysql+pymysql://nova:{ENCODED}@{address}:{port}/nova?charset=utf8{tls}")
             }
-            Kind::Postgres => format!("postgresql+psycopg2://nova:{ENCODED}@{address}:{port}/nova"),
+            Kind::Postgres => {
+                let tls = ca.map(|ca| format!("?sslmode=verify-full&sslrootcert={ca}"));
+                let tls = tls.unwrap_or_default();
+                format!("postgresql+psycopg2://nova:{ENCODED}@{address}:{port}/nova{tls}")
+            }
         }
     }
 
@@ -106,10 +137,43 @@ impl Database {
                 command
             }
         };
+        if self.authority.is_some() {
+            let (certificate, key) = (format!("{here}/server.pem"), format!("{here}/server.key"));
+            match self.kind {
+                Kind::MariaDb => {
+                    command.args([format!("--ssl-cert={certificate}"), format!("--ssl-key={key}")])
+                }
+                Kind::Postgres => command
+                    .args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={certificate}")])
+                    .args(["-c", &format!("ssl_key_file={key}")]),
+            };
+        }
         command.stdin(Stdio::null());
         self.process = Some(Process::start(setup::clean(&mut command), process::directory()));
-        let at = SocketAddr::from((self.address, self.kind.port()));
-        wait::until_true("the database listens", LIMIT, || TcpStream::connect(at).is_ok());
+        // It listens before it answers.
+        let answers = || self.client("SELECT 1").output().is_ok_and(|o| o.status.success());
+        wait::until_true("the database answers", LIMIT, answers);
+    }
+
+    /// Says something to it, as who may do all.
+    fn client(&self, statement: &str) -> Command {
+        let here = self.place.path().display().to_string();
+        let mut command = match self.kind {
+            Kind::MariaDb => {
+                let mut command = process::command("mariadb");
+                command.args(["--no-defaults", "-u", "root", "-e", statement]);
+                command.arg(format!("--socket={here}/socket"));
+                command
+            }
+            Kind::Postgres => {
+                let mut command = process::command(of_postgres("psql"));
+                command.env("PGPASSWORD", "root").args(["-U", "root", "-d", "postgres", "-q"]);
+                command.args(["-h", &here, "-c", statement]);
+                command
+            }
+        };
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Ends it. What it knows stays.
@@ -123,36 +187,22 @@ impl Database {
     }
 
     fn create(&self) {
-        let here = self.place.path().display();
-        match self.kind {
+        let statements = match self.kind {
             Kind::MariaDb => {
-                let statements = format!(
-                    "CREATE DATABASE nova CHARACTER SET utf8; CREATE USER nova IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON nova.* TO nova;"
-                );
-                let mut command = process::command("mariadb");
-                command.args(["--no-defaults", "-u", "root", "-e", &statements]);
-                run(command.arg(format!("--socket={here}/socket")));
+                let ssl = if self.authority.is_some() { "REQUIRE SSL" } else { "" };
+                [
+                    "CREATE DATABASE nova CHARACTER SET utf8".to_owned(),
+                    format!("CREATE USER nova IDENTIFIED BY '{PASSWORD}' {ssl}"),
+                    "GRANT ALL ON nova.* TO nova".to_owned(),
+                ]
             }
-            Kind::Postgres => {
-                for statement in [
-                    format!("CREATE USER nova PASSWORD '{PASSWORD}'"),
-                    "CREATE DATABASE nova OWNER nova".to_owned(),
-                ] {
-                    let mut command = process::command(of_postgres("psql"));
-                    command.env("PGPASSWORD", "root").args(["-U", "root", "-d", "postgres"]);
-                    let until = || {
-                        let mut again = process::command(of_postgres("psql"));
-                        again
-                            .env("PGPASSWORD", "root")
-                            .args(["-U", "root", "-d", "postgres", "-q"]);
-                        again.args(["-h", &here.to_string(), "-c", "SELECT 1"]);
-                        again.output().is_ok_and(|output| output.status.success())
-                    };
-                    wait::until_true("the database answers", LIMIT, until);
-                    run(command.args(["-h", &here.to_string(), "-c", &statement]));
-                }
-            }
-        }
+            Kind::Postgres => [
+                format!("CREATE USER nova PASSWORD '{PASSWORD}'"),
+                "CREATE DATABASE nova OWNER nova".to_owned(),
+                "GRANT ALL ON DATABASE nova TO nova".to_owned(),
+            ],
+        };
+        statements.iter().for_each(|statement| run(&mut self.client(statement)));
     }
 }
 

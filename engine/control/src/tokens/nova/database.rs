@@ -25,6 +25,7 @@ const LINKS_MAX: usize = 8;
 const KEPT: Duration = Duration::from_secs(60);
 /// How long one that was kept may think, before it is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(1);
+const TLS_FAILED: &str = "TLS with the database failed: see its certificate, the name in `url`, and the arguments about TLS behind it";
 
 pub(in crate::tokens) struct NovaDb {
     nova: NovaDatabase,
@@ -92,9 +93,7 @@ fn told(error: &Error) -> TokenRefusal {
     unavailable(match error {
         Error::Database(error) => of_database(&error.code().unwrap_or_default()),
         Error::Io(error) => of_system(error),
-        Error::Tls(_) => {
-            "TLS with the database failed: see its certificate, the name in `url`, and the arguments about TLS behind it".to_owned()
-        }
+        Error::Tls(_) => TLS_FAILED.to_owned(),
         Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => {
             "its tables are not those of nova: is it the database of a cell?".to_owned()
         }
@@ -119,10 +118,16 @@ fn of_database(code: &str) -> String {
 }
 
 fn of_system(error: &io::Error) -> String {
-    format!(
-        "can't reach the database ({}): see whether it runs, and whether a firewall is between",
-        error.kind()
-    )
+    match error.kind() {
+        // rustls' own, on their way through a socket.
+        io::ErrorKind::InvalidData => TLS_FAILED.to_owned(),
+        kind @ (io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            format!("a socket or a file that `url` names can't be used ({kind})")
+        }
+        kind => format!(
+            "can't reach the database ({kind}): see whether it runs, and whether a firewall is between"
+        ),
+    }
 }
 
 #[cfg(test)]
