@@ -22,6 +22,7 @@ both_drivers! {
     ends_of_a_console_of_kube_virt_are_passed_on,
     who_reads_slowly_holds_up_the_api_and_loses_nothing,
     an_api_that_is_not_the_one_meant_is_not_told_the_token,
+    an_api_is_judged_by_the_rules_as_any_other_target,
 }
 
 const PATH: &str = "/apis/subresources.kubevirt.io/v1/namespaces/default/virtualmachineinstances/vm%2F7/vnc?preserveSession=true";
@@ -228,4 +229,17 @@ fn an_api_that_is_not_the_one_meant_is_not_told_the_token(driver: Driver) {
         records.iter().any(|record| record.to_string().contains("answered 401")),
         "{records:?}"
     );
+}
+
+fn an_api_is_judged_by_the_rules_as_any_other_target(driver: Driver) {
+    let engine = Engine::new();
+    let proxy = Plan::new(driver, &engine).start();
+    let status = |host: &str| {
+        let data =
+            json!({ "host": host, "port": "80", "ssl_target": true, "path": "/", "token": TOKEN });
+        proxy.ask(&Ticket::new(&data).signed(&engine).path()).status
+    };
+    assert_eq!(status("169.254.169.254"), 403);
+    // Where nobody is, a browser is told by a close code.
+    assert_eq!(status(&loopback::address().to_string()), 101);
 }

@@ -165,6 +165,7 @@ mod tests {
     fn lines_that_are_none_are_told_by_number() {
         for (text, expected) in [
             ("A=1\nB", "line 2: expected NAME=value"),
+            ("A=1\r\nB\r\n", "line 2: expected NAME=value"),
             ("A =1", "line 1: expected NAME=value"),
             ("export A=1", "line 1: expected NAME=value"),
             ("=1", "line 1: expected NAME=value"),
@@ -193,9 +194,10 @@ mod tests {
         fs::create_dir(dir.path().join("proxy.conf.d")).expect("ours");
         write("proxy.conf.d/20-b.conf", "A=${A}3\n");
         write("proxy.conf.d/10-a.conf", "A=${A}2\n");
+        write("proxy.conf.d/15-a.conf", "A=${A}-\n");
         write("proxy.conf.d/30-c.conf.rpmsave", "A=4\n");
         write("proxy.conf.d/.40-d.conf", "A=5\n");
-        assert_eq!(read(), Ok(Some("123".to_owned())));
+        assert_eq!(read(), Ok(Some("12-3".to_owned())));
         write("proxy.conf.d/50-e.conf", "A=1\nwrong\n");
         let message = read().expect_err("a wrong line");
         assert!(message.contains("50-e.conf, line 2: expected NAME=value"), "{message}");
