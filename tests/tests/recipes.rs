@@ -39,7 +39,7 @@ fn provide(root: &Path, paths: &[&str]) {
         let path = root.join(path.trim_start_matches('/'));
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
         let text = match name {
-            "cacert.pem" => authority.pem(),
+            "cacert.pem" | "ca-cert.pem" => authority.pem(),
             name if ["key.pem", ".key", ".key.nopass"].iter().any(|end| name.ends_with(end)) => {
                 &issued.key
             }
