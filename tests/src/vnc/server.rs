@@ -25,6 +25,10 @@ use crate::pki::{Authority, Issued};
 /// How large it says that its screen is.
 pub const SIZE: (u16, u16) = (640, 480);
 
+/// What it asks who has to know a password: always the same, so that somebody may answer before being asked.
+pub const CHALLENGE: [u8; 16] =
+    *b"\x5a\x45\x64\x07\x26\xc1\xe0\x83\xa2\x4d\x6c\x0f\x2e\xc9\xe8\x8b";
+
 /// What a server says, and what it asks for.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -288,10 +292,9 @@ impl Host<'_> {
 
     /// Whether the client knows the password.
     fn challenge(&mut self) -> io::Result<bool> {
-        let challenge = std::array::from_fn(|n| (n as u8).wrapping_mul(31) ^ 0x5a);
-        self.wire.write_all(&challenge)?;
+        self.wire.write_all(&CHALLENGE)?;
         let answer = self.wire.array::<16>()?;
-        Ok(answer == respond(&self.script.password, challenge))
+        Ok(answer == respond(&self.script.password, CHALLENGE))
     }
 
     fn vencrypt(&mut self) -> io::Result<bool> {

@@ -1,9 +1,9 @@
 //! Bytes in the clear where TLS begins, as somebody in between would put them there: nothing of them counts, and nobody gets through.
 
 use penstock_tests::vnc::client::{Failure, Login, blurt};
-use penstock_tests::vnc::server::{Script, Server};
+use penstock_tests::vnc::server::{CHALLENGE, Script, Server};
 use penstock_tests::vnc::wire::{Faults, Moment};
-use penstock_tests::vnc::{security, subtype};
+use penstock_tests::vnc::{respond, security, subtype};
 use penstock_tests::{Driver, both_drivers, loopback};
 
 use crate::rig::{Front, House, Plan, told};
@@ -70,11 +70,14 @@ fn what_a_server_blurts_out_is_nobodys_verdict(driver: Driver) {
 
 fn what_a_client_blurts_out_is_nobodys_password(driver: Driver) {
     let (house, server) = house(driver);
+    let mut all = nonsense();
+    // The right answer to a question that is yet to come, and a client's first word behind it.
+    all.push([&respond("secret", CHALLENGE)[..], &[1]].concat());
     for (ended, (moment, bytes)) in
-        MOMENTS.iter().flat_map(|m| nonsense().into_iter().map(|b| (*m, b))).enumerate()
+        MOMENTS.iter().flat_map(|m| all.iter().map(|bytes| (*m, bytes))).enumerate()
     {
         let login = login(&house, "native");
-        let failure = house.open_with("native", &login, blurt(moment, &bytes));
+        let failure = house.open_with("native", &login, blurt(moment, bytes));
         failure.expect_err("TLS is broken");
         let visit = server.visit();
         assert_eq!((visit.admitted, visit.shared), (false, None), "{moment:?}: {visit:?}");
