@@ -85,7 +85,7 @@ impl Tokens {
     pub const TIMEOUT: Duration = Duration::from_secs(3);
 }
 
-/// Who knows tokens, as websockify's plugins of these names do.
+/// Who knows tokens, as websockify's plugins of these names do; and oVirt's engine.
 #[derive(Clone, PartialEq, Eq)]
 pub enum TokenSource {
     /// TokenFile, ReadOnlyTokenFile: lines `token: host:port` of a file, or of the files of a folder.
