@@ -1,7 +1,7 @@
 //! Doors opened for workers: what may wait a little, and what needs another process.
 //!
 //! ```text
-//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner) │ pages │ demo console
+//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner) │ pages │ demo console │ KubeVirt
 //!         ◀─ Opened ─────────────────┘
 //!         ── Ended, with the record ──▶ what is left of terminals and programs is put away ──▶ access log
 //! ```

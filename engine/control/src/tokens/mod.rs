@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  worker ── Asked ──▶ desk ──▶ source ──▶ ledger of uses ──▶ Judged, in the worker's mailbox
-//!                        │         └─ file │ folder │ API │ JWT │ Redis │ nova
+//!                        │         └─ file │ folder │ API │ JWT │ Redis │ nova │ tickets of oVirt's
 //!                        └─ too many of that source are pending: refused at once
 //! ```
 //!
-//! In: questions of workers. Out: a host and a port, or a UNIX socket that the operator named or that lies within the operator's folder;
-//! or why there is none, for the operator, without the token and without a word of what a source said. Each source has its own places and
-//! threads: one that hangs holds up nobody else's tokens. Nothing that a source said is kept but the content of files, and that only while they
-//! look the same.
+//! In: questions of workers. Out: a host and a port, a UNIX socket that the operator named or that lies within the operator's folder, or a console
+//! behind a Kubernetes API; or why there is none, for the operator, without the token and without a word of what a source said. Each source has
+//! its own places and threads: one that hangs holds up nobody else's tokens. Nothing that a source said is kept but the content of files, and
+//! that only while they look the same.
 
 mod api;
 mod connect;

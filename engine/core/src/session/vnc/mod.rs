@@ -352,7 +352,7 @@ impl Session {
             return Step::Continue(());
         }
         self.facts.reply_bytes += words.len() as u32;
-        self.record_piece(false, &words, turn);
+        self.record_words(&words, turn);
         match self.layers.seal(Chunk::Bytes(words.into()), &mut turn.kernel, &turn.counters) {
             Ok((before, Chunk::Bytes(bytes))) => {
                 self.send_to_client(before, turn)?;
@@ -366,21 +366,21 @@ impl Session {
         }
     }
 
-    /// What the client said was for us: whoever watches it, or writes it down, hears of it all the same.
+    /// What the client said was for us, or for the server: whoever watches it hears of it all the same. It is not written down: there may
+    /// be a password in it.
     fn note_heard<K: Kernel>(&mut self, heard: Vec<u8>, turn: &mut Turn<K>) {
         if heard.is_empty() {
             return;
         }
-        self.record_piece(true, &heard, turn);
         self.layers.follow(&Chunk::Bytes(heard.into()), &turn.kernel, turn.now);
     }
 
-    fn record_piece<K: Kernel>(&self, from_client: bool, bytes: &[u8], turn: &mut Turn<K>) {
+    fn record_words<K: Kernel>(&self, words: &[u8], turn: &mut Turn<K>) {
         let State::AwaitTarget(opening) = &self.state else { return };
         if opening.is_recorded {
             let id = self.handle.id(turn.worker);
-            let bytes = Bytes::copy_from_slice(bytes);
-            turn.outside.recorded(Piece { id, from_client, bytes });
+            let bytes = Bytes::copy_from_slice(words);
+            turn.outside.recorded(Piece { id, from_client: false, bytes });
         }
     }
 }

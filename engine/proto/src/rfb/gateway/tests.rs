@@ -1,3 +1,5 @@
+//! Whole conversations between both sides, in pieces of every size.
+
 use alloc::string::String;
 
 use super::*;

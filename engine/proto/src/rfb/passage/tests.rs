@@ -1,3 +1,5 @@
+//! Logins that pass through, in pieces of every size.
+
 use alloc::vec;
 
 use super::*;
