@@ -107,84 +107,114 @@ fn explanations_name_files_and_warn() {
 }
 
 #[test]
-fn contradictions_are_refused_where_they_are() {
-    let cases: &[(&str, &[&str])] = &[
-        ("vnc = { mode = \"pass\", schemes = ⟨[\"vnc\"]⟩ }", &["no effect", "pass"]),
-        ("vnc = { mode = \"pass\", view_only = ⟨true⟩ }", &["`view_only`", "pass"]),
-        (
-            "vnc = { mode = \"bridge\", password = ⟨{ file = \"DIR/ca\" }⟩ }",
-            &["client that answers"],
-        ),
-        ("vnc = { mode = \"authenticate\", schemes = ⟨[]⟩ }", &["by nothing"]),
-        ("vnc = { mode = \"authenticate\", schemes = ⟨[\"vnc\"]⟩ }", &["expected `password`"]),
-        ("vnc = { mode = \"authenticate\", password = ⟨{ file = \"DIR/none\" }⟩ }", &["is none"]),
-        ("vnc = { mode = \"authenticate\", password = ⟨{ dir = \"DIR/ca\" }⟩ }", &["is none"]),
-        ("vnc = { mode = \"authenticate\", password = ⟨\"token\"⟩ }", &["no tokens here"]),
-        ("vnc = { mode = \"authenticate\", password = ⟨\"secret\"⟩ }", &["file", "dir", "token"]),
-        (
-            "vnc = { mode = \"authenticate\", sasl = { user = \"u\", password_file = ⟨\"DIR/none\"⟩ } }",
-            &["is none"],
-        ),
-        (
-            "target = \"unix:/run/x\"\nvnc = { mode = \"authenticate\", password = ⟨{ dir = \"DIR\" }⟩ }",
-            &["host:port"],
-        ),
-        ("vnc = { mode = \"authenticate\", listen = ⟨[\"x509none\"]⟩ }", &["browsers"]),
-        (
-            "service = \"forward\"\nvnc = { mode = \"bridge\", listen = ⟨[\"x509none\"]⟩ }",
-            &["expected `tls`"],
-        ),
-        (
-            "service = \"forward\"\ntls = { PAIR }\nvnc = { mode = \"authenticate\", listen = ⟨[\"x509vnc\"]⟩ }",
-            &["client_auth", "bridge"],
-        ),
-        (
-            "vnc = { mode = \"authenticate\", unencrypted_clients = ⟨true⟩ }",
-            &["nobody types a password"],
-        ),
-        (
-            "address = \"127.0.0.1:1\"\nvnc = { mode = ⟨\"bridge\"⟩ }",
-            &["in the clear", "`tls`", "unencrypted_clients"],
-        ),
-        (
-            "upstream_tls = ⟨{ ca = \"DIR/ca\" }⟩\nvnc = { mode = \"authenticate\", schemes = [\"none\"] }",
-            &["no \"vencrypt\""],
-        ),
-        (
-            "target = ⟨\"tls://h:1\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
-            &["`tcp://HOST:PORT`"],
-        ),
-        (
-            "target = ⟨\"serial:/dev/ttyS0\"⟩\nvnc = { mode = \"authenticate\" }",
-            &["about VNC servers"],
-        ),
-        (
-            "target = ⟨\"unix:/run/x\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
-            &["`server_name`"],
-        ),
-        (
-            "address = ⟨\"127.0.0.1:1\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
-            &["a console into which we log in", "unauthenticated"],
-        ),
-        ("vnc = { mode = ⟨\"proxy\"⟩ }", &["unknown variant"]),
-        ("vnc = { mode = \"authenticate\", schemes = [⟨\"sasl\"⟩] }", &["unknown variant"]),
-    ];
-    assert_all_wrong_of(text, cases);
+fn what_would_be_without_effect_is_refused() {
+    assert_all_wrong_of(
+        text,
+        &[
+            ("vnc = { mode = \"pass\", schemes = ⟨[\"vnc\"]⟩ }", &["no effect", "pass"]),
+            ("vnc = { mode = \"pass\", view_only = ⟨true⟩ }", &["`view_only`", "pass"]),
+            (
+                "vnc = { mode = \"bridge\", password = ⟨{ file = \"DIR/ca\" }⟩ }",
+                &["client that answers"],
+            ),
+            (
+                "vnc = { mode = \"authenticate\", unencrypted_clients = ⟨true⟩ }",
+                &["nobody types a password"],
+            ),
+            (
+                "upstream_tls = ⟨{ ca = \"DIR/ca\" }⟩\nvnc = { mode = \"authenticate\", schemes = [\"none\"] }",
+                &["no \"vencrypt\""],
+            ),
+            ("vnc = { mode = ⟨\"proxy\"⟩ }", &["unknown variant"]),
+            ("vnc = { mode = \"authenticate\", schemes = [⟨\"sasl\"⟩] }", &["unknown variant"]),
+        ],
+    );
     let connect = |lines: &str| {
         format!(
             "[[listen]]\nname = \"v\"\naddress = \"127.0.0.1:1\"\nservice = \"connect\"\naccess = [\"allow all\"]\n{lines}\n"
         )
     };
-    let of_connect: &[(&str, &[&str])] =
-        &[("vnc = ⟨{ mode = \"bridge\" }⟩", &["CONNECT", "forward"])];
-    assert_all_wrong_of(connect, of_connect);
+    assert_all_wrong_of(connect, &[("vnc = ⟨{ mode = \"bridge\" }⟩", &["CONNECT", "forward"])]);
+}
+
+#[test]
+fn a_login_has_to_be_possible() {
+    assert_all_wrong_of(
+        text,
+        &[
+            ("vnc = { mode = \"authenticate\", schemes = ⟨[]⟩ }", &["by nothing"]),
+            ("vnc = { mode = \"authenticate\", schemes = ⟨[\"vnc\"]⟩ }", &["expected `password`"]),
+            (
+                "vnc = { mode = \"authenticate\", password = ⟨{ file = \"DIR/none\" }⟩ }",
+                &["is none"],
+            ),
+            ("vnc = { mode = \"authenticate\", password = ⟨{ dir = \"DIR/ca\" }⟩ }", &["is none"]),
+            ("vnc = { mode = \"authenticate\", password = ⟨\"token\"⟩ }", &["no tokens here"]),
+            (
+                "vnc = { mode = \"authenticate\", password = ⟨\"secret\"⟩ }",
+                &["file", "dir", "token"],
+            ),
+            (
+                "vnc = { mode = \"authenticate\", sasl = { user = \"u\", password_file = ⟨\"DIR/none\"⟩ } }",
+                &["is none"],
+            ),
+            (
+                "target = \"unix:/run/x\"\nvnc = { mode = \"authenticate\", password = ⟨{ dir = \"DIR\" }⟩ }",
+                &["host:port"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn clients_come_by_what_their_listener_speaks() {
+    assert_all_wrong_of(
+        text,
+        &[
+            ("vnc = { mode = \"authenticate\", listen = ⟨[\"x509none\"]⟩ }", &["browsers"]),
+            (
+                "service = \"forward\"\nvnc = { mode = \"bridge\", listen = ⟨[\"x509none\"]⟩ }",
+                &["expected `tls`"],
+            ),
+            (
+                "service = \"forward\"\ntls = { PAIR }\nvnc = { mode = \"authenticate\", listen = ⟨[\"x509vnc\"]⟩ }",
+                &["client_auth", "bridge"],
+            ),
+            (
+                "address = \"127.0.0.1:1\"\nvnc = { mode = ⟨\"bridge\"⟩ }",
+                &["in the clear", "`tls`", "unencrypted_clients"],
+            ),
+            (
+                "address = ⟨\"127.0.0.1:1\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
+                &["a console into which we log in", "unauthenticated"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn targets_are_servers_of_vnc() {
+    assert_all_wrong_of(
+        text,
+        &[
+            (
+                "target = ⟨\"tls://h:1\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
+                &["`tcp://HOST:PORT`"],
+            ),
+            (
+                "target = ⟨\"serial:/dev/ttyS0\"⟩\nvnc = { mode = \"authenticate\" }",
+                &["about VNC servers"],
+            ),
+            (
+                "target = ⟨\"unix:/run/x\"⟩\nupstream_tls = { ca = \"DIR/ca\" }\nvnc = { mode = \"authenticate\" }",
+                &["`server_name`"],
+            ),
+        ],
+    );
 }
 
 #[test]
 fn certificates_are_looked_for_where_viewers_have_them() {
-    let wrong: &[(&str, &[&str])] = &[(
-        "target = ⟨\"tcp://10.0.0.7:5900\"⟩\nvnc = { mode = \"authenticate\" }",
-        &["libvirt-vnc/ca-cert.pem", "upstream_tls"],
-    )];
-    assert_all_wrong_of(text, wrong);
+    let lines = "target = ⟨\"tcp://10.0.0.7:5900\"⟩\nvnc = { mode = \"authenticate\" }";
+    assert_all_wrong_of(text, &[(lines, &["libvirt-vnc/ca-cert.pem", "upstream_tls"])]);
 }
