@@ -6,6 +6,7 @@ mod blurts;
 mod browser;
 mod crowd;
 mod hangups;
+mod looking;
 mod native;
 mod records;
 mod rig;
