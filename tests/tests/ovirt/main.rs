@@ -7,3 +7,4 @@ mod rig;
 mod secrets;
 mod spice;
 mod tickets;
+mod vencrypt;
