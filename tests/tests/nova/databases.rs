@@ -13,7 +13,8 @@ const QUICK: Duration = Duration::from_secs(2);
 
 fn tokens_are_found_in(kind: Kind) {
     let mut database = Database::start(kind, None);
-    let cell = Cell::new(Some(&database.url()), "");
+    // Nor do libraries tell passwords, however much they tell.
+    let cell = Cell::new(Some(&database.url()), "[DEFAULT]\ndebug = true\n");
     let wish = Wish::new("serial", echo());
     let made = cell.authorize(&[
         wish.clone(),

@@ -1,9 +1,10 @@
 //! Who has a console and who has none: nova's own proxy and ours are asked the same.
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use penstock_tests::http;
 use penstock_tests::web_socket::{Client, request};
+use penstock_tests::{http, process, setup};
 
 use crate::cell::{BOTH, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo};
 
@@ -133,4 +134,24 @@ fn a_session_ends_with_its_token_if_that_is_wanted() {
     // nova counts whole seconds.
     assert!(wished.elapsed() >= Duration::from_secs(11), "{:?}", wished.elapsed());
     assert!(made_at.elapsed() <= Duration::from_secs(13), "{:?}", made_at.elapsed());
+}
+
+#[test]
+fn a_command_line_that_is_wrong_ends_with_a_word_about_it() {
+    let cell = Cell::new(None, "[serial_console]\nport_range = 1\n");
+    let config = format!("--config-file={}", cell.config().display());
+    for (arguments, code, says) in [
+        (vec!["--help"], 0, "usage: penstock nova-serialproxy"),
+        (vec!["--frob"], 2, "unrecognized arguments: --frob"),
+        (vec![&config], 1, "[serial_console] port_range: expected two ports"),
+        (vec!["--config-file=/nowhere/nova.conf"], 1, "can't read /nowhere/nova.conf"),
+    ] {
+        let mut command = process::command(setup::program());
+        command.arg("nova-serialproxy").args(&arguments).stdin(Stdio::null());
+        let output = setup::clean(&mut command).output().expect("it can be started");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(says), "{said}");
+    }
 }

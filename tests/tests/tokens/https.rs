@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use penstock_core::config::TokenSource;
+use penstock_core::config::{KeystoneLogin, NovaApi, TokenSource};
 use penstock_core::control::TokenFault;
-use penstock_tests::pki::{Authority, Issued, Wanted};
+use penstock_tests::pki::{Authority, Folder, Issued, Wanted};
 use penstock_tests::{loopback, process};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -118,4 +118,38 @@ fn an_answer_that_may_have_been_cut_off_is_not_believed() {
     let identity = authority.issue(&Wanted::server(address));
     let service = service(address, &identity, OPEN, false);
     again("an_answer_that_may_have_been_cut_off_is_not_believed", service, &authority);
+}
+
+/// What both Keystone and the compute API could have said.
+const NOVA: &str = "HTTP/1.1 200 OK\r\nX-Subject-Token: t\r\nContent-Length: 47\r\n\r\n{\"token\":{},\"console\":{\"host\":\"h\",\"port\":5900}}";
+
+#[test]
+fn nova_proves_its_name_by_the_authority_that_is_named() {
+    let (folder, stranger) = (Folder::new(), Folder::new());
+    let address = loopback::address();
+    let issued = folder.authority.issue(&Wanted::server(address));
+    let service = service(address.into(), &issued, NOVA, true);
+    let secret_file = folder.path("secret");
+    std::fs::write(&secret_file, "s").expect("our folder");
+    let found = |ca: Option<&Folder>| {
+        let nova = NovaApi {
+            auth_url: format!("https://{service}/v3").into(),
+            login: KeystoneLogin::ApplicationCredential {
+                id: "i".into(),
+                secret_file: secret_file.clone(),
+            },
+            endpoint: Some(format!("https://{service}/v2.1").into()),
+            interface: None,
+            region: None,
+            ca: ca.map(Folder::authority_file),
+            console_type: "serial".into(),
+            expected_origin_schemes: Vec::new(),
+            max_session: None,
+        };
+        place(&Desk::start().look_up(&tokens(TokenSource::Nova(Box::new(nova))), "a-token"))
+    };
+    assert_eq!(found(Some(&folder)), Ok("h:5900".to_owned()));
+    for other in [Some(&stranger), None] {
+        assert_eq!(found(other), Err(TokenFault::Unavailable), "it could be anybody");
+    }
 }
