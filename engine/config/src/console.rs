@@ -146,6 +146,9 @@ fn target(
         (None, Some(table)) => {
             let upstream = match &listen.upstream_tls {
                 _ if vnc::is_spoken(listen) => vnc::upstream(listen, table.span(), provider)?,
+                Some(table) if ovirt::is_plugin(listen) => {
+                    Some(vnc::in_short_records(table.get_ref().clone(), table.span(), provider)?)
+                }
                 Some(table) => Some(tls::upstream(table.get_ref(), table.span(), provider)?),
                 None => None,
             };

@@ -28,6 +28,11 @@ pub(crate) enum Replay {
     Deny,
 }
 
+/// Whether a listener's tokens are tickets of oVirt's.
+pub(crate) fn is_plugin(listen: &Listen) -> bool {
+    listen.tokens.as_ref().is_some_and(|table| table.get_ref().plugin.get_ref() == PLUGIN)
+}
+
 /// None: it is another plugin.
 pub(crate) fn tickets(listen: &Listen, table: &TokensTable) -> Result<Option<TokenSource>, Fault> {
     let is_ours = table.plugin.get_ref() == PLUGIN;

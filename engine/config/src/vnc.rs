@@ -19,7 +19,8 @@ use crate::error::Fault;
 use crate::file::{Listen, Service};
 use crate::forward;
 use crate::listener::is_set;
-use crate::tls::{self, Provider, VerifyWord};
+use crate::ovirt;
+use crate::tls::{self, Provider, Upstream, VerifyWord};
 use crate::value::Place;
 
 /// Plaintext bytes of a record towards a server, if nothing else is said: QEMU leaves what is behind that in its TLS library, unnoticed.
@@ -122,7 +123,7 @@ impl From<SubtypeWord> for Subtype {
 
 /// What a listener does with VNC; none: nothing.
 pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
-    let Some(spanned) = &listen.vnc else { return Ok(None) };
+    let Some(spanned) = &listen.vnc else { return Ok(of_tickets(listen)) };
     let table = spanned.get_ref();
     if *listen.service.get_ref() == Service::Connect {
         let message = "the client of a CONNECT proxy speaks with its target itself: leave `vnc` out, or write `service = \"forward\"` or \"console\"";
@@ -144,10 +145,22 @@ pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
         force_shared: is_set(table.force_shared.as_ref()),
         listen: native(listen, table)?,
         unencrypted_clients: is_set(table.unencrypted_clients.as_ref()),
+        or_spice: ovirt::is_plugin(listen),
         ..Vnc::new(mode)
     };
     judge_clients(listen, table, mode)?;
     Ok(Some(Arc::new(vnc)))
+}
+
+/// Tickets of oVirt's say themselves whether there is TLS; then it is as oVirt's own proxy has it.
+fn of_tickets(listen: &Listen) -> Option<Arc<Vnc>> {
+    let only = listen.tls_only.as_ref().is_none_or(|only| *only.get_ref());
+    let vnc = Vnc {
+        or_spice: true,
+        unencrypted_clients: listen.tls.is_none() || !only,
+        ..Vnc::new(VncMode::Bridge)
+    };
+    ovirt::is_plugin(listen).then(|| Arc::new(vnc))
 }
 
 /// Whether VNC is more to us than bytes.
@@ -187,8 +200,17 @@ pub(crate) fn upstream(
     if verified {
         forward::complete(&mut table, &Places::of_vnc(&forward::surroundings()), &span)?;
     }
+    in_short_records(table, span, provider).map(Some)
+}
+
+/// TLS as QEMU can take it.
+pub(crate) fn in_short_records(
+    mut table: Upstream,
+    span: Range<usize>,
+    provider: Provider,
+) -> Result<UpstreamTls, Fault> {
     table.max_record.get_or_insert(Spanned::new(span.clone(), MAX_RECORD));
-    tls::upstream(&table, span, provider).map(Some)
+    tls::upstream(&table, span, provider)
 }
 
 /// Where bytes pass untouched, nothing else has an effect.

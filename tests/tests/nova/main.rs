@@ -4,5 +4,6 @@
 
 mod cell;
 mod databases;
+mod novnc;
 mod servers;
 mod verdicts;

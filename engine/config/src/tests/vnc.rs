@@ -218,3 +218,18 @@ fn certificates_are_looked_for_where_viewers_have_them() {
     let lines = "target = ⟨\"tcp://10.0.0.7:5900\"⟩\nvnc = { mode = \"authenticate\" }";
     assert_all_wrong_of(text, &[(lines, &["libvirt-vnc/ca-cert.pem", "upstream_tls"])]);
 }
+
+#[test]
+fn tickets_of_ovirt_say_themselves_whether_there_is_tls() {
+    let files = Files::new();
+    let lines = "tokens = { plugin = \"ovirt\", cert = \"DIR/ca\" }\nupstream_tls = { ca = \"DIR/ca\", verify = \"ca\" }\n";
+    let listener = parsed(&files, lines);
+    let expected = Vnc { or_spice: true, unencrypted_clients: true, ..Vnc::new(VncMode::Bridge) };
+    assert_eq!(listener.vnc.as_deref(), Some(&expected), "as oVirt's proxy without TLS");
+    assert_eq!(listener.upstream_tls.expect("configured").max_record, 4096);
+    let by_tls = parsed(&files, &[lines, "tls = { PAIR }"].concat());
+    assert!(by_tls.vnc.is_some_and(|vnc| !vnc.unencrypted_clients));
+    let ours = "password = { file = \"DIR/ca\" }";
+    let asked = vnc(&files, &format!("{lines}vnc = {{ mode = \"authenticate\", {ours} }}"));
+    assert!(asked.or_spice && asked.mode == VncMode::Authenticate);
+}

@@ -56,6 +56,10 @@ impl Session {
             matches!(opening.door.as_deref(), Some(Door::Unix(_) | Door::Within { .. }));
         let upstream = self.listener().upstream_tls.as_ref();
         match upstream.filter(|upstream| !(to_socket && upstream.not_to_sockets)) {
+            None if self.must_be_secured() => {
+                turn.kernel.close(leg, penstock_ring::Close::Normal);
+                self.refuse_clear_target(turn)
+            }
             None => self.begin_relay(leg, Layers::default(), left, turn),
             // Who speaks before us speaks no TLS, or somebody between does.
             Some(_) if !left.early.is_empty() => {
@@ -70,6 +74,19 @@ impl Session {
                 }
             },
         }
+    }
+
+    /// Whether the token's source says that nothing goes to the target in the clear.
+    fn must_be_secured(&self) -> bool {
+        let State::AwaitTarget(opening) = &self.state else { return false };
+        opening.terms.as_ref().is_some_and(|terms| terms.secured == Some(true))
+    }
+
+    /// TLS is wanted, and it is not known whom to trust.
+    pub(super) fn refuse_clear_target<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let detail = "expected TLS with the target, as the token or the server says, and none is configured: write `upstream_tls` with the `ca` that has signed its certificate";
+        self.facts.detail = Some(detail.into());
+        self.refuse(Side::Penstock, Cause::NoCommonSecurity, None, turn)
     }
 
     pub(super) fn session_with(&self, upstream: &UpstreamTls) -> Result<Layers, Error> {

@@ -237,11 +237,10 @@ impl Session {
 
     /// TLS with the server begins, by us.
     fn secure_server<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
-        let layers = match &self.listener().upstream_tls {
-            Some(upstream) => self.session_with(upstream),
-            None => Ok(Layers::default()),
+        let Some(upstream) = &self.listener().upstream_tls else {
+            return self.refuse_clear_target(turn);
         };
-        let mut layers = match layers {
+        let mut layers = match self.session_with(upstream) {
             Ok(layers) => layers,
             Err(error) => return self.refuse_target(&Fault::Tls(error), turn),
         };
