@@ -67,6 +67,7 @@ impl Outside for Desk {
             Question::Resolve { id, name } => papers.asked.push((id, name)),
             Question::Open { id, door } => papers.doors.push((id, door)),
             Question::Token { id, token, .. } => papers.tokens.push((id, token)),
+            Question::Secrets { .. } => unreachable!("no listener has secrets"),
         }
         Ok(())
     }

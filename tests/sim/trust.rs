@@ -72,7 +72,7 @@ impl Case<'_> {
         let served = match reason.phase {
             Phase::ProxyHeader | Phase::Request => false,
             Phase::Tls => reason.side == Side::Target,
-            Phase::Admission | Phase::Connect | Phase::Relay | Phase::Page => true,
+            Phase::Admission | Phase::Connect | Phase::Login | Phase::Relay | Phase::Page => true,
         };
         assert!(tls.client.is_some() || !only || !served, "served without TLS: {self:?}");
         let relayed = reason.phase == Phase::Relay && self.listener.upstream_tls.is_some();
@@ -136,7 +136,7 @@ impl Case<'_> {
             {
                 2 * timeouts.handshake + timeouts.connect
             }
-            (Phase::Relay | Phase::Page, _) => Duration::MAX,
+            (Phase::Login | Phase::Relay | Phase::Page, _) => Duration::MAX,
         };
         let elapsed = self.record.elapsed;
         let in_time = elapsed <= limit.saturating_add(GOODBYE);

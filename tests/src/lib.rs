@@ -27,6 +27,7 @@ pub mod setup;
 pub mod stream;
 pub mod subjects;
 pub mod tls;
+pub mod vnc;
 pub mod wait;
 pub mod web_socket;
 

@@ -58,11 +58,19 @@ impl TlsClient {
     /// The connection's, and the handshake's as such an error.
     pub fn shake(&self, mut tcp: TcpStream, name: ServerName<'static>) -> io::Result<Stream> {
         be_patient(&tcp)?;
-        let mut tls = ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
+        let mut tls = self.session(name);
         while tls.is_handshaking() {
             tls.complete_io(&mut tcp)?;
         }
         Ok(StreamOwned::new(tls, tcp))
+    }
+
+    /// A session with a server of that name that has yet to begin.
+    ///
+    /// # Panics
+    /// Never: the configuration can begin one.
+    pub fn session(&self, name: ServerName<'static>) -> ClientConnection {
+        ClientConnection::new(Arc::clone(&self.0), name).expect("a client")
     }
 }
 

@@ -39,9 +39,11 @@ fn provide(root: &Path, paths: &[&str]) {
         let path = root.join(path.trim_start_matches('/'));
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
         let text = match name {
-            "cacert.pem" => authority.pem(),
-            name if name.ends_with("key.pem") || name.ends_with(".key") => &issued.key,
-            name if name.ends_with(".pem") => &issued.certificate,
+            "cacert.pem" | "ca-cert.pem" => authority.pem(),
+            name if ["key.pem", ".key", ".key.nopass"].iter().any(|end| name.ends_with(end)) => {
+                &issued.key
+            }
+            name if name.ends_with(".pem") || name.ends_with(".cer") => &issued.certificate,
             _ => {
                 authority.libvirt_client(&path, Some(&issued), None);
                 continue;

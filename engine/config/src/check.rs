@@ -126,7 +126,8 @@ fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault
                 | Door::Terminal(_)
                 | Door::Command(_)
                 | Door::Web { .. }
-                | Door::Demo => false,
+                | Door::Demo
+                | Door::KubeVirt(_) => false,
             },
         };
         if let (Some(address), Some(target)) = (own.iter().find(is_own), &listen.target) {

@@ -18,9 +18,10 @@ use toml::Spanned;
 use crate::error::Fault;
 use crate::file::Listen;
 use crate::listener::is_set;
+use crate::ovirt::Replay;
 use crate::tls::{self, Provider};
-use crate::value::Span;
-use crate::{forward, nova, tokens};
+use crate::value::{Span, SpanOrOff};
+use crate::{forward, nova, ovirt, tokens, vnc};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -54,6 +55,9 @@ pub(crate) struct TokensTable {
     pub(crate) single_use: Option<Spanned<bool>>,
     pub(crate) bind_client: Option<Spanned<bool>>,
     pub(crate) expiry: Option<Spanned<Span>>,
+    pub(crate) cert: Option<Spanned<PathBuf>>,
+    pub(crate) replay: Option<Spanned<Replay>>,
+    pub(crate) skew: Option<Spanned<SpanOrOff>>,
     pub(crate) url: Option<Spanned<String>>,
     pub(crate) url_file: Option<Spanned<PathBuf>>,
     pub(crate) console_type: Option<Spanned<String>>,
@@ -140,10 +144,11 @@ fn target(
             Ok((ConsoleTarget::Fixed(destination), upstream))
         }
         (None, Some(table)) => {
-            let upstream = listen.upstream_tls.as_ref();
-            let upstream = upstream
-                .map(|table| tls::upstream(table.get_ref(), table.span(), provider))
-                .transpose()?;
+            let upstream = match &listen.upstream_tls {
+                _ if vnc::is_spoken(listen) => vnc::upstream(listen, table.span(), provider)?,
+                Some(table) => Some(tls::upstream(table.get_ref(), table.span(), provider)?),
+                None => None,
+            };
             let tokens = of_table(listen, table)?;
             judge_tokens(listen, &tokens, upstream.as_ref())?;
             Ok((ConsoleTarget::Tokens(Arc::new(tokens)), upstream))
@@ -191,8 +196,10 @@ fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fau
             tokens::Problem::Source(message) => Fault::at(place, message),
         })
     };
+    let tickets = ovirt::tickets(listen, table.get_ref())?.map(Ok);
+    let named = tickets.or_else(|| nova::source(table.get_ref()));
     Ok(Tokens {
-        source: nova::source(table.get_ref()).unwrap_or_else(of_plugin)?,
+        source: named.unwrap_or_else(of_plugin)?,
         timeout: listen.timeouts.token.as_ref().map_or(Tokens::TIMEOUT, |span| span.get_ref().0),
         single_use: is_set(single_use.as_ref()),
         bind_client: is_set(bind_client.as_ref()),

@@ -13,6 +13,7 @@ use crate::{AccessFormat, Settings};
 
 mod console;
 mod reach;
+mod vnc;
 
 /// Describes what would be served, with every default filled in.
 pub fn explain(settings: &Settings) -> String {

@@ -14,6 +14,7 @@ use crate::tls::{Provider, Tls, Upstream};
 use crate::value::{
     Address, Addresses, Auto, Mode, Name, NumberOrOff, Size, Span, SpanOrOff, Word,
 };
+use crate::vnc::VncTable;
 use crate::{AccessFormat, Level};
 
 #[derive(Debug, Deserialize)]
@@ -140,6 +141,7 @@ pub(crate) struct Listen {
     pub(crate) tls_only: Option<Spanned<bool>>,
     pub(crate) libvirt: Option<Spanned<bool>>,
     pub(crate) upstream_tls: Option<Spanned<Upstream>>,
+    pub(crate) vnc: Option<Spanned<VncTable>>,
     pub(crate) max_sessions: Option<NumberOrOff>,
     pub(crate) tokens: Option<Spanned<TokensTable>>,
     pub(crate) web: Option<Spanned<String>>,

@@ -20,6 +20,7 @@ use crate::file::Listen;
 use crate::listener::is_set;
 use crate::tls::{self, Provider, Upstream, VerifyWord, VersionWord};
 use crate::value::Place;
+use crate::vnc;
 
 /// Where a listener forwards to, and how.
 pub(crate) fn destination(
@@ -35,7 +36,26 @@ pub(crate) fn destination(
             "`readonly` is about libvirt's daemons: expected `target` to be one of their URIs";
         return Err(Fault::at(readonly.span(), message));
     }
+    let spoken = vnc::is_spoken(listen);
     let (reach, upstream) = match target {
+        Target::Tcp(target) if spoken => {
+            (Reach::Network(target), vnc::upstream(listen, text.span(), provider)?)
+        }
+        Target::Tls(_) if spoken => {
+            let message = "VNC begins TLS by itself: write the target as `tcp://HOST:PORT`";
+            return Err(at_text(message.to_owned()));
+        }
+        Target::Serial(_) | Target::Libvirt(_) if spoken => {
+            return Err(at_text("`vnc` is about VNC servers, which this is none".to_owned()));
+        }
+        Target::Unix(path) if spoken => {
+            let upstream = vnc::upstream(listen, text.span(), provider)?;
+            if upstream.as_ref().is_some_and(|upstream| upstream.server_name.is_none()) {
+                let message = "a UNIX socket has no name to verify: expected `server_name` in `upstream_tls`, or `schemes` without \"vencrypt\"";
+                return Err(at_text(message.to_owned()));
+            }
+            (door(Door::Unix(vec![path.into()])), upstream)
+        }
         Target::Tcp(target) => (Reach::Network(target), refused_tls(listen, "tcp://", "tls://")?),
         Target::Tls(target) => {
             (Reach::Network(target), Some(configured_tls(configured, text.span(), provider)?))
@@ -51,7 +71,7 @@ pub(crate) fn destination(
     };
     let readonly = is_set(listen.readonly.as_ref());
     let destination = Destination { text: text.get_ref().as_str().into(), readonly, reach };
-    judge_safety(listen, held(&destination, upstream.as_ref()))?;
+    judge_safety(listen, vnc::held(listen).or(held(&destination, upstream.as_ref())))?;
     Ok((destination, upstream))
 }
 
@@ -143,7 +163,11 @@ fn oldest(priority: &str, span: &Range<usize>) -> Result<VersionWord, Fault> {
 }
 
 /// Takes what the table leaves out from where libvirt's client has its files.
-fn complete(table: &mut Upstream, places: &Places, span: &Range<usize>) -> Result<(), Fault> {
+pub(crate) fn complete(
+    table: &mut Upstream,
+    places: &Places,
+    span: &Range<usize>,
+) -> Result<(), Fault> {
     let named = table.cert.is_some() || table.key.is_some();
     if table.ca.is_some() && named {
         return Ok(());
@@ -176,7 +200,7 @@ fn held(destination: &Destination, upstream: Option<&UpstreamTls>) -> Option<&'s
                 Some("a UNIX socket, which lets us in for who we are")
             }
             Door::Command(_) => Some("a program that runs as us, with our keys"),
-            Door::Terminal(_) | Door::Web { .. } | Door::Demo => None,
+            Door::Terminal(_) | Door::Web { .. } | Door::Demo | Door::KubeVirt(_) => None,
         },
         Reach::Network(_) => shown(upstream),
     }

@@ -1,8 +1,8 @@
 //! Text to validated values.
 //!
 //! In: one TOML file. Out: [`Settings`], or an [`Error`] with file, line, column, what was expected and what came.
-//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify), or
-//! [the files of nova](nova::proxy).
+//! Nothing is opened, bound or looked up here beyond the file itself. Or in: the [command line of websockify](websockify), the
+//! [files of oVirt's proxy](ovirt_proxy), or [those of nova](nova::proxy).
 #![forbid(unsafe_code)]
 
 mod access;
@@ -15,11 +15,14 @@ mod forward;
 pub mod limits;
 mod listener;
 pub mod nova;
+mod ovirt;
+pub mod ovirt_proxy;
 mod record;
 mod tls;
 mod together;
 mod tokens;
 mod value;
+mod vnc;
 pub mod websockify;
 
 use std::net::SocketAddr;

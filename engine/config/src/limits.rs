@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use penstock_core::config::{Config, Door, Reach, Service};
+use penstock_core::config::{Config, ConsoleTarget, Door, Reach, Service, TokenSource};
 
 /// Clients that each worker may be turning away at the same time.
 const TURNED_AWAY: usize = 64;
@@ -10,6 +10,8 @@ const TURNED_AWAY: usize = 64;
 const PROGRAMS: usize = 2 + 128;
 /// Of browsers: connections that are served pages, files that are read for them, and consoles that are built in.
 const BROWSERS: usize = 256 + 256 + 64;
+/// Of consoles of KubeVirt's: for each, a connection to the API and an end of a pair.
+const KUBE_VIRT: usize = 2 * 256;
 
 /// What the number of tunnels follows from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,6 +43,8 @@ pub struct Held {
     pub browsers: bool,
     /// Some connections are recorded: each has a file.
     pub recordings: bool,
+    /// Tickets may lead to consoles of KubeVirt's: of each, who asks for it holds two.
+    pub kube_virt: bool,
 }
 
 impl Held {
@@ -51,18 +55,28 @@ impl Held {
             held.addresses += listener.addresses.len();
             held.recordings |= listener.record.is_some();
             held.browsers |= matches!(listener.service, Service::Console(_));
+            held.kube_virt |= has_tickets(&listener.service);
             let Some(destination) = listener.service.destination() else { continue };
             match &destination.reach {
                 Reach::Door(door) => match **door {
                     Door::Terminal(_) => held.terminals += 1,
                     Door::Command(_) => held.programs = true,
-                    Door::Unix(_) | Door::Within { .. } | Door::Web { .. } | Door::Demo => {}
+                    Door::Unix(_)
+                    | Door::Within { .. }
+                    | Door::Web { .. }
+                    | Door::Demo
+                    | Door::KubeVirt(_) => {}
                 },
                 Reach::Network(_) => {}
             }
         }
         held
     }
+}
+
+fn has_tickets(service: &Service) -> bool {
+    let Service::Console(console) = service else { return false };
+    matches!(&console.to, ConsoleTarget::Tokens(tokens) if matches!(tokens.source, TokenSource::Ovirt { .. }))
 }
 
 /// A number of tunnels that the descriptors can't carry.
@@ -78,12 +92,15 @@ pub struct TooMany {
 
 impl Descriptors {
     /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 72 and the number of
-    /// listening addresses for each worker, one for each terminal, 130 for programs, and for browsers 576 or an eighth of the limit.
+    /// listening addresses for each worker, one for each terminal, 130 for programs, and for browsers 576 or an eighth of the limit, of which tickets
+    /// of oVirt's take 512 more.
     pub fn divide(limit: u64, workers: usize, held: Held) -> Descriptors {
         let share = limit / 8 / (2 * workers.max(1) as u64);
         let of_workers = workers * (8 + TURNED_AWAY + held.addresses);
         // Whoever finds none left is told so, and tries again: few are worth no tunnels.
-        let of_browsers = if held.browsers { BROWSERS.min(limit as usize / 8) } else { 0 };
+        let served = if held.browsers { BROWSERS } else { 0 };
+        let behind = if held.kube_virt { KUBE_VIRT } else { 0 };
+        let of_browsers = (served + behind).min(limit as usize / 8);
         let of_programs = if held.programs { PROGRAMS } else { 0 };
         Descriptors {
             limit,
@@ -172,6 +189,14 @@ mod tests {
         assert_eq!(tunnels(programs), (20_000 - 244 - 130 - 256) / 3);
         let shown = Descriptors::divide(20_000, 2, programs).to_string();
         assert!(shown.ends_with("2 workers) / 3"), "{shown}");
+    }
+
+    #[test]
+    fn consoles_of_kube_virt_are_held_by_who_asks_for_them() {
+        let browsers = Held { browsers: true, ..addresses(2) };
+        let tunnels = |held| Descriptors::divide(20_000, 2, held).tunnels();
+        let tickets = Held { kube_virt: true, ..browsers };
+        assert_eq!(tunnels(browsers) - tunnels(tickets), 512 / 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::error::Fault;
 use crate::file::{self, Listen, Service};
 use crate::tls::{self, Provider};
 use crate::value::{Mode, NumberOrOff, Place};
+use crate::vnc;
 use crate::{access, console, forward, record, together};
 
 /// How long a console may be open, if nothing else is said.
@@ -28,6 +29,7 @@ pub(crate) fn listener(
     provider: Provider,
 ) -> Result<Listener, Fault> {
     together::judge(listen)?;
+    let vnc = vnc::of(listen)?;
     let (service, upstream_tls) = service(listen, provider)?;
     let connects = service == config::Service::Connect;
     let has_consoles = matches!(service, config::Service::Console(_));
@@ -38,7 +40,7 @@ pub(crate) fn listener(
         addresses: addresses(listen)?,
         tls: tls(listen, provider)?,
         upstream_tls,
-        vnc: None,
+        vnc,
         max_sessions: listen.max_sessions.and_then(|NumberOrOff(number)| number),
         proxy_protocol: proxy_protocol(listen)?,
         proxy_from: access::addresses(listen.proxy_from.as_ref())?,

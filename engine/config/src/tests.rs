@@ -11,6 +11,8 @@ use super::*;
 
 mod consoles;
 mod gateways;
+mod tickets;
+mod vnc;
 
 /// Every key there is.
 const FULL: &str = r#"

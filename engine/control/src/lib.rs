@@ -18,6 +18,8 @@ mod outside;
 mod pair;
 pub mod recorder;
 mod resolver;
+mod secrets;
+mod secured;
 pub mod spawner;
 mod stamp;
 mod state;
@@ -58,14 +60,20 @@ pub struct Control {
     questions: mpsc::Receiver<Asked>,
     ask_tokens: mpsc::Sender<tokens::Asked>,
     tokens: mpsc::Receiver<tokens::Asked>,
+    ask_secrets: mpsc::Sender<secrets::Asked>,
+    secrets: mpsc::Receiver<secrets::Asked>,
     open: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
     spawner: Option<Spawner>,
 }
 
-/// Threads that may wait at the same time: for names, for doors, for tokens, for pages, and one for certificates.
-const THREADS: usize =
-    resolver::LOOKUPS_AT_ONCE + opener::THREADS + tokens::THREADS + web::THREADS + 1;
+/// Threads that may wait at the same time: for names, for doors, for tokens, for secrets, for pages, and one for certificates.
+const THREADS: usize = resolver::LOOKUPS_AT_ONCE
+    + opener::THREADS
+    + tokens::THREADS
+    + secrets::THREADS
+    + web::THREADS
+    + 1;
 
 impl Control {
     /// Makes what the workers will talk to. Nothing runs yet; what is asked waits in the queue. Programs are started by
@@ -85,6 +93,7 @@ impl Control {
             .build()?;
         let (ask, questions) = mpsc::channel(QUESTIONS);
         let (ask_tokens, tokens) = mpsc::channel(QUESTIONS);
+        let (ask_secrets, secrets) = mpsc::channel(QUESTIONS);
         let (open, notices) = mpsc::channel(opener::DOORS_MAX);
         Ok(Control {
             runtime,
@@ -95,6 +104,8 @@ impl Control {
             questions,
             ask_tokens,
             tokens,
+            ask_secrets,
+            secrets,
             open,
             notices,
             spawner,
@@ -107,6 +118,7 @@ impl Control {
             mailbox,
             ask: self.ask.clone(),
             tokens: self.ask_tokens.clone(),
+            secrets: self.ask_secrets.clone(),
             opener: self.open.clone(),
             awaited: HashMap::new(),
             access_log: self.access_log.clone(),
@@ -143,6 +155,7 @@ impl Control {
             tokio::spawn(Resolver::system(counts).run(self.questions));
             let ciphers = state.parts.config.engine.tls;
             tokio::spawn(Desk::new(looked_up, ciphers).run(self.tokens));
+            tokio::spawn(secrets::run(self.secrets));
             tokio::spawn(clock::keep(self.clock));
             tokio::spawn(certificates::keep(state.certificates.clone()));
             let result = task(Handle::new(state)).await;

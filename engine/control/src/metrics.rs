@@ -10,7 +10,9 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use penstock_core::close::{Cause, CloseReason, Phase};
-use penstock_core::metrics::{Counters, DIRECTIONS, Histogram, MOVERS, SETUP_PHASES};
+use penstock_core::metrics::{
+    Counters, DIRECTIONS, Histogram, MOVERS, SETUP_PHASES, VNC_ROLES, VNC_SECURITY,
+};
 use penstock_core::ring::Count;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -102,6 +104,14 @@ impl Sheet<'_, '_> {
         let mut family = self.family("websockets", help, MetricType::Counter)?;
         for (index, payload) in ["binary", "base64"].iter().enumerate() {
             each(&mut family, workers, &[("payload", payload)], |c| &c.upgrades[index])?;
+        }
+        let help = "Logins at VNC servers that went well, by who proved what";
+        let mut family = self.family("vnc_logins", help, MetricType::Counter)?;
+        for (role, name) in VNC_ROLES.iter().enumerate() {
+            for (index, security) in VNC_SECURITY.iter().enumerate() {
+                let labels: Labels<'_> = &[("mode", name), ("security", security)];
+                each(&mut family, workers, labels, |c| &c.vnc_logins[role][index])?;
+            }
         }
         let help = "Messages that were put together apart from the buffers of their payload";
         self.counters("frames_apart", help, |c| &c.frames_apart)?;

@@ -10,7 +10,7 @@ use crate::access_log;
 use crate::clock::Clock;
 use crate::opener::{self, Notice};
 use crate::recorder::Feed;
-use crate::tokens;
+use crate::{secrets, tokens};
 
 /// A question for the resolver, and where the answer goes.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) struct WorkerOutside {
     pub(crate) mailbox: Mailbox,
     pub(crate) ask: mpsc::Sender<Asked>,
     pub(crate) tokens: mpsc::Sender<tokens::Asked>,
+    pub(crate) secrets: mpsc::Sender<secrets::Asked>,
     pub(crate) opener: mpsc::Sender<Notice>,
     /// Connections whose end the opener has to hear of, with its place in the queue.
     pub(crate) awaited: HashMap<SessionId, OwnedPermit<Notice>>,
@@ -46,6 +47,13 @@ impl Outside for WorkerOutside {
                     let tokens::Asked { id, tokens, token, client, page, .. } =
                         refused.into_inner();
                     Question::Token { id, tokens, token, client, page }
+                })
+            }
+            Question::Secrets { id, vnc, target } => {
+                let asked = secrets::Asked { id, vnc, target, mailbox: self.mailbox.clone() };
+                self.secrets.try_send(asked).map_err(|refused| {
+                    let secrets::Asked { id, vnc, target, .. } = refused.into_inner();
+                    Question::Secrets { id, vnc, target }
                 })
             }
             Question::Resolve { id, name } => {
@@ -120,6 +128,7 @@ mod tests {
         outside: WorkerOutside,
         _questions: mpsc::Receiver<Asked>,
         _tokens: mpsc::Receiver<tokens::Asked>,
+        _secrets: mpsc::Receiver<secrets::Asked>,
         notices: mpsc::Receiver<Notice>,
         records: Records,
     }
@@ -127,6 +136,7 @@ mod tests {
     fn rig(room: usize) -> Rig {
         let (ask, _questions) = mpsc::channel(1);
         let (tokens, _tokens) = mpsc::channel(1);
+        let (secrets, _secrets) = mpsc::channel(1);
         let (opener, notices) = mpsc::channel(room);
         let (access_log, records) = sender();
         let (awaited, clock) = (HashMap::new(), Clock::new());
@@ -135,13 +145,14 @@ mod tests {
             mailbox,
             ask,
             tokens,
+            secrets,
             opener,
             awaited,
             access_log,
             recorder: None,
             clock,
         };
-        Rig { outside, _questions, _tokens, notices, records }
+        Rig { outside, _questions, _tokens, _secrets, notices, records }
     }
 
     fn id(slot: u32) -> SessionId {

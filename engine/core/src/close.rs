@@ -45,6 +45,8 @@ labelled! {
         Admission = "admission",
         /// Connecting to the target.
         Connect = "connect",
+        /// Agreeing with a VNC server, or a console's host, on who may come in.
+        Login = "login",
         /// Carrying bytes.
         Relay = "relay",
         /// Serving pages.
@@ -73,6 +75,18 @@ labelled! {
         CertificateRefused = "certificate_refused",
         /// The target did not let us in.
         NotLetIn = "not_let_in",
+        /// The target offers no security that is allowed.
+        NoCommonSecurity = "no_common_security",
+        /// What comes first is not what the protocol has there.
+        BadGreeting = "bad_greeting",
+        /// A message that nobody knows, of somebody who may only look at a console.
+        UnknownMessage = "unknown_message",
+        /// Bytes in the clear came where TLS begins.
+        Injected = "injected",
+        /// The console has another name than the one that was looked up.
+        OtherConsole = "other_console",
+        /// What the target asks for could not be read.
+        SecretMissing = "secret_missing",
         /// The request did not arrive in time.
         HandshakeTimeout = "handshake_timeout",
         /// No connection to the target in time.

@@ -4,6 +4,7 @@
 //! an `Arc`; a session keeps the one that admitted it.
 
 mod console;
+mod kube_virt;
 mod nova;
 mod nova_api;
 mod vnc;
@@ -24,7 +25,8 @@ use penstock_tls::{Client, ClientFiles, Implementation, Server, ServerFiles, Swa
 
 use crate::policy::{AddressSet, Rules};
 
-pub use console::{Auth, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use console::{Auth, Carried, Console, ConsoleTarget, Cut, TokenSource, Tokens, Web};
+pub use kube_virt::KubeVirt;
 pub use nova::{
     Database, DatabaseKind, DatabasePlace, DatabaseServer, DatabaseTls, DatabaseTlsMode, NamePiece,
     NameTemplate, NovaDatabase,
@@ -100,7 +102,7 @@ pub struct Listener {
     /// TLS with its targets.
     pub upstream_tls: Option<UpstreamTls>,
     /// What is done with VNC; none: nothing.
-    pub vnc: Option<Vnc>,
+    pub vnc: Option<Arc<Vnc>>,
     /// Sessions at a time; none: no limit but that of all tunnels.
     pub max_sessions: Option<usize>,
     /// Whether connections begin with a PROXY header. Never guessed.
@@ -251,6 +253,8 @@ pub enum Door {
     },
     /// The serial console that is built in, to try things out.
     Demo,
+    /// A console behind the API of Kubernetes.
+    KubeVirt(KubeVirt),
 }
 
 impl Service {

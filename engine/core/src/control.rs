@@ -18,7 +18,7 @@ use penstock_ring::{Errno, Waker};
 use penstock_tls::Agreed;
 
 use crate::close::CloseReason;
-use crate::config::{Door, Tokens};
+use crate::config::{Door, Tokens, Vnc};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -67,6 +67,26 @@ pub enum Question {
         /// The protocol of the page that asks, if it is a browser's: `https`.
         page: Option<Box<str>>,
     },
+    /// What a target is shown of us.
+    Secrets {
+        /// Who asks.
+        id: SessionId,
+        /// Where they are.
+        vnc: Arc<Vnc>,
+        /// Which target, as `host:port`; none: it has no such name.
+        target: Option<Box<str>>,
+    },
+}
+
+/// What a VNC server is shown of us, where its listener has it in files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Secrets {
+    /// For the challenge.
+    pub password: Option<Secret>,
+    /// For X509Plain.
+    pub plain: Option<Secret>,
+    /// For X509SASL.
+    pub sasl: Option<Secret>,
 }
 
 /// What is known of a token: what it names, and what its source says of that beside.
@@ -112,6 +132,15 @@ pub enum Place {
         folder: PathBuf,
         /// The way from there, through no symbolic link: the token itself.
         name: Token,
+    },
+    /// A virtual machine of KubeVirt's, through the API of its Kubernetes.
+    KubeVirt {
+        /// The API.
+        target: http::Target,
+        /// What is asked for there.
+        path: Box<str>,
+        /// Who asks.
+        token: Secret,
     },
 }
 
@@ -182,6 +211,13 @@ pub enum Command {
         /// What is known of it.
         result: Result<Found, TokenRefusal>,
     },
+    /// The answer to [`Question::Secrets`].
+    Unsealed {
+        /// Who asked.
+        id: SessionId,
+        /// What could be read, or which file could not; for the operator.
+        result: Result<Secrets, Box<str>>,
+    },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -201,6 +237,7 @@ impl fmt::Debug for Command {
             Command::Resolved { id, result } => write!(f, "Resolved {id} {result:?}"),
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
+            Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),

@@ -16,6 +16,11 @@ pub const SETUP_PHASES: [&str; 4] = ["request", "resolve", "connect", "total"];
 /// What becomes of handshakes, as metric labels.
 pub const HANDSHAKES: [&str; 3] = ["full", "resumed", "failed"];
 
+/// How VNC servers are proven to who comes in, as metric labels: in the clear, and within TLS.
+pub const VNC_SECURITY: [&str; 6] = ["none", "vnc", "x509none", "x509vnc", "x509plain", "x509sasl"];
+/// Who proves it.
+pub const VNC_ROLES: [&str; 2] = ["bridge", "authenticate"];
+
 /// A latency histogram: bucket `i` counts what took less than 2^i · 16 µs, the last one everything else.
 #[derive(Debug, Default)]
 pub struct Histogram {
@@ -83,6 +88,8 @@ pub struct Counters {
     pub questions_refused: Count,
     /// Handshakes by [`Side`](crate::close::Side) (client, target), as in [`HANDSHAKES`].
     pub handshakes: [[Count; 3]; 2],
+    /// Logins at VNC servers that went well, as in [`VNC_ROLES`] and [`VNC_SECURITY`].
+    pub vnc_logins: [[Count; 6]; 2],
     /// Records that were opened, and sealed, outside of the buffers that they came in, for want of room.
     pub tls_apart: [Count; 2],
     /// Requests for WebSocket that were answered with 101, by payload: bytes, and Base64.
@@ -122,6 +129,7 @@ impl Default for Counters {
             outcomes_stale: Count::default(),
             questions_refused: Count::default(),
             handshakes: Default::default(),
+            vnc_logins: Default::default(),
             tls_apart: Default::default(),
             upgrades: Default::default(),
             frames_apart: Count::default(),

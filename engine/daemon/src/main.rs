@@ -1,6 +1,6 @@
 //! The daemon `penstock`: arguments in, exit code out.
 //!
-//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start. As websockify: 1 for 3.
+//! Exit codes: 0 ended in order, 1 wrong configuration, 2 wrong usage, 3 could not start. As websockify and oVirt's proxy: 1 for 3.
 #![forbid(unsafe_code)]
 
 mod banner;
@@ -9,6 +9,8 @@ mod failure;
 mod heap;
 mod limits;
 mod nova;
+mod ovirt;
+mod resolve;
 mod serve;
 mod supervise;
 mod websockify;
@@ -62,6 +64,9 @@ enum Command {
     /// Serve consoles to browsers, by the command line of websockify; see `penstock websockify --help`.
     #[command(name = websockify::ARGUMENT, disable_help_flag = true)]
     Websockify,
+    /// Serve consoles to browsers by tickets of oVirt's engine, with the files of ovirt-websocket-proxy.
+    #[command(name = ovirt::ARGUMENT)]
+    OvirtWebsocketProxy(ovirt::Arguments),
     /// Serve VNC of nova's instances, by the files and the command line of nova-novncproxy.
     #[command(disable_help_flag = true)]
     NovaNovncproxy,
@@ -103,6 +108,7 @@ fn main() -> ExitCode {
         Some(Command::Spawner) => {
             spawner::serve().map_err(|error| Failure::System("spawner", error))
         }
+        Some(Command::OvirtWebsocketProxy(arguments)) => return ovirt::run(arguments),
         // Those with a command line of their own are served by now.
         Some(_) | None => serve(&arguments),
     };
@@ -172,6 +178,9 @@ mod tests {
         let mixed = ["penstock", "--engine=epoll", "check", "a.toml"];
         assert!(Arguments::try_parse_from(mixed).is_err());
         assert!(Arguments::try_parse_from(["penstock", "--engine=kqueue"]).is_err());
+        let proxy = "penstock ovirt-websocket-proxy --systemd=notify start".split(' ');
+        let proxy = Arguments::parse_from(proxy);
+        assert!(matches!(proxy.command, Some(Command::OvirtWebsocketProxy(_))));
         let hidden = Arguments::parse_from(["penstock", spawner::ARGUMENT]);
         assert!(matches!(hidden.command, Some(Command::Spawner)));
     }

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use penstock_config::nova::proxy::{Asked, Program, read};
 
-use crate::websockify::{resolve, start};
+use crate::resolve::resolve;
+use crate::websockify::start;
 
 /// What nova's programs end with where they can't start.
 const NOT_STARTED: u8 = 1;

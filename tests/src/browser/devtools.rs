@@ -1,7 +1,7 @@
 //! The DevTools protocol on one socket: JSON messages, each ended by a zero byte.
 //!
-//! In: commands. Out: their results; what pages said meanwhile is kept, and what they ask in a window of its own is answered with nothing. A
-//! command that the browser refuses is the caller's business; a browser that is gone or silent is not.
+//! In: commands. Out: their results; what pages said meanwhile is kept, and what they ask in a window of its own is answered by one text, which may be
+//! empty. A command that the browser refuses is the caller's business; a browser that is gone or silent is not.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -19,6 +19,7 @@ pub(super) struct DevTools {
     messages: Receiver<Value>,
     commands: u64,
     said: Vec<String>,
+    answer: String,
 }
 
 impl DevTools {
@@ -33,7 +34,7 @@ impl DevTools {
                 }
             }
         });
-        DevTools { socket, messages, commands: 0, said: Vec::new() }
+        DevTools { socket, messages, commands: 0, said: Vec::new(), answer: String::new() }
     }
 
     /// Has a command carried out, for a page if a session is named.
@@ -82,14 +83,19 @@ impl DevTools {
         &self.said
     }
 
+    /// What is answered from now on when a page asks.
+    pub(super) fn answer(&mut self, text: &str) {
+        text.clone_into(&mut self.answer);
+    }
+
     fn hear(&mut self, event: &Value) {
         let what = &event["params"];
         let text = match event["method"].as_str() {
             Some("Runtime.consoleAPICalled") => what["args"].to_string(),
             Some("Runtime.exceptionThrown") => what["exceptionDetails"].to_string(),
             Some("Page.javascriptDialogOpening") => {
-                let nothing = json!({ "accept": true, "promptText": "" });
-                self.send(event["sessionId"].as_str(), "Page.handleJavaScriptDialog", &nothing);
+                let answer = json!({ "accept": true, "promptText": self.answer });
+                self.send(event["sessionId"].as_str(), "Page.handleJavaScriptDialog", &answer);
                 what["message"].to_string()
             }
             Some("Log.entryAdded") => what["entry"]["text"].to_string(),

@@ -218,6 +218,11 @@ impl Browser {
         Some(Picture::from_png(&file).expect("a picture"))
     }
 
+    /// Types this from now on when a page asks in a window of its own.
+    pub fn answer(&self, text: &str) {
+        self.tools.borrow_mut().answer(text);
+    }
+
     /// What pages logged so far, and what they were refused.
     pub fn said(&self) -> Vec<String> {
         self.tools.borrow().said().to_vec()

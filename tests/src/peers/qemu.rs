@@ -49,7 +49,7 @@ impl Guest {
         }
         let vnc = format!("{address}:2");
         let arguments = ["-vga", "qxl", "-serial", "file:serial", "-spice", &options, "-vnc", &vnc];
-        Guest { process: start(process::directory(), &arguments), spice, spice_tls }
+        Guest { process: start(process::directory(), &arguments, &[]), spice, spice_tls }
     }
 
     /// What it said so far by its serial port: its line, and what was typed.
@@ -139,7 +139,7 @@ impl SerialGuest {
         if let Some(credentials) = &credentials {
             arguments.extend(["-object", credentials]);
         }
-        SerialGuest { process: start(process::directory(), &arguments), address }
+        SerialGuest { process: start(process::directory(), &arguments, &[]), address }
     }
 
     /// Where its line listens, if that is a port.
@@ -164,12 +164,12 @@ impl SerialGuest {
 }
 
 /// Starts QEMU in its directory, and waits until the guest wrote its line into the file `serial` there.
-fn start(dir: TempDir, arguments: &[&str]) -> Process {
+pub(super) fn start(dir: TempDir, arguments: &[&str], environment: &[(&str, &Path)]) -> Process {
     let disk = make_disk(dir.path());
     let mut command = process::command("qemu-system-x86_64");
     command.args(["-machine", "pc,accel=tcg", "-m", "16", "-nodefaults", "-boot", "a"]);
     command.arg("-drive").arg(format!("file={},format=raw,if=floppy,readonly=on", disk.display()));
-    command.args(arguments).current_dir(dir.path());
+    command.args(arguments).envs(environment.iter().copied()).current_dir(dir.path());
     let mut process = Process::start(&mut command, dir);
     wait::until_true("the guest is up", Duration::from_secs(30), || {
         let ended = process.ended();

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Write};
 
-use penstock_core::config::{Auth, Console, ConsoleTarget, Listener, Tokens, Web};
+use penstock_core::config::{
+    Auth, Carried, Console, ConsoleTarget, Listener, TokenSource, Tokens, Web,
+};
 
 use super::{span, span_or};
 
@@ -42,8 +44,20 @@ pub(super) fn write(to: &mut String, listener: &Listener, console: &Console) -> 
 
 fn write_tokens(to: &mut String, tokens: &Tokens, by_host: bool) -> fmt::Result {
     let Tokens { source, timeout, single_use, bind_client, expiry } = tokens;
-    let token = if by_host { "the Host header" } else { "a token" };
+    let token = match source.carried() {
+        _ if by_host => "the Host header",
+        Carried::Argument(_) => "a token",
+        Carried::Path => "the path",
+    };
     writeln!(to, "  console: as {token} says, by {source:?}, within {}", span(*timeout))?;
+    if let TokenSource::Ovirt { replay, skew, .. } = source {
+        let viewers =
+            if *replay { "whoever shows it, as often as they like" } else { "one viewer" };
+        writeln!(to, "    each ticket is for {viewers}, and says whether its target wants TLS")?;
+        if !skew.is_zero() {
+            writeln!(to, "    clocks may be {} apart", span(*skew))?;
+        }
+    }
     if *single_use {
         writeln!(to, "    each token has one viewer")?;
     }

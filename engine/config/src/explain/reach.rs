@@ -8,7 +8,7 @@ use penstock_core::libvirt::{self, ClientLeg};
 use penstock_core::target::Target;
 use penstock_core::tls::{Ca, ClientAuth, MinVersion, Verify};
 
-use super::console;
+use super::{console, vnc};
 use crate::forward::surroundings;
 
 pub(super) fn write(to: &mut String, listener: &Listener) -> fmt::Result {
@@ -22,6 +22,9 @@ pub(super) fn write(to: &mut String, listener: &Listener) -> fmt::Result {
         Service::Connect => {}
         Service::Forward(destination) => write_target(to, listener, destination)?,
         Service::Console(console) => console::write(to, listener, console)?,
+    }
+    if let Some(vnc) = &listener.vnc {
+        vnc::write(to, vnc)?;
     }
     match &listener.upstream_tls {
         Some(upstream) => write_upstream(to, upstream),

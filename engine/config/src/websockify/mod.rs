@@ -23,6 +23,7 @@ use penstock_core::config::{self, Config};
 
 use crate::{Level, Log, Settings};
 use options::{Given, Item};
+pub(crate) use places::bound;
 pub use secrets::hidden;
 
 /// Finds the addresses of a name, or of no name, which means all of this host, and a port.
@@ -101,6 +102,11 @@ impl Refusal {
     /// What it names can't be used.
     pub(crate) fn unusable(message: impl Into<String>) -> Refusal {
         Refusal { message: message.into(), is_usage: false }
+    }
+
+    /// What is wrong, without the name of a program.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// As websockify ends: 2 after wrong usage, 1 where it can't go on.

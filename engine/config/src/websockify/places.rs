@@ -52,7 +52,7 @@ pub(super) fn listening<'a>(
 }
 
 /// One address of the host, IPv4 unless IPv6 is preferred. All of IPv6 take all of IPv4 along, as Linux has it for a single socket.
-fn bound(
+pub(crate) fn bound(
     host: &str,
     port: u16,
     prefers_v6: bool,

@@ -38,7 +38,7 @@ fn code(record: &Record) -> &'static str {
     match (record.status, record.reason.phase) {
         (403 | 407, _) => "TCP_DENIED",
         (_, Phase::Page) => "TCP_MISS",
-        (200, _) | (_, Phase::Admission | Phase::Connect | Phase::Relay) => TUNNEL,
+        (200, _) | (_, Phase::Admission | Phase::Connect | Phase::Login | Phase::Relay) => TUNNEL,
         (_, Phase::Tls) if record.target.is_some() => TUNNEL,
         (_, Phase::ProxyHeader | Phase::Tls | Phase::Request) => "NONE_NONE",
     }

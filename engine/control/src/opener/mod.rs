@@ -1,7 +1,7 @@
 //! Doors opened for workers: what may wait a little, and what needs another process.
 //!
 //! ```text
-//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner) │ pages │ demo console
+//!  worker ── Asked ──▶ opener ──▶ UNIX socket │ terminal │ program (spawner) │ pages │ demo console │ KubeVirt
 //!         ◀─ Opened ─────────────────┘
 //!         ── Ended, with the record ──▶ what is left of terminals and programs is put away ──▶ access log
 //! ```
@@ -12,6 +12,7 @@
 
 mod errors;
 mod hub;
+mod kube_virt;
 mod program;
 mod terminal;
 mod unix;
@@ -38,6 +39,7 @@ use crate::state::OpenerCounts;
 use crate::waiting::Threads;
 use crate::web::Sites;
 use hub::Hub;
+use kube_virt::KubeVirt;
 
 /// Doors asked for and those that are looked after, together. Whoever comes beyond that is refused by the queue.
 pub(crate) const DOORS_MAX: usize = 4096;
@@ -79,6 +81,7 @@ struct Tools {
     counts: Arc<OpenerCounts>,
     sites: Arc<Sites>,
     consoles: Arc<Consoles>,
+    kube_virt: Arc<KubeVirt>,
 }
 
 pub(crate) struct Opener {
@@ -100,7 +103,18 @@ impl Opener {
         let [openings, closings] = [OPENINGS_AT_ONCE, CLOSINGS_AT_ONCE].map(Threads::new);
         let leaving = Arc::new(Semaphore::new(LEAVING));
         let (sites, consoles) = (Sites::new(Page::new(config)), Arc::new(Consoles::new()));
-        let tools = Tools { openings, closings, leaving, hub, access_log, counts, sites, consoles };
+        let kube_virt = Arc::new(KubeVirt::new());
+        let tools = Tools {
+            openings,
+            closings,
+            leaving,
+            hub,
+            access_log,
+            counts,
+            sites,
+            consoles,
+            kube_virt,
+        };
         Ok(Opener { tools, kept: HashMap::new(), tasks: JoinSet::new() })
     }
 
@@ -153,6 +167,9 @@ impl Opener {
                             tools.answer(&mailbox, id, tools.sites.open(web, cut.clone()));
                         }
                         Door::Demo => tools.answer(&mailbox, id, tools.consoles.open(id)),
+                        Door::KubeVirt(console) => {
+                            tools.answer(&mailbox, id, tools.kube_virt.open(console).await);
+                        }
                     }
                 });
             }

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  worker ── Asked ──▶ desk ──▶ source ──▶ ledger of uses ──▶ Judged, in the worker's mailbox
-//!                        │         └─ file │ folder │ API │ JWT │ Redis │ nova
+//!                        │         └─ file │ folder │ API │ JWT │ Redis │ nova │ tickets of oVirt's
 //!                        └─ too many of that source are pending: refused at once
 //! ```
 //!
-//! In: questions of workers. Out: a host and a port, or a UNIX socket that the operator named or that lies within the operator's folder;
-//! or why there is none, for the operator, without the token and without a word of what a source said. Each source has its own places and
-//! threads: one that hangs holds up nobody else's tokens. Nothing that a source said is kept but the content of files, and that only while they
-//! look the same.
+//! In: questions of workers. Out: a host and a port, a UNIX socket that the operator named or that lies within the operator's folder, or a console
+//! behind a Kubernetes API; or why there is none, for the operator, without the token and without a word of what a source said. Each source has
+//! its own places and threads: one that hangs holds up nobody else's tokens. Nothing that a source said is kept but the content of files, and
+//! that only while they look the same.
 
 mod api;
 mod connect;
@@ -19,6 +19,7 @@ mod jwt;
 mod ledger;
 mod lines;
 mod nova;
+mod ovirt;
 mod place;
 mod redis;
 mod resp;
@@ -167,7 +168,7 @@ impl Counter {
         let found = async {
             // Never closed.
             let _permit = self.at_once.acquire().await;
-            self.source.look_up(token, page).await
+            self.source.look_up(token, client, page).await
         };
         let found = match timeout(self.tokens.timeout, found).await {
             Ok(found) => found,

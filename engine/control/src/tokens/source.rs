@@ -1,5 +1,6 @@
 //! Whoever knows tokens: one of websockify's plugins, or a cloud.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::file::{Files, Folder};
 use super::jwt::Jwt;
 use super::nova::api::NovaRest;
 use super::nova::database::NovaDb;
+use super::ovirt::Ovirt;
 use super::redis::Redis;
 use super::threads::Threads;
 use super::{Answer, Judged, unavailable, unknown};
@@ -32,6 +34,7 @@ enum Kind {
     Api(Api),
     Jwt(Arc<Jwt>),
     Redis(Redis),
+    Ovirt(Arc<Ovirt>),
     NovaDb(NovaDb),
     Nova(Box<NovaRest>),
 }
@@ -61,6 +64,9 @@ impl Source {
                 let redis = Redis::new(host, *port, threads.clone());
                 Kind::Redis(redis.with(*database, password.as_deref(), namespace.as_deref()))
             }
+            TokenSource::Ovirt { cert, replay, skew } => {
+                Kind::Ovirt(Arc::new(Ovirt::new(cert, *skew, !replay)))
+            }
             TokenSource::NovaDatabase(nova) => Kind::NovaDb(NovaDb::new(nova)),
             TokenSource::Nova(nova) => {
                 Kind::Nova(Box::new(NovaRest::new(nova, threads.clone(), ciphers)))
@@ -74,11 +80,19 @@ impl Source {
         &self.name
     }
 
-    /// What it knows of a token that a page of this protocol shows.
-    pub(super) async fn look_up(&self, token: &Token, page: Option<&str>) -> Answer {
-        let threads = &self.threads;
-        let asked = token.clone();
+    /// What it knows of a token that a client shows, on a page of this protocol.
+    pub(super) async fn look_up(
+        &self,
+        token: &Token,
+        client: Option<IpAddr>,
+        page: Option<&str>,
+    ) -> Answer {
+        let (threads, asked) = (&self.threads, token.clone());
         let place = match &self.kind {
+            Kind::Ovirt(ovirt) => {
+                let ovirt = ovirt.clone();
+                return threads.run(move || ovirt.look_up(asked.secret(), client)).await;
+            }
             Kind::File(files) => {
                 let files = files.clone();
                 threads.run(move || files.look_up(asked.secret())).await

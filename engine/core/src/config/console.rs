@@ -121,18 +121,37 @@ pub enum TokenSource {
         /// What stands before tokens and a colon in keys.
         namespace: Option<Box<str>>,
     },
+    /// Tickets that oVirt's engine has signed.
+    Ovirt {
+        /// The file of its certificate.
+        cert: PathBuf,
+        /// A ticket may be shown as often as anybody likes while its time lasts; else by one viewer.
+        replay: bool,
+        /// How far clocks may be apart.
+        skew: Duration,
+    },
     /// The database of OpenStack's compute service.
     NovaDatabase(Box<NovaDatabase>),
     /// Its API.
     Nova(Box<NovaApi>),
 }
 
+/// Where in a request a token is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Carried {
+    /// An argument of the query, or a cookie.
+    Argument(Choice),
+    /// The whole path: there are no pages beside it.
+    Path,
+}
+
 impl TokenSource {
-    /// Which of several tokens in one request counts.
-    pub fn choice(&self) -> Choice {
+    /// Where in a request its tokens are.
+    pub fn carried(&self) -> Carried {
         match self {
-            TokenSource::NovaDatabase(_) | TokenSource::Nova(_) => Choice::Last,
-            _ => Choice::First,
+            TokenSource::Ovirt { .. } => Carried::Path,
+            TokenSource::NovaDatabase(_) | TokenSource::Nova(_) => Carried::Argument(Choice::Last),
+            _ => Carried::Argument(Choice::First),
         }
     }
 }
@@ -151,6 +170,7 @@ impl fmt::Debug for TokenSource {
             TokenSource::Redis { host, port, database, .. } => {
                 write!(f, "TokenRedis {host}:{port}/{database}")
             }
+            TokenSource::Ovirt { cert, .. } => write!(f, "oVirt's tickets {cert:?}"),
             TokenSource::NovaDatabase(nova) => {
                 write!(f, "nova-db {} {:?}", nova.console_type, nova.database)
             }

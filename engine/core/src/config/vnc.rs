@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use penstock_proto::rfb::Subtype;
+pub use penstock_proto::rfb::{Scheme, SchemeOrder, Subtype};
 
 /// How a listener joins VNC's clients to its servers. Without one, bytes pass as they are.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,26 +53,6 @@ pub enum VncMode {
     Authenticate,
 }
 
-/// Security of RFB, the strongest first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Scheme {
-    /// TLS with certificates, and within it whatever the server asks for.
-    VeNCrypt,
-    /// A password's challenge, in the clear.
-    Vnc,
-    /// Nothing at all.
-    None,
-}
-
-/// Which scheme is taken of several that are offered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SchemeOrder {
-    /// The strongest.
-    Strongest,
-    /// The first of the server's list, as nova does.
-    Server,
-}
-
 /// What we prove ourselves by, where a server asks for it. Files are read at each connection.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Login {
@@ -82,6 +62,14 @@ pub struct Login {
     pub plain: Option<Account>,
     /// For X509SASL.
     pub sasl: Option<Account>,
+}
+
+impl Login {
+    /// Whether any of it is in a file.
+    pub fn has_files(&self) -> bool {
+        let in_file = matches!(self.password, Some(Password::File(_) | Password::Folder(_)));
+        in_file || self.plain.is_some() || self.sasl.is_some()
+    }
 }
 
 /// Where a password is known.

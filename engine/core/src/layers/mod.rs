@@ -16,6 +16,7 @@ mod web_socket;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use penstock_proto::rfb::ViewOnly;
 use penstock_proto::websocket::{self, Header, Opcode, header};
 use penstock_ring::{Buffer, Chunk, Group, Kernel, Time};
 use penstock_tls::{Error, Plain, Session};
@@ -30,28 +31,47 @@ pub(crate) use web_socket::WebSocket;
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     tls: Option<Box<Tls>>,
-    web_socket: Option<Box<WebSocket>>,
+    above: Option<Box<Above>>,
+}
+
+/// What few legs have above TLS.
+#[derive(Debug, Default)]
+struct Above {
+    web_socket: Option<WebSocket>,
+    /// Of a client that may look at a console and no more.
+    view_only: Option<ViewOnly>,
 }
 
 impl Layers {
     /// A TLS session whose records carry at most `max_record` bytes and, with a peer of libvirt's, of one message each.
     pub(crate) fn tls(session: Session, max_record: usize, libvirt: bool) -> Layers {
-        Layers { tls: Some(Box::new(Tls::new(session, max_record, libvirt))), web_socket: None }
+        let tls = Tls::new(session, max_record, libvirt);
+        Layers { tls: Some(Box::new(tls)), ..Layers::default() }
     }
 
     /// From now on, WebSocket is spoken above what there is.
     pub(crate) fn upgrade(&mut self, browser: WebSocket) {
-        self.web_socket = Some(Box::new(browser));
+        self.above.get_or_insert_default().web_socket = Some(browser);
+    }
+
+    /// From now on, only such messages come through as change nothing.
+    pub(crate) fn let_look(&mut self, view_only: ViewOnly) {
+        self.above.get_or_insert_default().view_only = Some(view_only);
+    }
+
+    /// Whether what is sent and what is payload are the same.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.tls.is_none() && self.web_socket().is_none()
     }
 
     /// Whether bytes may pass without being looked at.
     pub(crate) fn is_plain(&self) -> bool {
-        self.tls.is_none() && self.web_socket.is_none()
+        self.above.is_none() && self.tls.is_none()
     }
 
     /// Whether what is sent needs nothing but a header in front.
     pub(crate) fn takes_bytes(&self) -> bool {
-        self.tls.is_none() && self.web_socket.as_ref().is_none_or(|layer| layer.carries_bytes())
+        self.tls.is_none() && self.web_socket().is_none_or(WebSocket::carries_bytes)
     }
 
     /// Whether TLS is spoken.
@@ -61,11 +81,11 @@ impl Layers {
 
     /// What is known of a peer that speaks WebSocket.
     pub(crate) fn web_socket(&self) -> Option<&WebSocket> {
-        self.web_socket.as_deref()
+        self.above.as_ref()?.web_socket.as_ref()
     }
 
     pub(crate) fn web_socket_mut(&mut self) -> Option<&mut WebSocket> {
-        self.web_socket.as_deref_mut()
+        self.above.as_mut()?.web_socket.as_mut()
     }
 
     /// What is said first, before anything has come.
@@ -124,7 +144,40 @@ impl Layers {
             Some(tls) => tls.receive(memory, arrived),
             None => Opened::of(Plain::Within(arrived)),
         };
-        self.read_frames(opened, memory, now)
+        let opened = self.read_frames(opened, memory, now);
+        self.let_pass(opened, memory)
+    }
+
+    /// What may pass of who only looks.
+    fn let_pass(&mut self, mut opened: Opened<Plain>, memory: &mut [u8]) -> Opened<Plain> {
+        let above = self.above.as_mut();
+        let Some(view_only) = above.and_then(|above| above.view_only.as_mut()) else {
+            return opened;
+        };
+        let verdict = match &mut opened.plain {
+            Plain::Within(range) => {
+                let (kept, verdict) = view_only.filter(&mut memory[range.clone()]);
+                range.end = range.start + kept;
+                verdict
+            }
+            Plain::Apart(bytes) => {
+                let (kept, verdict) = view_only.filter(bytes);
+                bytes.truncate(kept);
+                verdict
+            }
+        };
+        if let Err(kind) = verdict
+            && opened.broken.is_none()
+        {
+            let fault = Fault::UnknownMessage(kind);
+            if self.web_socket().is_some() {
+                let (code, words) = fault.close();
+                let last = self.close(Parting::Dismissed(code, &words));
+                opened.reply = joined(opened.reply, last);
+            }
+            opened.broken = Some(fault);
+        }
+        opened
     }
 
     /// What WebSocket makes of what TLS has left, if there is any.
@@ -134,7 +187,7 @@ impl Layers {
         memory: &mut [u8],
         now: Time,
     ) -> Opened<Plain> {
-        let Some(layer) = &mut self.web_socket else { return opened };
+        let Some(layer) = self.web_socket_mut() else { return opened };
         let heard = match &mut opened.plain {
             Plain::Within(range) => {
                 let heard = layer.receive(memory, range.clone(), now);
@@ -167,7 +220,7 @@ impl Layers {
         if let Some(presence) = self.presence_mut().filter(|presence| presence.wants_server()) {
             presence.server(bytes_of(&chunk, kernel));
         }
-        let (header, chunk) = match &self.web_socket {
+        let (header, chunk) = match self.web_socket() {
             Some(layer) => layer.frame(chunk, kernel, counters),
             None => (Bytes::new(), chunk),
         };
@@ -182,14 +235,14 @@ impl Layers {
 
     /// Whether what fills a buffer of that group is sealed where it lies. Elsewhere it would take memory that nobody counted on.
     pub(crate) fn seals_within(&self, group: Group) -> bool {
-        let header = if self.web_socket.is_some() { websocket::HEADER_LIMIT } else { 0 };
+        let header = if self.web_socket().is_some() { websocket::HEADER_LIMIT } else { 0 };
         let plain = group.headroom() - header..group.headroom() + group.capacity();
         self.tls.as_ref().is_none_or(|tls| tls.fits(plain, group))
     }
 
     /// Turns bytes of our own, that come before WebSocket is spoken, into what is sent.
     pub(crate) fn seal_bytes(&mut self, bytes: Bytes) -> Result<Bytes, Error> {
-        debug_assert!(self.web_socket.is_none() || bytes.is_empty(), "no frame has them");
+        debug_assert!(self.web_socket().is_none() || bytes.is_empty(), "no frame has them");
         self.seal_below(bytes)
     }
 
@@ -200,13 +253,14 @@ impl Layers {
 
     /// The last word, unless it was said. Of TLS alone it says that nothing is missing; above it, WebSocket's does.
     pub(crate) fn close(&mut self, parting: Parting<'_>) -> Bytes {
-        let words = match &mut self.web_socket {
+        let words = match self.web_socket_mut() {
             Some(layer) => layer.close(parting).into(),
             None => Bytes::new(),
         };
         let sealed = self.say_below(words);
+        let says_more = self.web_socket().is_some() || matches!(parting, Parting::Done);
         match &mut self.tls {
-            Some(tls) if self.web_socket.is_some() || matches!(parting, Parting::Done) => {
+            Some(tls) if says_more => {
                 let mut output = Vec::new();
                 tls.session.close(&mut output);
                 joined(sealed, output.into())
@@ -237,12 +291,12 @@ impl Layers {
     }
 
     fn presence_mut(&mut self) -> Option<&mut Presence> {
-        self.web_socket.as_mut()?.presence.as_deref_mut()
+        self.web_socket_mut()?.presence.as_deref_mut()
     }
 
     /// Whether an end of the stream now comes without the word that ends it.
     pub(crate) fn is_truncated(&self) -> bool {
-        match (&self.web_socket, &self.tls) {
+        match (self.web_socket(), &self.tls) {
             (Some(layer), _) => !layer.has_left(),
             (None, Some(tls)) => !tls.session.peer_closed(),
             (None, None) => false,

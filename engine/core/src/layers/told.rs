@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     Tls(Error),
     /// It breaks the rules of WebSocket.
     WebSocket(websocket::Error),
+    /// A message of that type, of somebody who may only look: it might change something.
+    UnknownMessage(u8),
     /// More than so many frames without payload in a second.
     Flood(u32),
 }
@@ -80,6 +82,7 @@ impl Fault {
             Fault::Tls(Error::Certificate { .. }) => Cause::CertificateRefused,
             Fault::Tls(_) => Cause::TlsFailed,
             Fault::WebSocket(_) | Fault::Flood(_) => Cause::BadFrame,
+            Fault::UnknownMessage(_) => Cause::UnknownMessage,
         }
     }
 
@@ -89,6 +92,9 @@ impl Fault {
             Fault::Tls(_) => (1002, Cow::Borrowed("TLS is broken")),
             Fault::WebSocket(error) => (error.close_code(), error.to_string().into()),
             Fault::Flood(_) => (1008, Cow::Borrowed("Too many frames without payload")),
+            Fault::UnknownMessage(_) => {
+                (1008, Cow::Borrowed("This console may be looked at, and no more"))
+            }
         }
     }
 }
@@ -98,6 +104,10 @@ impl fmt::Display for Fault {
         match self {
             Fault::Tls(error) => error.fmt(f),
             Fault::WebSocket(error) => write!(f, "WebSocket: {error}"),
+            Fault::UnknownMessage(kind) => write!(
+                f,
+                "RFB: expected messages that only look, since `view_only` is set, came one of type {kind}, which might change something"
+            ),
             Fault::Flood(most) => write!(
                 f,
                 "WebSocket: expected at most {most} frames without payload in a second, came more"

@@ -191,7 +191,7 @@ impl Relay {
     fn overhead_in(&self, way: Way, bytes: usize) -> usize {
         let Direction { owed, overhead, .. } = self.ways[way];
         let overhead = overhead as usize;
-        match self.layers[way.back() as usize].is_plain() {
+        match self.layers[way.back() as usize].is_bare() {
             true => bytes.min(overhead),
             false => (bytes as u64 * overhead as u64 / u64::from(owed)) as usize,
         }

@@ -26,6 +26,7 @@ impl Session {
         self.state = State::AwaitTarget(opening);
         match (verdict, host) {
             (Err(cause), _) => self.refuse(Side::Penstock, cause, None, turn),
+            (Ok(()), _) if self.lacks_secrets() => self.ask_for_secrets(turn),
             (Ok(()), None) => {
                 self.upgrade(turn)?;
                 self.ask_for_door(turn)
@@ -84,7 +85,7 @@ impl Session {
                 opening.stage = Stage::Connection;
                 self.state = State::AwaitTarget(opening);
                 self.upgrade(turn)?;
-                self.dial(turn)
+                if self.is_kube_virt() { self.ask_kube_virt(turn) } else { self.dial(turn) }
             }
             other => {
                 self.state = State::AwaitTarget(opening);

@@ -54,6 +54,9 @@ impl Session {
             State::AwaitTarget(opening) if matches!(opening.stage, Stage::Tls(_)) => {
                 self.step_target_tls(leg, outcome, turn)
             }
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Login(_)) => {
+                self.step_target_login(leg, outcome, turn)
+            }
             _ => self.step_dial(leg, outcome, turn),
         }
     }

@@ -25,6 +25,7 @@ mod refusal;
 mod relaying;
 mod secure;
 mod target_tls;
+mod vnc;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{Found, OpenError, Record, ResolveError, TokenRefusal, TunnelInfo};
+use crate::control::{Found, OpenError, Record, ResolveError, Secrets, TokenRefusal, TunnelInfo};
 use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
@@ -188,6 +189,23 @@ impl Session {
         match &self.state {
             State::AwaitTarget(opening) if matches!(opening.stage, Stage::Token) => {
                 self.token_judged(result, turn)
+            }
+            _ => {
+                turn.counters.answers_stale.add(1);
+                Step::Continue(())
+            }
+        }
+    }
+
+    /// Takes secrets that it asked for. An answer that nobody waits for is counted and dropped.
+    pub(crate) fn unsealed(
+        &mut self,
+        result: Result<Secrets, Box<str>>,
+        turn: &mut Turn<impl Kernel>,
+    ) -> Step {
+        match &self.state {
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Secrets) => {
+                self.secrets_read(result, turn)
             }
             _ => {
                 turn.counters.answers_stale.add(1);

@@ -15,10 +15,11 @@ use penstock_ring::{
 };
 
 use super::target_tls::Handshake;
+use super::vnc::Login;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Door, HalfClose, Reach, SendProxy};
-use crate::control::Terms;
+use crate::control::{Secrets, Terms};
 use crate::relay::{CONGESTED, Receiving};
 use crate::turn::{Step, Turn};
 
@@ -28,13 +29,15 @@ const EARLY: usize = 64 << 10;
 /// What an opening waits for.
 ///
 /// ```text
-///  Token ─▶ Name ─▶ Connection ─┬─▶ Tls ─▶ relay
-///     └───────────────▶ Door ────┘    └ (left out without TLS)
+///  Token ─▶ Secrets ─┬─▶ Name ─▶ Connection ─┬─▶ Login ─▶ Tls ─▶ relay
+///                    └─▶ Door ───────────────┘     (each is left out where nothing is to be done)
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
     /// What the token names.
     Token,
+    /// What the target is shown of us.
+    Secrets,
     /// The addresses of the target's name.
     Name,
     /// A descriptor that somebody else opens.
@@ -43,6 +46,8 @@ pub(super) enum Stage {
     Connection,
     /// The target's side of TLS.
     Tls(Handshake),
+    /// A console's login, TLS within it.
+    Login(Box<Login>),
 }
 
 /// See the module.
@@ -57,6 +62,10 @@ pub(super) struct Opening {
     pub(super) upgrade: Option<Upgrade>,
     /// What a token's source says of the console.
     pub(super) terms: Option<Box<Terms>>,
+    /// What the target is shown of us, once it was read.
+    pub(super) secrets: Option<Box<Secrets>>,
+    /// What passes is written down already.
+    pub(super) is_recorded: bool,
     /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
@@ -97,10 +106,11 @@ impl Wanted {
 impl Opening {
     /// How far it has come.
     pub(super) fn phase(&self) -> Phase {
-        match self.stage {
-            Stage::Token | Stage::Name => Phase::Admission,
+        match &self.stage {
+            Stage::Token | Stage::Secrets | Stage::Name => Phase::Admission,
             Stage::Door | Stage::Connection => Phase::Connect,
             Stage::Tls(_) => Phase::Tls,
+            Stage::Login(login) => login.phase(),
         }
     }
 
@@ -114,8 +124,10 @@ impl Opening {
         for (leg, _) in &self.attempts {
             turn.kernel.close(*leg, Close::Normal);
         }
-        if let Stage::Tls(handshake) = &self.stage {
-            turn.kernel.close(handshake.leg, Close::Normal);
+        match &self.stage {
+            Stage::Tls(handshake) => turn.kernel.close(handshake.leg, Close::Normal),
+            Stage::Login(login) => turn.kernel.close(login.leg, Close::Normal),
+            _ => {}
         }
     }
 
@@ -150,6 +162,8 @@ impl Session {
             door,
             upgrade,
             terms: None,
+            secrets: None,
+            is_recorded: false,
             local,
             early,
             receiving: Receiving::On,
@@ -224,6 +238,10 @@ impl Session {
             _ => return Step::Continue(()),
         };
         opening.client_ended = true;
+        if let Stage::Login(_) = opening.stage {
+            // Nobody logs in who has no more to say.
+            return self.client_left(Cause::HungUp);
+        }
         match half_close == HalfClose::Close && opening.early.is_empty() {
             true => self.client_left(Cause::HungUp),
             false => Step::Continue(()),
@@ -238,12 +256,14 @@ impl Session {
     pub(super) fn opening_expired<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         if opening.deadline <= turn.now {
-            let (side, cause) = match opening.stage {
+            let (side, cause) = match &opening.stage {
                 // Before the token is judged, nobody has a WebSocket.
                 Stage::Token => (Side::Penstock, Cause::TokenLookupFailed),
+                Stage::Secrets => (Side::Penstock, Cause::SecretMissing),
                 Stage::Name => (Side::Target, Cause::NameLookupFailed),
                 Stage::Door | Stage::Connection => (Side::Target, Cause::ConnectTimeout),
                 Stage::Tls(_) => (Side::Target, Cause::HandshakeTimeout),
+                Stage::Login(_) => return self.login_expired(turn),
             };
             return self.refuse(side, cause, Some(Errno::ETIMEDOUT), turn);
         }

@@ -135,9 +135,14 @@ impl Session {
     /// What comes first, or behind the PROXY header.
     fn after_proxy_header(&mut self, prelude: Box<Prelude>) {
         self.state = match &self.listener().tls {
-            Some(_) => State::AwaitTls(prelude),
-            None => State::AwaitRequest(prelude),
+            Some(_) if !self.has_tls_within() => State::AwaitTls(prelude),
+            _ => State::AwaitRequest(prelude),
         };
+    }
+
+    /// Whether TLS with clients begins within RFB, and not with the first byte.
+    fn has_tls_within(&self) -> bool {
+        self.listener().vnc.as_ref().is_some_and(|vnc| !vnc.listen.is_empty())
     }
 
     /// Whether there is no word of the client's to wait for.

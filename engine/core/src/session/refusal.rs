@@ -33,6 +33,7 @@ impl Session {
         if let Some(errno) = errno {
             self.facts.detail = Some(errno.desc().into());
         }
+        self.refuse_in_rfb(reason, turn)?;
         if self.is_browser() {
             return self.refuse_browser(reason, turn);
         }

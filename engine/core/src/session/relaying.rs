@@ -32,7 +32,7 @@ impl Session {
         let State::AwaitTarget(opening) = std::mem::replace(&mut self.state, State::Between) else {
             return Step::Continue(());
         };
-        let Opening { early, receiving, client_ended, door, .. } = *opening;
+        let Opening { early, receiving, client_ended, door, is_recorded, .. } = *opening;
         if receiving != Receiving::On {
             turn.kernel.watch(self.client, Interest::HangUp, false);
         }
@@ -54,7 +54,9 @@ impl Session {
         self.heed_door(door.as_deref(), &mut relay, turn.now);
         if self.listener().record.is_some() {
             relay.write_down();
-            turn.outside.records(self.handle.id(turn.worker), self.facts.listener);
+            if !is_recorded {
+                turn.outside.records(self.handle.id(turn.worker), self.facts.listener);
+            }
         }
         let client_left = Left { receiving, ended: client_ended, early, broken: None };
         let start = || {
@@ -71,12 +73,28 @@ impl Session {
         step
     }
 
+    /// What passes from now on is written down, if the listener wants it.
+    pub(super) fn begin_record<K: Kernel>(&mut self, turn: &mut Turn<K>) {
+        let wanted = self.listener().record.is_some();
+        if let (State::AwaitTarget(opening), true) = (&mut self.state, wanted) {
+            opening.is_recorded = true;
+            turn.outside.records(self.handle.id(turn.worker), self.facts.listener);
+        }
+    }
+
     /// Tells the relay how its target ends, if that is no socket that somebody else holds.
     fn heed_door(&self, door: Option<&Door>, relay: &mut Relay, now: Time) {
         match door {
             Some(Door::Command(_)) => relay.prove_until(now + self.listener().timeouts.handshake),
             Some(Door::Terminal(_)) => relay.never_ends(),
-            Some(Door::Unix(_) | Door::Within { .. } | Door::Web { .. } | Door::Demo) | None => {}
+            Some(
+                Door::Unix(_)
+                | Door::Within { .. }
+                | Door::Web { .. }
+                | Door::Demo
+                | Door::KubeVirt(_),
+            )
+            | None => {}
         }
     }
 

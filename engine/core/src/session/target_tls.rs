@@ -31,17 +31,37 @@ impl Session {
     /// The connection to the target stands.
     pub(super) fn target_connected<K: Kernel>(&mut self, leg: Leg, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
-        let to_socket =
-            matches!(opening.door.as_deref(), Some(Door::Unix(_) | Door::Within { .. }));
+        if self.is_kube_virt() {
+            // Whoever opened it has spoken TLS.
+            return self.begin_relay(leg, Layers::default(), Left::default(), turn);
+        }
         turn.counters.setup[2].record(turn.now.since(opening.dial_at));
         let header = self.proxy_header(opening, turn.worker);
         if !header.is_empty() {
             // Of a target that is broken already, the relay hears.
             self.say(Role::Target, leg, header.into(), turn);
         }
+        self.ask_for_path(leg, turn)
+    }
+
+    /// TLS from the first byte on, or none at all.
+    pub(super) fn secure_target<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        left: Left,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
+        let to_socket =
+            matches!(opening.door.as_deref(), Some(Door::Unix(_) | Door::Within { .. }));
         let upstream = self.listener().upstream_tls.as_ref();
         match upstream.filter(|upstream| !(to_socket && upstream.not_to_sockets)) {
-            None => self.begin_relay(leg, Layers::default(), Left::default(), turn),
+            None => self.begin_relay(leg, Layers::default(), left, turn),
+            // Who speaks before us speaks no TLS, or somebody between does.
+            Some(_) if !left.early.is_empty() => {
+                turn.kernel.close(leg, penstock_ring::Close::Normal);
+                self.refuse(Side::Target, Cause::Injected, None, turn)
+            }
             Some(upstream) => match self.session_with(upstream) {
                 Ok(layers) => self.begin_target_tls(leg, layers, turn),
                 Err(error) => {
@@ -52,7 +72,7 @@ impl Session {
         }
     }
 
-    fn session_with(&self, upstream: &UpstreamTls) -> Result<Layers, Error> {
+    pub(super) fn session_with(&self, upstream: &UpstreamTls) -> Result<Layers, Error> {
         let name = match (&upstream.server_name, &self.state) {
             (Some(name), _) => name.to_string(),
             (None, State::AwaitTarget(opening)) => match &opening.target {
@@ -217,7 +237,7 @@ impl Session {
     }
 
     /// TLS with the target has failed.
-    fn refuse_target<K: Kernel>(&mut self, fault: &Fault, turn: &mut Turn<K>) -> Step {
+    pub(super) fn refuse_target<K: Kernel>(&mut self, fault: &Fault, turn: &mut Turn<K>) -> Step {
         let mut detail = fault.to_string();
         let upstream = self.listener().upstream_tls.as_ref();
         if let Fault::Tls(Error::Certificate { fault: CertificateFault::UnknownIssuer, .. }) = fault

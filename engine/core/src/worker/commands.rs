@@ -43,6 +43,9 @@ impl<K: Kernel> Worker<K> {
             Command::Judged { id, result } => {
                 self.answer(id, |session, turn| session.judged(result, turn));
             }
+            Command::Unsealed { id, result } => {
+                self.answer(id, |session, turn| session.unsealed(result, turn));
+            }
             Command::Drain(patience) => {
                 self.stop_listening(false);
                 self.drain_until.get_or_insert(self.turn.now + patience);

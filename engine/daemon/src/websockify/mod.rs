@@ -6,7 +6,6 @@ mod sinks;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +14,7 @@ use penstock_config::websockify::{Asked, Invocation, Refusal, read};
 use penstock_core::ring::Mask;
 
 use crate::failure::Failure;
+use crate::resolve::resolve;
 use crate::serve::{Manner, serve};
 
 /// The argument that asks for it.
@@ -74,14 +74,6 @@ pub(crate) fn start(invocation: Invocation) -> Result<(), Failure> {
             ending,
         },
     )
-}
-
-/// A name's addresses; without a name, those that mean all of this host.
-pub(crate) fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
-    match name {
-        None => Ok(vec![([0; 4], port).into(), ([0u16; 8], port).into()]),
-        Some(name) => Ok((name, port).to_socket_addrs()?.collect()),
-    }
 }
 
 fn refused(code: u8, message: &str) -> ExitCode {

@@ -9,4 +9,4 @@ mod token;
 
 pub use basic::{Basic, BasicError};
 pub use origin::{ListError, OriginError, Origins, page_protocol};
-pub use token::{Choice, Token, host_token, token_of};
+pub use token::{Choice, Token, host_token, path_token, token_of};

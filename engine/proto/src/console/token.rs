@@ -54,6 +54,13 @@ pub fn token_of(request: &Request, choice: Choice) -> Option<Token> {
         .map(Token)
 }
 
+/// All of the path behind its first `/`, for who has nothing else there. What stands behind percent signs is decoded, and a `+` is a plus.
+/// A request with a query has none.
+pub fn path_token(request: &Request) -> Option<Token> {
+    let path = request.path().strip_prefix('/').filter(|_| request.query().is_none())?;
+    (!path.is_empty()).then(|| Token(lossy(percent::decode_leniently(path.as_bytes()))))
+}
+
 /// The name by which the client calls this host, for who has consoles told apart by that. In lower case, IPv6 without brackets.
 pub fn host_token(request: &Request) -> Option<Token> {
     let text = core::str::from_utf8(request.header("host")?).ok()?;
@@ -200,6 +207,26 @@ mod tests {
             assert_eq!(of_cookie.map(|token| token.0).as_deref(), expected, "{lines}");
             let of_query = token_of(&request("/?token=query", lines), Choice::First);
             assert_eq!(of_query, Some(Token("query".into())));
+        }
+    }
+
+    #[test]
+    fn the_path_can_be_the_token() {
+        for (target, expected) in [
+            ("/eyJ+/a==", Some("eyJ+/a==")),
+            ("/eyJ%2B%2fa%3D%3d", Some("eyJ+/a==")),
+            ("//a", Some("/a")),
+            ("http://h/a/b", Some("a/b")),
+            ("/a%zz", Some("a%zz")),
+            ("/%FF", Some("\u{fffd}")),
+            ("/a#b", Some("a")),
+            ("/a?token=X", None),
+            ("/a?", None),
+            ("/", None),
+            ("*", None),
+        ] {
+            let token = path_token(&request(target, "Cookie: token=X\r\n"));
+            assert_eq!(token.map(|token| token.0).as_deref(), expected, "{target}");
         }
     }
 

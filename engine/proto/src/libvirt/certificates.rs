@@ -14,6 +14,7 @@ use super::surroundings::Surroundings;
 
 const SYSTEM_CA: &str = "/etc/pki/CA";
 const SYSTEM: &str = "/etc/pki/libvirt";
+const VNC: &str = "/etc/pki/libvirt-vnc";
 
 /// Where to look, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,6 +91,29 @@ impl Places {
                 flat(&format!("{}/.pki/libvirt", user.home.trim_end_matches('/'))).then(system)
             }
         }
+    }
+
+    /// Those of viewers of VNC consoles: of the user and then of the system. A host's own authorities are good for other hosts, too.
+    pub fn of_vnc(surroundings: &Surroundings) -> Places {
+        let system = Places {
+            ca: vec![format!("{VNC}/ca-cert.pem"), format!("{SYSTEM_CA}/cacert.pem")],
+            crl: vec![format!("{VNC}/ca-crl.pem"), format!("{SYSTEM_CA}/cacrl.pem")],
+            identity: vec![Identity {
+                certificate: format!("{VNC}/clientcert.pem"),
+                key: format!("{VNC}/private/clientkey.pem"),
+            }],
+        };
+        let Some(user) = &surroundings.user else { return system };
+        let pki = format!("{}/.pki", user.home.trim_end_matches('/'));
+        let own = Places {
+            ca: vec![format!("{pki}/libvirt-vnc/ca-cert.pem"), format!("{pki}/CA/cacert.pem")],
+            crl: vec![format!("{pki}/libvirt-vnc/ca-crl.pem"), format!("{pki}/CA/cacrl.pem")],
+            identity: vec![Identity {
+                certificate: format!("{pki}/libvirt-vnc/clientcert.pem"),
+                key: format!("{pki}/libvirt-vnc/private/clientkey.pem"),
+            }],
+        };
+        own.then(system)
     }
 
     fn then(mut self, others: Places) -> Places {

@@ -1,10 +1,42 @@
-//! RFB, the protocol of VNC: what can be told of a console by looking at the bytes that pass.
+//! RFB, the protocol of VNC: how its two sides come together, and what can be told of a console by looking at the bytes that pass.
 //!
-//! Nothing is changed or held back, and no screen is understood.
+//! ```text
+//!  server ──▶ Approach ──▶ (TLS) ──▶ Proof ─────────┐           Welcome ──▶ Offer ──▶ (TLS) ◀── client
+//!                            └─────▶ Passage ◀──────┼──────────────────────────┘
+//!                                                   └─▶ Introduction
+//! ```
+//!
+//! Each machine speaks with one side; [`Passage`] and [`Introduction`] stand between both. No screen is understood. After RFC 6143, rfbproto and,
+//! where they differ, QEMU.
 
 mod activity;
+mod approach;
+pub mod challenge;
+mod error;
+mod gateway;
+mod introduction;
 mod message;
+mod outcome;
+mod passage;
+mod proof;
+mod sasl;
+mod security;
 mod vencrypt;
+mod version;
+mod view_only;
+mod welcome;
+mod wire;
 
 pub use activity::{Activity, Follower};
-pub use vencrypt::Subtype;
+pub use approach::{Allowed, Approach, Approached, Security};
+pub use error::{Error, SaslError};
+pub use gateway::{Both, Failure, Gateway, Keys, Next, Plan, Role};
+pub use introduction::Introduction;
+pub use passage::Passage;
+pub use proof::{Method, Proof};
+pub use sasl::Prover;
+pub use security::{Scheme, SchemeOrder};
+pub use vencrypt::{Subtype, Within};
+pub use version::Version;
+pub use view_only::ViewOnly;
+pub use welcome::{Offer, Offered, Welcome, let_in_for_nothing, refuse, refuse_result};

@@ -128,6 +128,15 @@ impl Session {
                 self.facts.target = Some(format!("unix:{}/***", folder.display()).into());
                 opening.door = Some(Arc::new(Door::Within { folder, name }));
             }
+            Place::KubeVirt { target, path, token } => {
+                self.facts.target = Some(target.to_string().into());
+                opening.door = self.kube_virt(target.clone(), path, token);
+                opening.target = Some(target);
+                if opening.door.is_none() {
+                    self.state = State::AwaitTarget(opening);
+                    return self.refuse_kube_virt(turn);
+                }
+            }
         }
         self.admit(opening, turn)
     }

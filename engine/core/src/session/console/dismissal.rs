@@ -19,6 +19,7 @@ impl Session {
                 None => Step::Break(reason),
             },
             State::AwaitTarget(_) if self.layers.web_socket().is_some() => {
+                self.refuse_in_rfb(reason, turn)?;
                 self.refuse_by_close(reason, turn)
             }
             // It was told already, and of what it was.

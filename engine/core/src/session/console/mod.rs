@@ -12,7 +12,9 @@
 //! were judged, and no browser hears of a WebSocket before it is known that it may have one.
 
 mod admission;
+mod carried;
 mod dismissal;
+mod kube_virt;
 mod pages;
 mod refusal;
 mod upgrade;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::console::{host_token, page_protocol, token_of};
+use penstock_proto::console::page_protocol;
 use penstock_proto::http::request::Request;
 use penstock_proto::websocket::Upgrade;
 use penstock_ring::Kernel;
@@ -34,6 +36,7 @@ use crate::control::Question;
 use crate::turn::{Step, Turn};
 
 pub(super) use pages::Pages;
+pub(super) use refusal::closing;
 
 /// Control ends a look-up that takes too long, and says where it was asked. This is for answers that got lost.
 const UNANSWERED: Duration = Duration::from_secs(1);
@@ -64,7 +67,7 @@ impl Session {
             Err(error) => {
                 let seen = prelude.request.seen().clone();
                 self.facts.method = seen.method.into();
-                self.facts.target = seen.target.map(Into::into);
+                self.facts.target = seen.target.map(|target| self.shown(&target));
                 self.refuse_request(error, turn)
             }
         }
@@ -78,7 +81,7 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         self.facts.method = Some(request.method().to_owned()).into();
-        self.facts.target = Some(request.shown().into());
+        self.facts.target = Some(self.shown(request.shown()));
         self.believe_proxies(request);
         if let Err(cause) = self.judge_browser(request) {
             return self.refuse(Side::Client, cause, None, turn);
@@ -131,10 +134,7 @@ impl Session {
         tokens: Arc<Tokens>,
         turn: &mut Turn<K>,
     ) -> Step {
-        let by_host = self.console().is_some_and(|console| console.host_token);
-        let choice = tokens.source.choice();
-        let token = if by_host { host_token(request) } else { token_of(request, choice) };
-        let Some(token) = token else {
+        let Some(token) = self.token_in(request, &tokens) else {
             self.facts.detail = Some("expected a token, came none".into());
             return self.refuse(Side::Client, Cause::TokenRefused, None, turn);
         };
@@ -156,7 +156,8 @@ impl Session {
         rest: Vec<u8>,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Some(web) = self.console().and_then(|console| console.web.clone()) else {
+        let web = self.console().and_then(|console| console.web.clone());
+        let Some(web) = web.filter(|_| !self.paths_are_tokens()) else {
             return self.refuse(Side::Client, Cause::MethodRefused, None, turn);
         };
         let door = Some(Arc::new(Door::Web { web, cut: Cut::default() }));

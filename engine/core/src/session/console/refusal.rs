@@ -138,7 +138,7 @@ fn words(cause: Cause) -> &'static str {
 }
 
 /// The close code of RFC 6455 §7.4, and words for the browser's user.
-pub(super) fn closing(cause: Cause) -> (u16, &'static str) {
+pub(in crate::session) fn closing(cause: Cause) -> (u16, &'static str) {
     match cause {
         Cause::Drained => (1001, "The gateway is being stopped"),
         Cause::IdleTimeout => (1008, "Nothing has moved for too long"),
@@ -148,6 +148,15 @@ pub(super) fn closing(cause: Cause) -> (u16, &'static str) {
             (1008, "You may not use this console")
         }
         Cause::InUse => (1008, "This console is in use by somebody else"),
+        Cause::NoCommonSecurity
+        | Cause::TlsFailed
+        | Cause::CertificateRefused
+        | Cause::Injected => (1011, "This console can't be reached securely"),
+        Cause::NotLetIn | Cause::SecretMissing => {
+            (1011, "This console does not let the gateway in")
+        }
+        Cause::OtherConsole => (1008, "The link to this console is not valid any more"),
+        Cause::Unauthorized => (1008, "Wrong user name or password"),
         Cause::Overloaded | Cause::Exhausted => (1013, "There is no room for one more session"),
         _ => (1011, "Failed to connect to downstream server"),
     }

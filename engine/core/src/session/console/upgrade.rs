@@ -4,6 +4,7 @@ use bytes::Bytes;
 use penstock_proto::websocket::Payload;
 use penstock_ring::{Kernel, Time};
 
+use crate::close::Side;
 use crate::config::Timeouts;
 use crate::layers::{Broken, Opened, Presence, WebSocket};
 use crate::relay::Heartbeat;
@@ -48,7 +49,7 @@ impl Session {
         opened: Opened<Vec<u8>>,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Opened { plain, reply, ended, broken, .. } = opened;
+        let Opened { plain, reply, agreed, ended, broken } = opened;
         if let Some(fault) = broken {
             return self.client_broke(Broken { fault, reply }, turn);
         }
@@ -58,6 +59,13 @@ impl Session {
         let client = self.client;
         if let State::AwaitTarget(opening) = &mut self.state {
             opening.keep(client, &plain, turn);
+        }
+        match agreed {
+            Some(agreed) => {
+                self.facts.agreed(Side::Client, agreed, turn);
+                self.client_secured(turn)?;
+            }
+            None => self.step_login(turn)?,
         }
         match ended {
             true => self.browser_finished(turn),

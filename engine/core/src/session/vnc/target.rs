@@ -1,0 +1,92 @@
+//! What the target's leg tells during a login.
+
+use penstock_ring::{Arrival, Errno, Kernel, Leg, Outcome};
+use penstock_tls::Error;
+
+use crate::close::{Cause, Side};
+use crate::layers::{Fault, Opened};
+use crate::session::{Session, discard};
+use crate::sessions::Role;
+use crate::turn::{Step, Turn};
+
+impl Session {
+    pub(in crate::session) fn step_target_login<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        outcome: Outcome,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let Some((login, _)) = self.login() else { return Step::Continue(()) };
+        // Attempts that lost the race may still be heard of.
+        if login.leg != leg {
+            discard(outcome, turn);
+            return Step::Continue(());
+        }
+        match outcome {
+            Outcome::Received(buffer) => {
+                let bytes = turn.kernel.bytes(&buffer).to_vec();
+                turn.kernel.release(buffer);
+                let opened = login.layers.open_apart(bytes, turn.now);
+                self.take_from_server(leg, opened, turn)
+            }
+            Outcome::ReceiveEnded(Arrival::Failed(errno)) | Outcome::SendFailed(errno) => {
+                self.server_left(Some(errno), turn)
+            }
+            Outcome::ReceiveEnded(Arrival::Ended) => self.server_left(None, turn),
+            other => {
+                discard(other, turn);
+                Step::Continue(())
+            }
+        }
+    }
+
+    fn take_from_server<K: Kernel>(
+        &mut self,
+        leg: Leg,
+        opened: Opened<Vec<u8>>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let Opened { plain, reply, agreed, ended, broken } = opened;
+        let Some((login, _)) = self.login() else { return Step::Continue(()) };
+        login.left.early.extend_from_slice(&plain);
+        login.left.ended |= ended;
+        self.say(Role::Target, leg, reply, turn);
+        match agreed {
+            Some(agreed) => {
+                self.facts.agreed(Side::Target, agreed, turn);
+                self.step_gateway(true, turn)?;
+            }
+            None => self.step_login(turn)?,
+        }
+        // What came before is understood by now; if that was all there was to say, the relay has it.
+        match self.login().is_some() {
+            true if broken.is_some() => {
+                broken.map_or(Step::Continue(()), |fault| self.refuse_target(&fault, turn))
+            }
+            true if ended => self.server_left(None, turn),
+            _ => Step::Continue(()),
+        }
+    }
+
+    /// The server leaves before anything came of it.
+    fn server_left<K: Kernel>(&mut self, errno: Option<Errno>, turn: &mut Turn<K>) -> Step {
+        let Some((login, _)) = self.login() else { return Step::Continue(()) };
+        if errno.is_none() && login.secures_server() {
+            return self.refuse_target(&Fault::Tls(Error::Closed), turn);
+        }
+        if errno.is_none() && login.is_judged() {
+            // QEMU says no more than this of many a fault: there is neither an alert nor a result.
+            let detail = "the VNC server ended the connection instead of saying whether it lets us in: QEMU does so when it wants a certificate of us (verify-peer), or another one (tls-authz), and when the account of SASL is wrong";
+            self.facts.detail = Some(detail.into());
+            return self.refuse(Side::Target, Cause::NotLetIn, None, turn);
+        }
+        let expected = login.awaits();
+        let detail = match errno {
+            Some(errno) => format!("expected {expected}, came {}", errno.desc()),
+            None => format!("expected {expected}, came the end of the connection"),
+        };
+        self.facts.detail = Some(detail.into());
+        let cause = errno.map_or(Cause::HungUp, Cause::of_broken_leg);
+        self.refuse(Side::Target, cause, None, turn)
+    }
+}
