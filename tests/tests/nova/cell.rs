@@ -32,6 +32,7 @@ pub(crate) const BOTH: [Whose; 2] = [Whose::Nova, Whose::Penstock];
 /// One of nova's proxies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Proxy {
+    Novnc,
     Spice,
     Serial,
 }
@@ -126,6 +127,7 @@ impl Cell {
     /// Starts either program with the same file, and waits until it listens.
     pub(crate) fn serve(&self, whose: Whose, proxy: Proxy) -> Server {
         let (module, program, host, port) = match proxy {
+            Proxy::Novnc => ("novncproxy", "nova-novncproxy", "vnc-novncproxy_host", 6080),
             Proxy::Spice => {
                 ("spicehtml5proxy", "nova-spicehtml5proxy", "spice-html5proxy_host", 6082)
             }

@@ -6,3 +6,4 @@ mod cell;
 mod databases;
 mod servers;
 mod verdicts;
+mod vnc;
