@@ -7,3 +7,4 @@ mod databases;
 mod novnc;
 mod servers;
 mod verdicts;
+mod vnc;
