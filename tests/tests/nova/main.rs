@@ -7,4 +7,3 @@ mod databases;
 mod novnc;
 mod servers;
 mod verdicts;
-mod vnc;
