@@ -185,7 +185,7 @@ fn judge_tokens(
     }
     // Who has a token was given it. The name of a host is known to everybody.
     let socket = to_sockets.then_some("a UNIX socket, which lets us in for who we are");
-    forward::judge_safety(listen, socket.or(forward::shown(upstream)))
+    forward::judge_safety(listen, socket.or(vnc::held(listen)).or(forward::shown(upstream)))
 }
 
 fn of_table(listen: &Listen, table: &Spanned<TokensTable>) -> Result<Tokens, Fault> {

@@ -149,6 +149,7 @@ pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
         ..Vnc::new(mode)
     };
     judge_clients(listen, table, mode)?;
+    judge_tickets(listen, table, mode)?;
     Ok(Some(Arc::new(vnc)))
 }
 
@@ -161,6 +162,26 @@ fn of_tickets(listen: &Listen) -> Option<Arc<Vnc>> {
         ..Vnc::new(VncMode::Bridge)
     };
     ovirt::is_plugin(listen).then(|| Arc::new(vnc))
+}
+
+/// Tickets lead to SPICE and to consoles in the clear as well, where nothing but bytes can pass.
+fn judge_tickets(listen: &Listen, table: &VncTable, mode: VncMode) -> Result<(), Fault> {
+    if !ovirt::is_plugin(listen) {
+        return Ok(());
+    }
+    if mode == VncMode::Authenticate {
+        let message = "tickets of oVirt's lead to consoles in the clear as well, which ask their users themselves: expected \"bridge\"";
+        return Err(Fault::at(table.mode.span(), message));
+    }
+    for (key, value) in [("view_only", &table.view_only), ("force_shared", &table.force_shared)] {
+        if let Some(value) = value {
+            let message = format!(
+                "tickets of oVirt's lead to SPICE and to consoles in the clear as well, of which `{key}` would not hold: leave it out"
+            );
+            return Err(Fault::at(value.span(), message));
+        }
+    }
+    Ok(())
 }
 
 /// Whether VNC is more to us than bytes.
@@ -304,8 +325,19 @@ fn password(listen: &Listen, word: &Spanned<PasswordWord>) -> Result<Password, F
             "there are no tokens here that could tell it: expected { file = ... }, or `tokens`"
                 .to_owned(),
         ),
-        PasswordWord::Token(TokenWord::Token) => Ok(Password::Token),
+        PasswordWord::Token(TokenWord::Token) => match tells_passwords(listen) {
+            true => Ok(Password::Token),
+            false => wrong(
+                "of the sources of tokens, JSONTokenApi alone can tell a password: expected { file = ... } or { dir = ... }"
+                    .to_owned(),
+            ),
+        },
     }
+}
+
+fn tells_passwords(listen: &Listen) -> bool {
+    let plugin = listen.tokens.as_ref().map(|table| table.get_ref().plugin.get_ref());
+    plugin.is_some_and(|plugin| plugin == "JSONTokenApi")
 }
 
 fn account(table: &Spanned<AccountTable>) -> Result<Account, Fault> {

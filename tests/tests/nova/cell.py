@@ -33,6 +33,7 @@ def authorized(wish):
         port=wish["port"],
         instance_uuid=instance.uuid,
         access_url_base=wish["base"],
+        internal_access_path=wish["path"],
     )
     token.authorize(wish["ttl"])
     if wish["deleted"]:

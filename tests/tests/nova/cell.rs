@@ -46,11 +46,14 @@ pub(crate) struct Wish {
     /// Seconds; negative ones are over.
     pub(crate) ttl: i32,
     pub(crate) deleted: bool,
+    /// What has to be asked for first, at the place where it is.
+    pub(crate) path: Option<&'static str>,
 }
 
 impl Wish {
     pub(crate) fn new(console_type: &'static str, at: SocketAddr) -> Wish {
-        Wish { console_type, at, base: "ws://gate.example/", ttl: 600, deleted: false }
+        let (base, ttl, deleted) = ("ws://gate.example/", 600, false);
+        Wish { console_type, at, base, ttl, deleted, path: None }
     }
 }
 
@@ -108,7 +111,7 @@ impl Cell {
             .iter()
             .map(|wish| {
                 json!({ "type": wish.console_type, "host": wish.at.ip().to_string(), "port": wish.at.port(),
-                    "base": wish.base, "ttl": wish.ttl, "deleted": wish.deleted })
+                    "base": wish.base, "ttl": wish.ttl, "deleted": wish.deleted, "path": wish.path })
             })
             .collect();
         let mut command = process::command(PYTHON);
@@ -218,11 +221,21 @@ impl Server {
 
 /// A console that gives back what it gets, for as long as the test runs.
 pub(crate) fn echo() -> SocketAddr {
+    echo_behind("", b"")
+}
+
+/// The same for who asks for it by `request`, and gets `answer`.
+pub(crate) fn echo_behind(request: &'static str, answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind((loopback::address(), 10001)).expect("an address of ours");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
+                let mut asked = vec![0; request.len()];
+                let is_right = stream.read_exact(&mut asked).is_ok() && asked == request.as_bytes();
+                if !is_right || stream.write_all(answer).is_err() {
+                    return;
+                }
                 let mut bytes = [0; 4096];
                 while let Ok(length @ 1..) = stream.read(&mut bytes) {
                     if stream.write_all(&bytes[..length]).is_err() {

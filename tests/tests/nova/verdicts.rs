@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use penstock_tests::web_socket::{Client, request};
 use penstock_tests::{http, process, setup};
 
-use crate::cell::{BOTH, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo};
+use crate::cell::{BOTH, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo, echo_behind};
 
 /// A path and lines of a head, what both do, and with which status ours refuses.
 type Case<'c> = (&'c str, String, String, Option<u16>);
@@ -117,6 +117,25 @@ fn spice_consoles_speak_first_and_pages_stand_beside_them() {
         assert_eq!(server.ask(&path(serial), ""), expected, "{}", server.said());
         let (status, text) = http::get(server.address, "/page.html").expect("an answer");
         assert_eq!((status, text.as_str()), (200, "a page"));
+    }
+}
+
+#[test]
+fn a_console_within_a_host_is_asked_for_by_its_path() {
+    const REQUEST: &str = "CONNECT /console?ref=7 HTTP/1.1\r\n\r\n";
+    let cell = Cell::new(None, "");
+    let behind = |answer| Wish {
+        path: Some("/console?ref=7"),
+        ..Wish::new("serial", echo_behind(REQUEST, answer))
+    };
+    let made = cell.authorize(&[
+        behind(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n"),
+        behind(b"HTTP/1.1 404 Not Found\r\n\r\n"),
+    ]);
+    for whose in BOTH {
+        let server = cell.serve(whose, Proxy::Serial);
+        assert_eq!(server.ask(&path(&made[0]), ""), Became::Served, "{}", server.said());
+        assert_eq!(server.ask(&path(&made[1]), ""), Became::Dropped, "{}", server.said());
     }
 }
 

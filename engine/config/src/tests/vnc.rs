@@ -73,7 +73,7 @@ fn each_key_does_what_it_says() {
     assert_eq!(vnc(&files, &secure(keys)), expected);
     let folder = vnc(&files, &secure("mode = \"authenticate\", password = { dir = \"DIR\" }"));
     assert_eq!(folder.login.password, Some(Password::Folder(files.filled("DIR").into())));
-    let tokens = "tokens = { plugin = \"TokenFile\", source = \"/t\" }\n";
+    let tokens = "tokens = { plugin = \"JSONTokenApi\", source = \"http://h/%s\" }\n";
     let told = secure("mode = \"authenticate\", password = \"token\"");
     assert_eq!(vnc(&files, &[tokens, &told].concat()).login.password, Some(Password::Token));
     let native = secure(
@@ -150,6 +150,10 @@ fn a_login_has_to_be_possible() {
             ),
             ("vnc = { mode = \"authenticate\", password = ⟨{ dir = \"DIR/ca\" }⟩ }", &["is none"]),
             ("vnc = { mode = \"authenticate\", password = ⟨\"token\"⟩ }", &["no tokens here"]),
+            (
+                "tokens = { plugin = \"TokenFile\", source = \"/t\" }\nvnc = { mode = \"authenticate\", password = ⟨\"token\"⟩ }",
+                &["JSONTokenApi alone"],
+            ),
             (
                 "vnc = { mode = \"authenticate\", password = ⟨\"secret\"⟩ }",
                 &["file", "dir", "token"],
@@ -229,7 +233,8 @@ fn tickets_of_ovirt_say_themselves_whether_there_is_tls() {
     assert_eq!(listener.upstream_tls.expect("configured").max_record, 4096);
     let by_tls = parsed(&files, &[lines, "tls = { PAIR }"].concat());
     assert!(by_tls.vnc.is_some_and(|vnc| !vnc.unencrypted_clients));
-    let ours = "password = { file = \"DIR/ca\" }";
-    let asked = vnc(&files, &format!("{lines}vnc = {{ mode = \"authenticate\", {ours} }}"));
-    assert!(asked.or_spice && asked.mode == VncMode::Authenticate);
+    for keys in ["mode = ⟨\"authenticate\"⟩", "mode = \"bridge\", view_only = ⟨true⟩"] {
+        let wrong = format!("{lines}vnc = {{ {keys} }}");
+        assert_all_wrong_of(text, &[(&wrong, &["tickets of oVirt's", "in the clear"])]);
+    }
 }

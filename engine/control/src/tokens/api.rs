@@ -1,9 +1,9 @@
 //! BaseTokenAPI, JSONTokenApi: a service that is asked for a URL and answers with a place.
 //!
-//! In: tokens. Out: the place that the answer names: as the text `host:port`, or as JSON with `host` and `port`. Answers that point elsewhere
+//! In: tokens. Out: the place that the answer names: as the text `host:port`, or as JSON with `host` and `port`, and a `password` perhaps. Answers that point elsewhere
 //! are not followed, and proxies of the environment are not used: what is asked is what the operator wrote.
 
-use penstock_core::control::TokenRefusal;
+use penstock_core::control::{Found, Terms, TokenRefusal};
 use penstock_core::tls::Implementation;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +12,7 @@ use super::fetch::{Fetcher, Reply};
 use super::lines::strip;
 use super::threads::Threads;
 use super::url::Template;
-use super::{Judged, no_place, object, place, unavailable, unknown};
+use super::{Answer, no_place, object, place, unavailable, unknown};
 
 pub(super) struct Api {
     fetcher: Result<Fetcher, &'static str>,
@@ -23,6 +23,9 @@ pub(super) struct Api {
 struct Named {
     host: Value,
     port: Value,
+    /// What the console's server asks for; websockify knows none.
+    #[serde(default)]
+    password: Option<String>,
 }
 
 impl Api {
@@ -42,7 +45,7 @@ impl Api {
         self.fetcher.as_ref().ok().map(Fetcher::authority)
     }
 
-    pub(super) async fn look_up(&self, token: &str) -> Judged {
+    pub(super) async fn look_up(&self, token: &str) -> Answer {
         let fetcher = self.fetcher.as_ref().map_err(|fault| {
             unavailable(format!("its URL can't be used ({fault}): mend `source`"))
         })?;
@@ -56,11 +59,18 @@ impl Api {
         let found = match self.json {
             true => object::<Named>(body.as_bytes())
                 .ok_or("expected a JSON object with host and port".into())
-                .and_then(|named| place::of_values(&named.host, &named.port)),
-            false => place::of_text(strip(&body)),
+                .and_then(|named: Named| {
+                    let place = place::of_values(&named.host, &named.port)?;
+                    Ok(Found { place, terms: named.password.map(with_password) })
+                }),
+            false => place::of_text(strip(&body)).map(Found::from),
         };
         found.map_err(|fault| no_place(format!("of its answer: {fault}")))
     }
+}
+
+fn with_password(password: String) -> Box<Terms> {
+    Box::new(Terms { password: Some(password.into()), ..Terms::default() })
 }
 
 /// Words of HTTP for what is known, unknown, and not to be known now.

@@ -109,7 +109,7 @@ impl Source {
                 let jwt = jwt.clone();
                 threads.run(move || jwt.look_up(asked.secret())).await
             }
-            Kind::Api(api) => api.look_up(token.secret()).await,
+            Kind::Api(api) => return api.look_up(token.secret()).await,
             Kind::Redis(redis) => redis.look_up(token.secret()).await,
             Kind::NovaDb(nova) => return nova.look_up(token.secret(), page).await,
             Kind::Nova(nova) => return nova.look_up(token.secret(), page).await,

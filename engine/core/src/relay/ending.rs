@@ -84,7 +84,9 @@ impl Relay {
     ) -> Step {
         (self.ways[way].ended, self.ways[way].whole) = (true, false);
         // Of who is not listened to any more, only that it did not understand us matters.
-        if !self.ways[way].silenced || matches!(cause, Cause::TlsFailed | Cause::BadFrame) {
+        if !self.ways[way].silenced
+            || matches!(cause, Cause::TlsFailed | Cause::BadFrame | Cause::UnknownMessage)
+        {
             self.unfinish();
         }
         self.note_ending(source_side(way), cause, turn);

@@ -64,6 +64,8 @@ impl Session {
             // Who speaks before us speaks no TLS, or somebody between does.
             Some(_) if !left.early.is_empty() => {
                 turn.kernel.close(leg, penstock_ring::Close::Normal);
+                let detail = "bytes in the clear where TLS begins: somebody between has put them there, or the target speaks no TLS";
+                self.facts.detail = Some(detail.into());
                 self.refuse(Side::Target, Cause::Injected, None, turn)
             }
             Some(upstream) => match self.session_with(upstream) {

@@ -64,6 +64,13 @@ pub enum SaslError {
     Broken(Box<str>),
 }
 
+impl SaslError {
+    /// More rounds than any mechanism has.
+    pub(super) fn endless() -> Self {
+        SaslError::Broken("it has no end".into())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -130,7 +137,7 @@ impl fmt::Display for SaslError {
         match self {
             SaslError::NoMechanism(offered) => write!(
                 f,
-                "the VNC server's SASL offers {offered}: expected SCRAM-SHA-256, SCRAM-SHA-1 or PLAIN; name one in `mech_list` of its /etc/sasl2/qemu.conf, and use X509SASL (vnc_tls = 1 beside vnc_sasl = 1), since they bring no encryption of their own"
+                "the VNC server's SASL offers {offered}: expected SCRAM-SHA-512, -256, -1 or PLAIN; name one in `mech_list` of its /etc/sasl2/qemu.conf, and use X509SASL (vnc_tls = 1 beside vnc_sasl = 1), since they bring no encryption of their own"
             ),
             SaslError::TooCostly(rounds) => {
                 write!(f, "the VNC server's SASL wants {rounds} rounds of hashing for one login")
@@ -169,9 +176,9 @@ fn instead_of(offered: &[u8]) -> &'static str {
 fn instead_of_subtypes(offered: &[u32]) -> &'static str {
     let has = |range: core::ops::RangeInclusive<u32>| offered.iter().any(|n| range.contains(n));
     match () {
-        () if has(261..=261) => "X509Vnc needs `password`",
-        () if has(262..=262) => "X509Plain needs `plain`",
-        () if has(263..=263) => "X509SASL needs `sasl`",
+        () if has(261..=261) => "X509Vnc needs `password`, or in a bridge \"x509vnc\" in `listen`",
+        () if has(262..=262) => "X509Plain needs `plain`, or in a bridge \"x509plain\" in `listen`",
+        () if has(263..=263) => "X509SASL needs `sasl`, or in a bridge \"x509sasl\" in `listen`",
         () if has(257..=259) || has(264..=264) => {
             "anonymous TLS stops nobody in the middle and is not used: give the server a certificate (tls-creds-x509, vnc_tls_x509_cert_dir in qemu.conf)"
         }

@@ -264,6 +264,9 @@ impl Gateway {
                 (false, "its answer to the server")
             }
             State::Passage(_) => (true, "whether it lets the client in"),
+            State::Introduction if !self.plan.introduction.has_client() => {
+                (false, "whether it shares the console")
+            }
             State::Introduction | State::Over => (true, "the console's name"),
         }
     }
@@ -310,6 +313,7 @@ impl Gateway {
         match Offer::new(self.client, offered, both.to_client) {
             Ok(offer) => Ok(State::Offer(offer, passage)),
             Err(error) => {
+                self.state = State::Over;
                 refuse(
                     self.client,
                     "This console needs a viewer that speaks RFB 3.8",
@@ -323,7 +327,8 @@ impl Gateway {
     /// The client has chosen what there is, and TLS stands if that was it.
     fn chosen(&mut self, passage: Option<Passage>, both: &mut Both<'_, '_>) -> State {
         match passage {
-            Some(passage) => State::Passage(passage),
+            Some(passage) if self.plan.listen.is_empty() => State::Passage(passage),
+            Some(passage) => State::Passage(passage.by_vencrypt()),
             None => {
                 // VeNCrypt has a result even of nothing.
                 match self.plan.listen.is_empty() {

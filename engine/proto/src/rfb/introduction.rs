@@ -36,11 +36,17 @@ impl Introduction {
         self.force_shared || self.name.is_some()
     }
 
-    /// Takes what the client says.
+    /// Whether the client has said its part.
+    pub fn has_client(&self) -> bool {
+        self.has_client
+    }
+
+    /// Takes what the client says. Where it is not known yet whose console this is, nobody is thrown out of it.
     pub fn client(&mut self, input: &mut &[u8], to_server: &mut Vec<u8>) -> Progress<()> {
         if !self.has_client {
             let Some([shared]) = take_array(input) else { return Wait };
-            to_server.push(if self.force_shared { 1 } else { shared });
+            let force_shared = self.force_shared || self.name.is_some();
+            to_server.push(if force_shared { 1 } else { shared });
             self.has_client = true;
         }
         if self.name.is_none() { Done(()) } else { Wait }
@@ -114,7 +120,7 @@ mod tests {
         assert_eq!(forced.client(&mut &[0][..], &mut output), Done(()));
         let mut free = Introduction::new(false, Some("x".into()));
         assert_eq!(free.client(&mut &[0][..], &mut output), Wait, "the name is still to come");
-        assert_eq!(output, [1, 0]);
+        assert_eq!(output, [1, 1], "nor out of a console of which it is not known whose it is");
         assert!(forced.is_needed() && free.is_needed());
         assert!(!Introduction::new(false, None).is_needed());
     }

@@ -11,9 +11,9 @@
 
 use alloc::vec::Vec;
 
-use super::error::Error;
+use super::error::{Error, SaslError};
 use super::outcome::Outcome;
-use super::sasl::take_data;
+use super::sasl::{ROUNDS_MAX, take_data};
 use super::version::Version;
 use super::welcome::{let_in_for_nothing, refuse_result};
 use super::wire::{peek_u32, take};
@@ -35,6 +35,10 @@ pub struct Passage {
     client: Version,
     /// Nothing is asked of the client.
     for_nothing: bool,
+    /// It chose VeNCrypt, which has a result even of nothing.
+    by_vencrypt: bool,
+    /// Rounds of SASL so far.
+    rounds: u32,
     /// It has heard that it is not let in.
     has_told: bool,
 }
@@ -62,7 +66,15 @@ impl Passage {
             Subtype::X509Sasl => State::AwaitMechanisms,
         };
         let for_nothing = within == Subtype::X509None;
-        Self { state, server: Outcome::new(server), client, for_nothing, has_told: false }
+        Self {
+            state,
+            server: Outcome::new(server),
+            client,
+            for_nothing,
+            by_vencrypt: false,
+            rounds: 0,
+            has_told: false,
+        }
     }
 
     /// The same without TLS: what the server asks for in the clear.
@@ -83,6 +95,11 @@ impl Passage {
             self.state,
             State::AwaitResponse | State::AwaitNames | State::AwaitMechanism | State::AwaitData
         )
+    }
+
+    /// The client has chosen VeNCrypt.
+    pub fn by_vencrypt(self) -> Self {
+        Self { by_vencrypt: true, ..self }
     }
 
     /// Whether the client has heard that it is not let in.
@@ -109,6 +126,10 @@ impl Passage {
             }
             State::AwaitStep => {
                 let step = take_data(input, "data of SASL", DATA_MAX, 1)?;
+                self.rounds += u32::from(step.is_some());
+                if self.rounds > ROUNDS_MAX {
+                    return Err(Error::Sasl(SaslError::endless()));
+                }
                 let next = match step.and_then(<[u8]>::last) {
                     Some(0) => State::AwaitData,
                     _ => State::AwaitOutcome,
@@ -117,7 +138,7 @@ impl Passage {
             }
             State::AwaitOutcome => return self.take_outcome(input, to_client),
             State::LetIn => {
-                let_in_for_nothing(self.client, to_client);
+                self.let_in(to_client);
                 return Ok(Done(()));
             }
             _ => None,
@@ -163,12 +184,8 @@ impl Passage {
     ) -> Result<Progress<()>, Error> {
         match self.server.receive(input) {
             Ok(Wait) => Ok(Wait),
-            Ok(Done(())) if self.for_nothing => {
-                let_in_for_nothing(self.client, to_client);
-                Ok(Done(()))
-            }
             Ok(Done(())) => {
-                to_client.extend([0; 4]);
+                self.let_in(to_client);
                 Ok(Done(()))
             }
             Err(Error::NotLetIn(reason)) => {
@@ -182,11 +199,23 @@ impl Passage {
         }
     }
 
+    /// Whether it hears a result in any version.
+    fn has_result(&self) -> bool {
+        !self.for_nothing || self.by_vencrypt
+    }
+
+    fn let_in(&self, to_client: &mut Vec<u8>) {
+        match self.has_result() {
+            true => to_client.extend([0; 4]),
+            false => let_in_for_nothing(self.client, to_client),
+        }
+    }
+
     /// The client may have to hear of a refusal, or does not expect a word.
     fn refuse(&mut self, reason: &str, to_client: &mut Vec<u8>) {
         self.has_told = true;
         let reason = if reason.is_empty() { "Authentication failed" } else { reason };
-        if !self.for_nothing || self.client == Version::V3_8 {
+        if self.has_result() || self.client == Version::V3_8 {
             refuse_result(self.client, reason, to_client);
         }
     }

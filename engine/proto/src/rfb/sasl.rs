@@ -16,7 +16,9 @@ use crate::Progress::{self, Done, Wait};
 /// Bytes of a list of mechanisms at most.
 const LIST_MAX: u32 = 4096;
 /// Bytes of data in one message at most. QEMU takes a MiB; a login by SCRAM has some two hundred.
-const DATA_MAX: u32 = 64 << 10;
+const DATA_MAX: u32 = 32 << 10;
+/// Rounds at most. SCRAM has two.
+pub(super) const ROUNDS_MAX: u32 = 16;
 
 /// Somebody who can prove who we are: one conversation (RFC 4422).
 pub trait Prover: fmt::Debug + Send {
@@ -41,11 +43,12 @@ pub trait Prover: fmt::Debug + Send {
 pub(super) struct Conversation {
     prover: Box<dyn Prover>,
     has_begun: bool,
+    rounds: u32,
 }
 
 impl Conversation {
     pub(super) fn new(prover: Box<dyn Prover>) -> Self {
-        Self { prover, has_begun: false }
+        Self { prover, has_begun: false, rounds: 0 }
     }
 
     pub(super) fn receive(
@@ -66,6 +69,10 @@ impl Conversation {
             self.has_begun = true;
         }
         while let Some(message) = take_data(input, "data of SASL", DATA_MAX, 1)? {
+            self.rounds += 1;
+            if self.rounds > ROUNDS_MAX {
+                return Err(Error::Sasl(SaslError::endless()));
+            }
             let [_, _, _, _, data @ .., complete] = message else { return Ok(Wait) };
             // What is said as text ends with a NUL that counts.
             let challenge = (!data.is_empty()).then(|| data.strip_suffix(&[0]).unwrap_or(data));
@@ -191,6 +198,13 @@ mod tests {
         assert_eq!(verdict(&[LIST, b"\0\0\0\x04lie\0\x01"]), Err(lie));
         let none = Error::Sasl(SaslError::NoMechanism("DIGEST-MD5".into()));
         assert_eq!(verdict(&[b"\0\0\0\x0aDIGEST-MD5"]), Err(none));
+    }
+
+    #[test]
+    fn rounds_have_an_end() {
+        let verdict = run(&[LIST, &MORE.repeat(16), FINAL].concat()).verdict;
+        assert_eq!(verdict, Err(Error::Sasl(SaslError::endless())));
+        assert_eq!(run(&[LIST, &MORE.repeat(15), FINAL].concat()).verdict, Ok(Done(())));
     }
 
     #[test]

@@ -54,9 +54,10 @@ impl Row {
         let access_path = access_path(self.internal_access_path.as_deref(), &nova.console_type)?;
         let is_vnc = &*nova.console_type == "novnc";
         let terms = Terms {
+            // A console has moved on without a word of it here: its own name tells, where it is QEMU's.
+            name: (is_vnc && access_path.is_none())
+                .then(|| nova.names.name(id, &self.instance_uuid)),
             access_path,
-            // A console has moved on without a word of it here: its own name tells.
-            name: is_vnc.then(|| nova.names.name(id, &self.instance_uuid)),
             lifetime: nova.enforce_session_timeout.then_some(left),
             ..Terms::default()
         };
@@ -102,15 +103,17 @@ mod tests {
         assert!(matches!(&found.place, Place::Network(at) if at.to_string() == "10.0.0.7:10000"));
         assert_eq!(found.terms, None);
         let timed = NovaDatabase { enforce_session_timeout: true, ..nova("novnc") };
-        let vnc = Row {
-            console_type: "novnc".to_owned(),
-            internal_access_path: Some("/path".to_owned()),
-            ..row()
+        let vnc = |path: Option<&str>| {
+            let (console_type, path) = ("novnc".to_owned(), path.map(str::to_owned));
+            let row = Row { console_type, internal_access_path: path, ..row() };
+            row.judge(&timed, NOW, None).expect("it lives").terms.expect("some")
         };
-        let terms = vnc.judge(&timed, NOW, None).expect("it lives").terms.expect("some");
+        let terms = vnc(None);
         assert_eq!(terms.lifetime, Some(Duration::from_millis(9500)));
-        assert_eq!(terms.access_path.as_deref(), Some("/path"));
-        assert_eq!(terms.name.as_deref(), Some("instance-0000001f"));
+        assert_eq!((terms.access_path, terms.name.as_deref()), (None, Some("instance-0000001f")));
+        let within = vnc(Some("/path"));
+        assert_eq!(within.access_path.as_deref(), Some("/path"));
+        assert_eq!(within.name, None, "other hypervisors name consoles as they like");
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         match &mut self.state {
-            State::Relay(relay) if reason.cause == Cause::BadFrame => {
+            State::Relay(relay)
+                if matches!(reason.cause, Cause::BadFrame | Cause::UnknownMessage) =>
+            {
                 let Some(released) = relay.release_offender() else { return Step::Break(reason) };
                 self.leave_relay(reason, released, None, turn)
             }

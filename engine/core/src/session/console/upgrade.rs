@@ -59,6 +59,7 @@ impl Session {
         let client = self.client;
         if let State::AwaitTarget(opening) = &mut self.state {
             opening.keep(client, &plain, turn);
+            opening.client_ended |= ended;
         }
         match agreed {
             Some(agreed) => {

@@ -35,8 +35,8 @@ impl Login {
     fn awaits_server(&self) -> bool {
         match &self.stage {
             LoginStage::Path(_) => true,
-            // Either could have spoken; a server of VNC always does.
-            LoginStage::Speaker => false,
+            // A client of SPICE speaks at once: who is silent is a server of VNC.
+            LoginStage::Speaker => true,
             LoginStage::Gateway(gateway) => gateway.awaits().0,
         }
     }
@@ -52,7 +52,9 @@ impl Session {
         let (side, cause) = match (by_client, &error) {
             (true, _) => (Side::Client, cause_of(&error)),
             // Whoever typed the password has it wrong.
-            (false, Error::NotLetIn(_)) if bridged => (Side::Client, Cause::Unauthorized),
+            (false, Error::NotLetIn(_)) if bridged && self.asks_for_something() => {
+                (Side::Client, Cause::Unauthorized)
+            }
             (false, _) => (Side::Target, cause_of(&error)),
         };
         self.facts.detail = Some(error.to_string().into());

@@ -213,6 +213,10 @@ impl Session {
         self.note_heard(heard, turn);
         self.say_to_target(to_server, turn)?;
         self.say_to_client(to_client, turn)?;
+        if self.login().is_none() {
+            // Something could not be said, and that was the end of it.
+            return Step::Continue(());
+        }
         match next {
             Ok(Next::Wait) => self.await_login(turn),
             Ok(Next::SecureServer) => self.secure_server(turn),

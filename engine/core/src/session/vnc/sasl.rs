@@ -17,12 +17,14 @@ pub(super) struct Sasl {
     user: Box<str>,
     password: Secret,
     session: Option<Session>,
+    /// The server has said its first word.
+    is_answered: bool,
     is_content: bool,
 }
 
 impl Sasl {
     pub(super) fn new(user: &str, password: Secret) -> Sasl {
-        Sasl { user: user.into(), password, session: None, is_content: false }
+        Sasl { user: user.into(), password, session: None, is_answered: false, is_content: false }
     }
 
     fn step(&mut self, challenge: Option<&[u8]>) -> Result<Option<Vec<u8>>, SaslError> {
@@ -66,10 +68,15 @@ impl Prover for Sasl {
     }
 
     fn answer(&mut self, challenge: Option<&[u8]>) -> Result<Option<Vec<u8>>, SaslError> {
-        match challenge.and_then(rounds) {
-            Some(rounds) if rounds > ROUNDS_MAX => Err(SaslError::TooCostly(rounds)),
-            _ => self.step(challenge),
+        if let Some(challenge) = challenge {
+            let text = str::from_utf8(challenge).ok().filter(|text| text.is_ascii());
+            let text = text.ok_or_else(|| broken("what the server says is no SCRAM"))?;
+            match std::mem::replace(&mut self.is_answered, true) {
+                false => judge_first(text)?,
+                true => judge_last(text)?,
+            }
         }
+        self.step(challenge)
     }
 
     fn is_content(&self) -> bool {
@@ -83,11 +90,32 @@ impl fmt::Debug for Sasl {
     }
 }
 
-/// What SCRAM's server wants (RFC 5802 §5.1), if it wants any.
-fn rounds(challenge: &[u8]) -> Option<u32> {
-    let mut attributes = std::str::from_utf8(challenge).ok()?.split(',');
-    let value = attributes.find_map(|attribute| attribute.strip_prefix("i="))?;
-    Some(value.parse().unwrap_or(u32::MAX))
+/// The server's first word (RFC 5802 §7): `r=NONCE,s=SALT,i=ROUNDS`, and nothing that nobody knows. The library takes it apart without looking how
+/// long its parts are, and hashes as often as it says.
+fn judge_first(text: &str) -> Result<(), SaslError> {
+    let unlike = || broken("expected a nonce, a salt and a number of rounds of SCRAM");
+    let mut parts = text.split(',');
+    for name in ["r=", "s="] {
+        let value = parts.next().and_then(|part| part.strip_prefix(name));
+        value.filter(|value| !value.is_empty()).ok_or_else(unlike)?;
+    }
+    let rounds = parts.next().and_then(|part| part.strip_prefix("i="));
+    let rounds = rounds.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let rounds = rounds.filter(|text| !text.is_empty()).ok_or_else(unlike)?;
+    match (rounds.parse().unwrap_or(u32::MAX), parts.next()) {
+        (_, Some(_)) => Err(unlike()),
+        (rounds, None) if rounds > ROUNDS_MAX => Err(SaslError::TooCostly(rounds)),
+        (_, None) => Ok(()),
+    }
+}
+
+/// Its last one: `v=PROOF` or `e=FAULT`.
+fn judge_last(text: &str) -> Result<(), SaslError> {
+    let value = text.strip_prefix("v=").or(text.strip_prefix("e="));
+    match value.filter(|value| !value.is_empty() && !value.contains(',')) {
+        Some(_) => Ok(()),
+        None => Err(broken("expected the server's proof of SCRAM")),
+    }
 }
 
 fn broken(error: impl fmt::Display) -> SaslError {
@@ -112,14 +140,65 @@ mod tests {
         }
     }
 
+    /// What comes of the server's words, one after the other, to a conversation whose nonce is told to them.
+    fn said(words: impl Fn(&str) -> Vec<Vec<u8>>) -> Result<Option<Vec<u8>>, SaslError> {
+        let mut sasl = Sasl::new("user", "pencil".into());
+        let (_, first) = sasl.begin(&["SCRAM-SHA-1"]).expect("it begins");
+        let first = String::from_utf8(first.expect("the client speaks first")).expect("text");
+        let nonce = first.split("r=").nth(1).expect("a nonce").to_owned();
+        let mut answer = Ok(None);
+        for word in words(&nonce) {
+            answer = sasl.answer(Some(&word));
+            if answer.is_err() {
+                break;
+            }
+        }
+        assert!(!sasl.is_content());
+        answer
+    }
+
     #[test]
     fn who_wants_too_much_hashing_is_refused() {
-        let mut sasl = Sasl::new("user", "pencil".into());
-        sasl.begin(&["SCRAM-SHA-1"]).expect("it begins");
-        let challenge = b"r=abcdef,s=QSXCR+Q6sek8bf92,i=20001";
-        assert_eq!(sasl.answer(Some(challenge)), Err(SaslError::TooCostly(20_001)));
-        assert!(matches!(sasl.answer(Some(b"r=other,s=QQ==,i=1")), Err(SaslError::Broken(_))));
-        assert_eq!(rounds(b"r=1,s=2,i=99999999999999"), Some(u32::MAX));
-        assert!(!sasl.is_content());
+        let of = |rounds: &str| said(|nonce| vec![format!("r={nonce}x,s=QQ==,i={rounds}").into()]);
+        assert_eq!(of("20001"), Err(SaslError::TooCostly(20_001)));
+        assert_eq!(of("4294967295"), Err(SaslError::TooCostly(u32::MAX)));
+        assert_eq!(of("99999999999999"), Err(SaslError::TooCostly(u32::MAX)));
+        assert!(of("1").is_ok_and(|answer| answer.is_some_and(|said| said.starts_with(b"c="))));
+        for hidden in ["1,i=4294967295", "1,x", "1,", "", "+1", " 1", "1\u{e9}"] {
+            assert!(matches!(of(hidden), Err(SaslError::Broken(_))), "{hidden}");
+        }
+        let no_text =
+            said(|nonce| vec![[b"r=", nonce.as_bytes(), b"\xff,s=QQ==,i=4294967295"].concat()]);
+        assert!(matches!(no_text, Err(SaslError::Broken(_))), "{no_text:?}");
+    }
+
+    #[test]
+    fn no_word_of_a_server_is_more_than_a_fault() {
+        let words: [&[u8]; 14] = [
+            b"",
+            b"r",
+            b"r=",
+            b"r=,x",
+            b"r=a",
+            b"r=a,s",
+            b"r=a,s=",
+            b"r=a,s=QQ==,i",
+            b"m=x,r=a,s=b,i=1",
+            b",",
+            b",,",
+            b"e=other-error",
+            b"\xff\xfe",
+            b"r=other,s=QQ==,i=1",
+        ];
+        for word in words {
+            let answer = said(|_| vec![word.to_vec()]);
+            assert!(matches!(answer, Err(SaslError::Broken(_))), "{}", word.escape_ascii());
+        }
+        let first = |nonce: &str| format!("r={nonce}x,s=QQ==,i=1").into_bytes();
+        let words: [&[u8]; 8] = [b"", b"v", b"v=", b"e", b"e=", b"x=1", b"v=AAAA,x", b"v=AAAA"];
+        for word in words {
+            let answer = said(|nonce| vec![first(nonce), word.to_vec()]);
+            assert!(matches!(answer, Err(SaslError::Broken(_))), "{}", word.escape_ascii());
+        }
     }
 }

@@ -76,13 +76,14 @@ impl Session {
         };
         let terms = opening.terms.take();
         let secrets = opening.secrets.take().map(|secrets| *secrets).unwrap_or_default();
+        let must_be_secured = terms.as_ref().is_some_and(|terms| terms.secured == Some(true));
         let name = terms.as_ref().and_then(|terms| terms.name.clone());
         let of_token = terms.and_then(|terms| terms.password);
         let introduction = Introduction::new(vnc.force_shared, name);
-        let (role, subtypes, schemes) = match vnc.mode {
+        let (role, subtypes, mut schemes) = match vnc.mode {
             VncMode::Bridge => {
                 self.judge_encryption(&vnc)?;
-                (Role::Bridge, bridged(&vnc.listen), vnc.schemes.clone())
+                (Role::Bridge, bridged(&vnc.listen), in_the_clear(&vnc))
             }
             VncMode::Authenticate => {
                 let keys = keys(&vnc, secrets, of_token);
@@ -90,6 +91,9 @@ impl Session {
                 (Role::Authenticate(keys), subtypes, schemes)
             }
         };
+        if must_be_secured {
+            schemes.retain(|scheme| *scheme == Scheme::VeNCrypt);
+        }
         let allowed = Allowed { schemes, subtypes, order: vnc.order };
         Ok(Plan { allowed, role, listen: vnc.listen.clone(), introduction })
     }
@@ -103,6 +107,12 @@ impl Session {
         }
         let detail = "expected a client on TLS, came one in the clear: `mode = \"bridge\"` passes on what people type (`tls`, or `unencrypted_clients = true` if the way to here is safe)";
         Err((Side::Client, Cause::AccessDenied, detail.into()))
+    }
+
+    /// Whether the server has asked for more than TLS.
+    pub(super) fn asks_for_something(&mut self) -> bool {
+        let used = self.login().and_then(|(login, _)| login.gateway()).and_then(|one| one.used());
+        used.is_some_and(|(_, within)| within != Subtype::X509None)
     }
 
     pub(super) fn count_login<K: Kernel>(&mut self, turn: &mut Turn<K>) {
@@ -121,6 +131,17 @@ impl Session {
 /// What clients can answer, of what there is.
 fn bridged(listen: &[Subtype]) -> Vec<Subtype> {
     BRIDGED.into_iter().filter(|one| listen.is_empty() || listen.contains(one)).collect()
+}
+
+/// The same where the server speaks no TLS: what clients use towards us bounds what they are let in by.
+fn in_the_clear(vnc: &Vnc) -> Vec<Scheme> {
+    let is_listed = |subtype| vnc.listen.is_empty() || vnc.listen.contains(&subtype);
+    let usable = |scheme: &&Scheme| match scheme {
+        Scheme::VeNCrypt => true,
+        Scheme::Vnc => is_listed(Subtype::X509Vnc),
+        Scheme::None => is_listed(Subtype::X509None),
+    };
+    vnc.schemes.iter().filter(usable).copied().collect()
 }
 
 fn keys(vnc: &Vnc, secrets: Secrets, of_token: Option<penstock_proto::Secret>) -> Keys {

@@ -50,6 +50,8 @@ impl Session {
         let Some((login, _)) = self.login() else { return Step::Continue(()) };
         login.left.early.extend_from_slice(&plain);
         login.left.ended |= ended;
+        // If this is the end of the login, the relay has to know of it.
+        login.left.broken = broken;
         self.say(Role::Target, leg, reply, turn);
         match agreed {
             Some(agreed) => {
@@ -59,12 +61,11 @@ impl Session {
             None => self.step_login(turn)?,
         }
         // What came before is understood by now; if that was all there was to say, the relay has it.
-        match self.login().is_some() {
-            true if broken.is_some() => {
-                broken.map_or(Step::Continue(()), |fault| self.refuse_target(&fault, turn))
-            }
-            true if ended => self.server_left(None, turn),
-            _ => Step::Continue(()),
+        let Some((login, _)) = self.login() else { return Step::Continue(()) };
+        match login.left.broken.take() {
+            Some(fault) => self.refuse_target(&fault, turn),
+            None if ended => self.server_left(None, turn),
+            None => Step::Continue(()),
         }
     }
 
@@ -74,7 +75,7 @@ impl Session {
         if errno.is_none() && login.secures_server() {
             return self.refuse_target(&Fault::Tls(Error::Closed), turn);
         }
-        if errno.is_none() && login.is_judged() {
+        if errno.is_none_or(|errno| errno == Errno::ECONNRESET) && login.is_judged() {
             // QEMU says no more than this of many a fault: there is neither an alert nor a result.
             let detail = "the VNC server ended the connection instead of saying whether it lets us in: QEMU does so when it wants a certificate of us (verify-peer), or another one (tls-authz), and when the account of SASL is wrong";
             self.facts.detail = Some(detail.into());

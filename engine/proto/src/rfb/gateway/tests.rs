@@ -199,6 +199,21 @@ fn native_clients_come_through_tls_of_ours() {
 }
 
 #[test]
+fn native_clients_of_a_bridge_hear_a_result_of_nothing_in_any_version() {
+    let script = [
+        client(b"RFB 003.007\n"),
+        server(V8),
+        server(VENCRYPT),
+        server(X509_NONE),
+        client(&[19, 0, 2, 0, 0, 1, 4]),
+        server(OK),
+    ];
+    let seen = run(&|| plan(Role::Bridge, SECURE, &[Subtype::X509None]), &script);
+    assert_eq!(seen.end, Ok(Next::Done));
+    assert_eq!(seen.to_client, [V8, &[1, 19, 0, 2, 0, 1, 0, 0, 1, 4, 1], OK].concat());
+}
+
+#[test]
 fn without_tls_only_where_that_is_allowed() {
     let script =
         [client(V8), server(V8), server(&[1, 2]), server(&[7; 16]), server(OK), client(&[1])];
@@ -234,7 +249,8 @@ fn who_is_refused_is_told_in_the_words_of_the_moment() {
     assert!(said.ends_with("\0\0\0\x01\0\0\0\x02no"), "the client's own doing: {said:?}");
     let old = [client(b"RFB 003.003\n"), server(V8), server(VENCRYPT), server(X509_SASL)];
     let said = told(|| Role::Bridge, &old);
-    assert!(said.ends_with("viewer that speaks RFB 3.8"), "{said:?}");
+    assert!(said.ends_with("viewer that speaks RFB 3.8"), "once, and nothing behind it: {said:?}");
+    assert_eq!(said.matches("viewer").count(), 1);
     let other = [&begin[..], &[server(X509_NONE), server(OK), client(&[2])]].concat();
     assert!(told(ours, &other).ends_with("This security type was not offered"));
     assert_eq!(told(ours, &[client(b"GET / HTTP/1")]), "", "nothing that it would understand");

@@ -115,11 +115,31 @@ fn sasl_passes_until_it_is_complete() {
 }
 
 #[test]
+fn rounds_of_sasl_have_an_end() {
+    let mut script = vec![Server(b"\0\0\0\x01X"), Client(b"\0\0\0\x01X\0\0\0\0")];
+    for _ in 0..16 {
+        script.extend([Server(&[0; 5]), Client(&[0; 4])]);
+    }
+    assert_eq!(run(of(Subtype::X509Sasl, V3_8), &script).0, Ok(Wait));
+    script.push(Server(b"\0\0\0\0\x01"));
+    let (verdict, ..) = run(of(Subtype::X509Sasl, V3_8), &script);
+    assert_eq!(verdict, Err(Error::Sasl(SaslError::endless())));
+}
+
+#[test]
 fn each_client_hears_the_result_in_its_own_version() {
     for (client, heard) in [(Version::V3_8, 4), (Version::V3_7, 0), (Version::V3_3, 0)] {
         let nothing = of(Subtype::X509None, [Version::V3_8, client]);
         let (verdict, to_client, _) = run(nothing, &[OK]);
         assert_eq!((verdict, to_client.len()), (Ok(Done(())), heard), "{client:?}");
+    }
+    for client in [Version::V3_8, Version::V3_7] {
+        let [nothing, refusal] = [&[OK], &[BAD]].map(|script| {
+            let new = || of(Subtype::X509None, [Version::V3_8, client])().by_vencrypt();
+            run(new, script).1
+        });
+        assert_eq!(nothing, [0; 4], "who chose VeNCrypt hears a result in any version");
+        assert_eq!(refusal[..4], [0, 0, 0, 1]);
     }
     let refused = |server, client, script: &[Says]| {
         run(of(Subtype::X509Vnc, [server, client]), script).1[16..].to_vec()
