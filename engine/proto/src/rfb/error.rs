@@ -137,7 +137,7 @@ impl fmt::Display for SaslError {
         match self {
             SaslError::NoMechanism(offered) => write!(
                 f,
-                "the VNC server's SASL offers {offered}: expected SCRAM-SHA-512, -256, -1 or PLAIN; name one in `mech_list` of its /etc/sasl2/qemu.conf, and use X509SASL (vnc_tls = 1 beside vnc_sasl = 1), since they bring no encryption of their own"
+                "the VNC server's SASL offers {offered}: expected SCRAM-SHA-256, or -512, -1 or PLAIN; name one in `mech_list` of its /etc/sasl2/qemu.conf, and use X509SASL (vnc_tls = 1 beside vnc_sasl = 1), since they bring no encryption of their own"
             ),
             SaslError::TooCostly(rounds) => {
                 write!(f, "the VNC server's SASL wants {rounds} rounds of hashing for one login")
