@@ -1,6 +1,6 @@
 //! gvnccapture through Penstock: untouched towards a server's own TLS, and as a client of TLS that is ours.
 
-use penstock_tests::peers::{Gvnc, VncGuest, VncSetup};
+use penstock_tests::peers::{Gvnc, SASL_PASSWORD, SASL_USER, VncGuest, VncSetup};
 use penstock_tests::picture::Picture;
 use penstock_tests::pki::{Authority, Wanted};
 use penstock_tests::{Driver, both_drivers};
@@ -10,6 +10,7 @@ use crate::rig::{Front, House, Plan, told};
 both_drivers! {
     a_native_clients_tls_passes_untouched,
     a_native_client_speaks_tls_with_us,
+    sasl_that_encrypts_by_itself_passes_untouched,
 }
 
 fn assert_drawn(picture: &Picture) {
@@ -35,6 +36,19 @@ fn a_native_clients_tls_passes_untouched(driver: Driver) {
         assert_drawn(&viewer.look(house.at(name)).expect("a picture"));
     }
     assert_eq!((house.daemon.handshakes("client"), house.daemon.handshakes("target")), (0.0, 0.0));
+    house.is_empty();
+}
+
+/// On TCP in the clear, QEMU wants a mechanism that brings its own encryption, which only both ends can speak.
+fn sasl_that_encrypts_by_itself_passes_untouched(driver: Driver) {
+    let guest = VncSetup::new().sasl("digest-md5").start();
+    let target = format!("tcp://{}", guest.address());
+    let pass = "vnc = { mode = \"pass\" }";
+    let house = Plan::new(driver).listener("pass", Front::Forward, &target, pass).start();
+    let viewer = Gvnc::new().user(SASL_USER).password(SASL_PASSWORD);
+    assert_drawn(&viewer.look(house.at("pass")).expect("a picture"));
+    let stranger = Gvnc::new().user(SASL_USER).password("wrong");
+    stranger.look(house.at("pass")).expect_err("it is wrong");
     house.is_empty();
 }
 
