@@ -16,6 +16,7 @@ mod connect;
 mod fetch;
 mod file;
 mod jwt;
+mod kept;
 mod ledger;
 mod lines;
 mod nova;

@@ -12,8 +12,8 @@ mod jwe;
 mod jws;
 mod key;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use penstock_core::control::{TokenFault, TokenRefusal};
@@ -21,8 +21,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::file::{read, unreadable};
+use super::kept::Kept;
 use super::{Judged, no_place, object, place, refusal, unavailable, unknown};
-use crate::stamp::Stamp;
 use key::Key;
 
 /// Of the key's file.
@@ -34,14 +34,7 @@ const LEEWAY: f64 = 60.0;
 type Fault = &'static str;
 
 pub(super) struct Jwt {
-    path: PathBuf,
-    kept: Mutex<Option<Kept>>,
-}
-
-struct Kept {
-    stamp: Option<Stamp>,
-    is_settled: bool,
-    key: Arc<Key>,
+    key: Kept<Key>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +56,7 @@ fn there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> 
 
 impl Jwt {
     pub(super) fn new(path: &Path) -> Jwt {
-        Jwt { path: path.to_owned(), kept: Mutex::new(None) }
+        Jwt { key: Kept::new(path) }
     }
 
     /// Waits for the file system.
@@ -73,23 +66,14 @@ impl Jwt {
     }
 
     fn key(&self) -> Result<Arc<Key>, TokenRefusal> {
-        let now = SystemTime::now();
-        let stamp = Stamp::of(&self.path);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_settled && kept.stamp == stamp) {
-            return Ok(kept.key.clone());
-        }
-        *kept = None;
-        let text = read(&self.path, KEY_MAX).map_err(|error| unreadable(&error))?;
-        let key = Key::parse(&text).map_err(|fault| {
-            unavailable(format!(
-                "the key in its file can't be used ({fault}): put another one there"
-            ))
-        })?;
-        let key = Arc::new(key);
-        let is_settled = stamp.is_some_and(|stamp| stamp.is_settled(now));
-        *kept = Some(Kept { stamp, is_settled, key: key.clone() });
-        Ok(key)
+        self.key.get(|path| {
+            let text = read(path, KEY_MAX).map_err(|error| unreadable(&error))?;
+            Key::parse(&text).map_err(|fault| {
+                unavailable(format!(
+                    "the key in its file can't be used ({fault}): put another one there"
+                ))
+            })
+        })
     }
 }
 

@@ -13,15 +13,15 @@ mod signature;
 mod ticket;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use penstock_core::control::{TokenFault, TokenRefusal};
 
 use super::file::read;
+use super::kept::Kept;
 use super::{Answer, no_place, refusal, unavailable, unknown};
-use crate::stamp::Stamp;
 use replay::Replay;
 use signature::Key;
 use ticket::Ticket;
@@ -30,24 +30,17 @@ use ticket::Ticket;
 const CERTIFICATE_MAX: u64 = 1 << 20;
 
 pub(super) struct Ovirt {
-    path: PathBuf,
+    key: Kept<Key>,
     /// How far clocks may be apart.
     skew: Duration,
     /// None: a ticket may be shown as often as anybody likes.
     replay: Option<Replay>,
-    kept: Mutex<Option<Kept>>,
-}
-
-struct Kept {
-    stamp: Option<Stamp>,
-    is_settled: bool,
-    key: Arc<Key>,
 }
 
 impl Ovirt {
     pub(super) fn new(certificate: &Path, skew: Duration, denies_replay: bool) -> Ovirt {
         let replay = denies_replay.then(Replay::new);
-        Ovirt { path: certificate.to_owned(), skew, replay, kept: Mutex::new(None) }
+        Ovirt { key: Kept::new(certificate), skew, replay }
     }
 
     /// Waits for the file system.
@@ -90,25 +83,16 @@ impl Ovirt {
     }
 
     fn key(&self) -> Result<Arc<Key>, TokenRefusal> {
-        let now = SystemTime::now();
-        let stamp = Stamp::of(&self.path);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref().filter(|kept| kept.is_settled && kept.stamp == stamp) {
-            return Ok(kept.key.clone());
-        }
-        *kept = None;
-        let text = read(&self.path, CERTIFICATE_MAX).map_err(|error| {
-            unavailable(format!(
-                "the engine's certificate can't be read ({error}): mend the path in `cert`, or let the user that Penstock runs as read it"
-            ))
-        })?;
-        let key = Key::parse(&text).map_err(|fault| {
-            unavailable(format!("its certificate can't be used ({fault}): put another one there"))
-        })?;
-        let key = Arc::new(key);
-        let is_settled = stamp.is_some_and(|stamp| stamp.is_settled(now));
-        *kept = Some(Kept { stamp, is_settled, key: key.clone() });
-        Ok(key)
+        self.key.get(|path| {
+            let text = read(path, CERTIFICATE_MAX).map_err(|error| {
+                unavailable(format!(
+                    "the engine's certificate can't be read ({error}): mend the path in `cert`, or let the user that Penstock runs as read it"
+                ))
+            })?;
+            Key::parse(&text).map_err(|fault| {
+                unavailable(format!("its certificate can't be used ({fault}): put another one there"))
+            })
+        })
     }
 }
 
