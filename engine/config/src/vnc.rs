@@ -12,6 +12,7 @@ use penstock_core::config::{
 };
 use penstock_core::libvirt::certificates::Places;
 use penstock_core::target::Target;
+use penstock_core::tls::{Client, ClientFiles, Swap};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -224,7 +225,19 @@ pub(crate) fn upstream(
     in_short_records(table, span, provider).map(Some)
 }
 
-/// TLS as QEMU can take it.
+/// What has been loaded for hypervisors, as QEMU can take it.
+pub(crate) fn to_hosts(client: Client, files: ClientFiles) -> UpstreamTls {
+    UpstreamTls {
+        client: Swap::new(client),
+        files,
+        server_name: None,
+        max_record: MAX_RECORD,
+        libvirt: false,
+        not_to_sockets: false,
+    }
+}
+
+/// The same of a table.
 pub(crate) fn in_short_records(
     mut table: Upstream,
     span: Range<usize>,

@@ -22,8 +22,6 @@ use crate::{access, ovirt, record};
 
 /// Who has signed the certificates of an engine's hosts.
 const CA: &str = "/etc/pki/ovirt-engine/ca.pem";
-/// Plaintext bytes of a record towards a host: QEMU leaves what is behind that in its TLS library, unnoticed.
-const RECORD_MAX: usize = 4096;
 /// Unanswered pings, after which a browser is gone.
 const PINGS: u32 = 3;
 
@@ -165,14 +163,7 @@ fn upstream(options: &Options, warnings: &mut Warnings) -> Result<UpstreamTls, R
     };
     let files = ClientFiles { ca, verify, ..system };
     let client = files.load().map_err(|error| Refusal(format!("--ca: {error}")))?;
-    Ok(UpstreamTls {
-        client: Swap::new(client),
-        files,
-        server_name: None,
-        max_record: RECORD_MAX,
-        libvirt: false,
-        not_to_sockets: false,
-    })
+    Ok(crate::vnc::to_hosts(client, files))
 }
 
 fn origins(options: &Options, warnings: &mut Warnings) -> Result<Origins, Refusal> {

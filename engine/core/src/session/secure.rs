@@ -19,7 +19,7 @@ pub(super) const LET_IN: u8 = 1;
 /// The first byte of a TLS connection: the type of a handshake's record.
 const HANDSHAKE: u8 = 22;
 /// Plaintext that a record may carry (RFC 8446 §5.1).
-const RECORD_MAX: usize = 1 << 14;
+pub(super) const RECORD_MAX: usize = 1 << 14;
 
 impl Session {
     /// Takes what the client sent through its layers, and reads on.

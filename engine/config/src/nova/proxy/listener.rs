@@ -31,8 +31,6 @@ const CERTIFICATE: &str = "self.pem";
 /// Between two pings, and how many may stay unanswered.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 const PINGS: u32 = 3;
-/// Plaintext bytes of a record towards a host: QEMU leaves what is behind that in its TLS library, unnoticed.
-const RECORD_MAX: usize = 4096;
 const DEFAULT: &str = "DEFAULT";
 
 /// What programs differ in: the section, the beginning of its keys, the port, the type of consoles, and the pages.
@@ -271,14 +269,7 @@ fn vencrypt(program: Program, options: &Options) -> Result<UpstreamTls, Refusal>
         };
         unusable(options, "vnc", option, &error)
     })?;
-    Ok(UpstreamTls {
-        client: Swap::new(client),
-        files,
-        server_name: None,
-        max_record: RECORD_MAX,
-        libvirt: false,
-        not_to_sockets: false,
-    })
+    Ok(crate::vnc::to_hosts(client, files))
 }
 
 /// Where serial lines are by the file, others are not: a row that names another port is nobody's console.

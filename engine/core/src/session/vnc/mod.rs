@@ -22,6 +22,7 @@ use penstock_proto::rfb::{Both, Gateway, Next, ViewOnly};
 use penstock_ring::{Chunk, Close, Group, Kernel, Leg, Stop};
 
 use super::opening::{Opening, Stage};
+use super::secure::RECORD_MAX;
 use super::{Session, State};
 use crate::close::{Cause, Phase, Side};
 use crate::control::Piece;
@@ -30,8 +31,6 @@ use crate::relay::{Left, Receiving};
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
 
-/// Plaintext that a record may carry (RFC 8446 §5.1).
-const RECORD_MAX: usize = 1 << 14;
 /// How long a person may take to answer what a server asks for.
 const PERSON: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 /// What a target may say ahead, in bytes; then it is not listened to for a while.
