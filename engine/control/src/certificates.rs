@@ -1,6 +1,6 @@
 //! Certificates, keys and lists are followed while the daemon runs: what changes on disk is loaded, and becomes what new sessions get.
 //!
-//! In: the files that a configuration names, looked at twice a second. Out: settings for new handshakes; counts of what was loaded and what
+//! In: the files that a configuration names, looked at once before there are clients and then twice a second. Out: settings for new handshakes; counts of what was loaded and what
 //! could not be, a line in the log for each; a warning a day when a certificate or a list is about to expire. Sessions that live are never touched, and
 //! what can't be loaded changes nothing: half-written files and pairs that do not belong together are met every time somebody renews one.
 
@@ -148,12 +148,12 @@ impl Watched {
 }
 
 /// Follows the files, for ever.
-pub(crate) async fn keep(all: Arc<[Watched]>) {
-    if all.iter().all(|watched| watched.files().is_empty()) {
+pub(crate) async fn keep(mut watch: Watch) {
+    if watch.all.iter().all(|watched| watched.files().is_empty()) {
         return;
     }
-    let mut watch = Watch::new(all);
     loop {
+        sleep(PAUSE).await;
         let look = spawn_blocking(move || {
             watch.look(Instant::now(), SystemTime::now());
             watch
@@ -162,12 +162,12 @@ pub(crate) async fn keep(all: Arc<[Watched]>) {
             Ok(back) => watch = back,
             Err(_) => return,
         }
-        sleep(PAUSE).await;
     }
 }
 
-struct Watch {
-    all: Arc<[Watched]>,
+/// What is watched, and what is known of it.
+pub(crate) struct Watch {
+    pub(crate) all: Arc<[Watched]>,
     seen: Vec<Seen>,
 }
 
@@ -183,9 +183,13 @@ struct Seen {
 }
 
 impl Watch {
-    fn new(all: Arc<[Watched]>) -> Watch {
+    /// Takes the first look at once. It loads whatever there is, and new settings take no session up that was begun under others:
+    /// nobody may have begun one before it.
+    pub(crate) fn new(all: Arc<[Watched]>, now: Instant, time: SystemTime) -> Watch {
         let seen = all.iter().map(|_| Seen::default()).collect();
-        Watch { all, seen }
+        let mut watch = Watch { all, seen };
+        watch.look(now, time);
+        watch
     }
 
     fn look(&mut self, now: Instant, time: SystemTime) {

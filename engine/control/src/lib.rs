@@ -33,11 +33,14 @@ use std::future::Future;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
+use penstock_core::config::Config;
 use penstock_core::control::{Mailbox, Outside};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::certificates::Watch;
 use crate::clock::Clock;
 use crate::opener::{Notice, Opener};
 use crate::outside::{Asked, WorkerOutside};
@@ -53,6 +56,7 @@ const QUESTIONS: usize = 4096;
 /// The control thread's belongings, before it runs.
 pub struct Control {
     runtime: Runtime,
+    certificates: Watch,
     clock: Clock,
     access_log: access_log::Sender,
     recorder: Option<recorder::Sender>,
@@ -82,6 +86,7 @@ impl Control {
     /// # Errors
     /// When the system gives no descriptors for an event loop.
     pub fn new(
+        config: &Arc<Config>,
         access_log: access_log::Sender,
         recorder: Option<recorder::Sender>,
         spawner: Option<Spawner>,
@@ -91,12 +96,15 @@ impl Control {
             .max_blocking_threads(THREADS)
             .thread_name("penstock-waits")
             .build()?;
+        let certificates = certificates::of(config);
+        let certificates = Watch::new(certificates, Instant::now(), SystemTime::now());
         let (ask, questions) = mpsc::channel(QUESTIONS);
         let (ask_tokens, tokens) = mpsc::channel(QUESTIONS);
         let (ask_secrets, secrets) = mpsc::channel(QUESTIONS);
         let (open, notices) = mpsc::channel(opener::DOORS_MAX);
         Ok(Control {
             runtime,
+            certificates,
             clock: Clock::new(),
             access_log,
             recorder,
@@ -141,8 +149,9 @@ impl Control {
         let doors = Arc::new(OpenerCounts::default());
         let looked_up = Arc::new(TokenCounts::default());
         let counted = (counts.clone(), doors.clone(), looked_up.clone());
-        let state = State::new(parts, counted, self.access_log.clone(), self.recorder.clone());
-        let state = Arc::new(state);
+        let watched = self.certificates.all.clone();
+        let (access_log, recorder) = (self.access_log.clone(), self.recorder.clone());
+        let state = Arc::new(State::new(parts, watched, counted, access_log, recorder));
         // Whoever could still ask from here is none that has ended.
         drop(self.open);
         let result = self.runtime.block_on(async {
@@ -157,7 +166,7 @@ impl Control {
             tokio::spawn(Desk::new(looked_up, ciphers).run(self.tokens));
             tokio::spawn(secrets::run(self.secrets));
             tokio::spawn(clock::keep(self.clock));
-            tokio::spawn(certificates::keep(state.certificates.clone()));
+            tokio::spawn(certificates::keep(self.certificates));
             let result = task(Handle::new(state)).await;
             opener::finish(finish, opener).await;
             Ok(result)

@@ -12,7 +12,7 @@ use penstock_core::ring::{Count, Stats};
 use tokio::sync::Semaphore;
 
 use crate::access_log;
-use crate::certificates::{self, Watched};
+use crate::certificates::Watched;
 use crate::mailman::post;
 use crate::messages::Dropped;
 use crate::recorder;
@@ -117,11 +117,11 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         parts: Parts,
+        certificates: Arc<[Watched]>,
         (resolver, opener, tokens): (Arc<ResolverCounts>, Arc<OpenerCounts>, Arc<TokenCounts>),
         access_log: access_log::Sender,
         recorder: Option<recorder::Sender>,
     ) -> State {
-        let certificates = certificates::of(&parts.config);
         let listing = Arc::new(Semaphore::new(1));
         let draining = AtomicBool::new(false);
         State {
@@ -217,6 +217,13 @@ pub(crate) mod testing {
             max_tunnels: 10,
             messages_dropped: Dropped::none(),
         };
-        Arc::new(State::new(parts, Default::default(), access_log::Sender::to_nobody(), None))
+        let certificates = crate::certificates::of(&parts.config);
+        Arc::new(State::new(
+            parts,
+            certificates,
+            Default::default(),
+            access_log::Sender::to_nobody(),
+            None,
+        ))
     }
 }

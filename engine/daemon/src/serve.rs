@@ -102,7 +102,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     manner.warnings.iter().for_each(|line| tracing::warn!("{line}"));
     let recorder =
         recorder::start(&config).map_err(|e| Failure::System("can't start a thread", e))?;
-    let control = Control::new(access_log.clone(), recorder.clone(), spawner)
+    let control = Control::new(&config, access_log.clone(), recorder.clone(), spawner)
         .map_err(|e| Failure::System("can't make an event loop", e))?;
     let engine = bound.start(&mut |_, mailbox| control.outside(mailbox))?;
     let parts = Parts {

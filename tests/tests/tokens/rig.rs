@@ -41,14 +41,14 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn start() -> Desk {
         let access_log = access_log::start(None, Format::Squid).expect("a thread");
-        let control = Control::new(access_log, None, None).expect("an event loop");
+        let config = Arc::new(Config { engine: Engine::default(), listeners: Vec::new() });
+        let control = Control::new(&config, access_log, None, None).expect("an event loop");
         let mailbox = Mailbox::new(8192, Arc::new(Nobody));
         let outside = control.outside(mailbox.clone());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("our own");
         let admin = listener.local_addr().expect("bound");
         std::thread::spawn(move || {
-            let config = Arc::new(Config { engine: Engine::default(), listeners: Vec::new() });
             let parts = Parts {
                 config,
                 workers: Vec::new(),
