@@ -196,6 +196,7 @@ fn why_closed(scenario: &Scenario, kind: Kind) -> Option<&'static str> {
             Legs::TlsToOrigin => "the origin there speaks TLS (kind \"to-tls\")",
             Legs::WebSocket => "clients there speak WebSocket (kind \"websocket\")",
             Legs::WebSocketByTls => "clients there speak WebSocket by TLS (kind \"websocket-tls\")",
+            Legs::Vnc => "clients there open consoles of VNC",
         }),
         Special::Unprivileged { .. } => Some("everybody there runs as a user without privileges"),
         Special::Fresh => Some("each round there starts a fresh process"),
