@@ -238,7 +238,9 @@ fn service(site: &Site, kind: Kind) -> String {
         Kind::WebSocket => console(),
         Kind::VncPassed => console(),
         Kind::WebSocketByTls => console() + &from_tls(),
-        Kind::VncByTls => console() + "vnc = { mode = \"authenticate\" }\n" + &to_tls(),
+        Kind::VncByTls => {
+            console() + "unauthenticated = true\nvnc = { mode = \"authenticate\" }\n" + &to_tls()
+        }
         Kind::ToTls => format!("{forward}target = \"tls://{echo}\"\n{}", to_tls()),
     }
 }
