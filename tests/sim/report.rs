@@ -209,6 +209,7 @@ impl Report {
                 Service::Forward(destination) => match destination.reach {
                     Reach::Door(_) => "forward to a UNIX socket",
                     Reach::Network(_) => "forward to the network",
+                    Reach::HandedOver => "handed over",
                 },
             };
             self.add("service", kind.to_owned(), u64::from(record.reason.phase == Phase::Relay));

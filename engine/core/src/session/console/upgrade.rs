@@ -34,7 +34,7 @@ impl Session {
     }
 
     /// One that is asked now and then whether it is still there, and watched for somebody who uses it, as the listener says.
-    fn browser(&self, payload: Payload, now: Time) -> WebSocket {
+    pub(in crate::session) fn browser(&self, payload: Payload, now: Time) -> WebSocket {
         let Timeouts { dead_peer, user_idle, .. } = self.listener().timeouts;
         let interval = self.console().and_then(|console| console.heartbeat);
         let mut browser = WebSocket::new(payload, now);
