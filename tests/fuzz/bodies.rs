@@ -7,6 +7,10 @@
 
 #[path = "rfb.rs"]
 mod rfb;
+#[path = "view_only.rs"]
+mod view_only;
+#[path = "viewer.rs"]
+mod viewer;
 
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::console::{Choice, Origins, token_of};
@@ -125,7 +129,7 @@ pub(crate) fn rfb_gateway(data: &[u8]) -> Ending {
 }
 
 pub(crate) fn rfb_view_only(data: &[u8]) -> Ending {
-    rfb::view_only(data)
+    view_only::passes(data)
 }
 
 /// `run` feeds `data` in pieces of the given size; all sizes must agree.

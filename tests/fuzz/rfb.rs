@@ -1,20 +1,21 @@
-//! What must hold of RFB for any bytes: of a login between both sides, and of who may only look.
+//! What must hold of a login between both sides of RFB, for any bytes.
 //!
-//! In: bytes that choose a plan, and what either side says. A second reader, who knows nothing of the engine's, says what a client
-//! makes of what it is told, and what of a client's messages may pass.
+//! In: bytes that choose a plan, and what either side says, in turn. However the turns are cut, the end is the same; no client hears more
+//! than the version before the server has agreed; no secret passes in the clear; and a client understands whatever it is told.
 
 use std::fmt;
 use std::mem::take;
 
 use penstock_proto::rfb::{
     Allowed, Both, Error, Failure, Gateway, Introduction, Keys, Next, Plan, Prover, Role,
-    SaslError, Scheme, SchemeOrder, Subtype, Version, ViewOnly,
+    SaslError, Scheme, SchemeOrder, Subtype, Version,
 };
 
+use super::viewer::{Understood, Viewer};
 use super::{Ending, same_in_pieces};
 
 /// Bytes of a version.
-const VERSION: usize = 12;
+pub(super) const VERSION: usize = 12;
 /// More than any message of a login has.
 const WAITING_MAX: usize = 36 << 10;
 /// What we know, and no server hears in the clear.
@@ -242,10 +243,13 @@ fn configured(plan: u8, keys: u8) -> Plan {
     let (role, subtypes) = match has(0) {
         false => (Role::Bridge, all.to_vec()),
         true => {
-            let mut ours = Keys::default();
-            ours.password = (keys & 1 != 0).then(|| vnc.into());
-            ours.plain = (keys & 2 != 0).then(|| ("fuzz".into(), plain.into()));
-            ours.sasl = (keys & 4 != 0).then(|| Box::new(Sasl(sasl, false)) as Box<dyn Prover>);
+            let has = |bit: u8| keys >> bit & 1 != 0;
+            let prover = || Box::new(Sasl(sasl, false)) as Box<dyn Prover>;
+            let ours = Keys {
+                password: has(0).then(|| vnc.into()),
+                plain: has(1).then(|| ("fuzz".into(), plain.into())),
+                sasl: has(2).then(prover),
+            };
             let subtypes = ours.subtypes();
             (Role::Authenticate(ours), subtypes)
         }
@@ -277,215 +281,6 @@ impl Prover for Sasl {
     fn is_content(&self) -> bool {
         self.1
     }
-}
-
-/// What a client makes of all that it was told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Understood {
-    /// There is more to come.
-    Nothing,
-    /// All that is to come is whether it is let in.
-    Judged,
-    /// It is let in.
-    LetIn,
-    /// It is not.
-    Refused,
-}
-
-/// A client that reads what it was told.
-struct Viewer<'b> {
-    said: &'b [u8],
-    told: &'b [u8],
-}
-
-impl<'b> Viewer<'b> {
-    fn understand(mut self) -> Understood {
-        let understood = self.read().unwrap_or(Understood::Nothing);
-        if understood == Understood::LetIn && !self.told.is_empty() {
-            // ServerInit, of which the name was looked at.
-            self.take(20).expect("size and pixels");
-            self.text();
-        }
-        assert!(self.told.is_empty(), "{understood:?}, and {}", self.told.escape_ascii());
-        understood
-    }
-
-    /// The next bytes of a message; none, if it is yet to come.
-    fn take(&mut self, length: usize) -> Option<&'b [u8]> {
-        if self.told.is_empty() && length > 0 {
-            return None;
-        }
-        let taken = self.told.split_at_checked(length);
-        let (taken, rest) = taken.unwrap_or_else(|| panic!("{}", self.told.escape_ascii()));
-        self.told = rest;
-        Some(taken)
-    }
-
-    fn word(&mut self) -> Option<u32> {
-        self.take(4).map(|bytes| u32::from_be_bytes(bytes.try_into().expect("four")))
-    }
-
-    fn text(&mut self) -> Option<Understood> {
-        let length = self.word().expect("a refusal has a reason");
-        self.take(length as usize).expect("the whole reason");
-        Some(Understood::Refused)
-    }
-
-    fn read(&mut self) -> Option<Understood> {
-        assert_eq!(self.take(VERSION), Some(&b"RFB 003.008\n"[..]));
-        if self.told.is_empty() {
-            return None;
-        }
-        let version = Version::read(&self.said[..VERSION]).expect("it has said its version");
-        let decides = version == Version::V3_3;
-        let kind = match decides {
-            true => self.word()? as u8,
-            false => match self.take(1)?[0] {
-                0 => 0,
-                1 => self.take(1).expect("the type")[0],
-                more => panic!("{more} types"),
-            },
-        };
-        let chosen = self.said.get(VERSION).copied().filter(|_| !decides).unwrap_or(kind);
-        match kind {
-            0 => self.text(),
-            _ if chosen != kind => self.refused_result(version),
-            1 if version < Version::V3_8 => Some(Understood::LetIn),
-            1 => self.result(version),
-            2 => self.take(16).and_then(|_| self.result(version)),
-            20 => self.sasl(version),
-            19 => self.vencrypt(version),
-            other => panic!("type {other}"),
-        }
-    }
-
-    fn vencrypt(&mut self, version: Version) -> Option<Understood> {
-        assert_eq!(self.take(2)?, [0, 2]);
-        match self.take(1)?[0] {
-            0 => assert_eq!(self.take(1), Some(&[1][..])),
-            _ => return Some(Understood::Refused),
-        }
-        let subtype = self.word().expect("the subtype");
-        if subtype != 256 && self.take(1)?[0] == 0 {
-            return Some(Understood::Refused);
-        }
-        match subtype {
-            // Another one was chosen.
-            256 if self.told == [0] => self.take(1).map(|_| Understood::Refused),
-            256 | 260 | 262 => self.result(version),
-            261 => self.take(16).and_then(|_| self.result(version)),
-            263 => self.sasl(version),
-            other => panic!("subtype {other}"),
-        }
-    }
-
-    fn sasl(&mut self, version: Version) -> Option<Understood> {
-        let list = self.word()?;
-        self.take(list as usize)?;
-        loop {
-            let data = self.word()?;
-            self.take(data as usize).expect("the data");
-            if self.take(1).expect("whether that is all") != [0] {
-                return self.result(version);
-            }
-        }
-    }
-
-    fn result(&mut self, version: Version) -> Option<Understood> {
-        match self.word() {
-            None => Some(Understood::Judged),
-            Some(0) => Some(Understood::LetIn),
-            Some(1) if version == Version::V3_8 => self.text(),
-            Some(1) => Some(Understood::Refused),
-            Some(other) => panic!("result {other}"),
-        }
-    }
-
-    fn refused_result(&mut self, version: Version) -> Option<Understood> {
-        let understood = self.result(version)?;
-        assert_ne!(understood, Understood::LetIn, "let in by what was not offered");
-        Some(understood)
-    }
-}
-
-/// The first byte says whether ClientInit has passed already; what a client says follows.
-pub(super) fn view_only(data: &[u8]) -> Ending {
-    let Some((kind, said)) = data.split_first() else { return Ending::Waiting };
-    let is_initialised = kind % 2 == 1;
-    let (passed, verdict) = same_in_pieces(said, |piece| {
-        let (mut filter, mut passed) = (ViewOnly::new(is_initialised), Vec::new());
-        for bytes in said.chunks(piece) {
-            let mut bytes = bytes.to_vec();
-            let (kept, verdict) = filter.filter(&mut bytes);
-            passed.extend_from_slice(&bytes[..kept]);
-            if verdict.is_err() {
-                assert_eq!(filter.filter(&mut [3]), (0, verdict), "nothing passes behind it");
-                return (passed, verdict);
-            }
-        }
-        (passed, Ok(()))
-    });
-    let (looks, unknown) = looks(said, is_initialised);
-    assert_eq!((passed.escape_ascii().to_string(), verdict.err()), (looks, unknown));
-    match (verdict, passed.len() < said.len()) {
-        (Err(_), _) => Ending::Refused,
-        (Ok(()), true) => Ending::Accepted,
-        (Ok(()), false) => Ending::Waiting,
-    }
-}
-
-/// What looks only of what a client says, and what nobody knows.
-fn looks(said: &[u8], is_initialised: bool) -> (String, Option<u8>) {
-    let (mut at, mut passed) = (usize::from(!is_initialised).min(said.len()), Vec::new());
-    let mut marks_pointers = false;
-    passed.extend(&said[..at]);
-    while let Some(kind) = said.get(at).copied() {
-        let message = &said[at..];
-        let Some(length) = length(message, marks_pointers) else {
-            return (passed.escape_ascii().to_string(), Some(kind));
-        };
-        let whole = &message[..message.len().min(length.unwrap_or(usize::MAX))];
-        if kind == 2 && length.is_some_and(|length| length <= message.len()) {
-            let mut encodings = whole[4..].chunks(4);
-            marks_pointers = encodings.any(|encoding| encoding == [0xff, 0xff, 0xfe, 0xc4]);
-        }
-        if [0, 2, 3, 150, 248].contains(&kind) {
-            passed.extend(whole);
-        }
-        at += whole.len();
-    }
-    (passed.escape_ascii().to_string(), None)
-}
-
-/// How long a message is: none, if nobody knows it; none within, if that is yet to come.
-fn length(message: &[u8], marks_pointers: bool) -> Option<Option<usize>> {
-    let byte = |at: usize| message.get(at).map(|byte| usize::from(*byte));
-    let short = |at: usize| Some(byte(at)? << 8 | byte(at + 1)?);
-    let word = |at: usize| Some((short(at)? << 16 | short(at + 2)?) as u32 as i32);
-    Some(match message[0] {
-        0 => Some(20),
-        2 => short(2).map(|count| 4 + 4 * count),
-        3 | 150 => Some(10),
-        4 => Some(8),
-        5 => byte(1).map(|buttons| if marks_pointers && buttons >= 128 { 7 } else { 6 }),
-        6 => word(4).map(|length| 8 + length.unsigned_abs() as usize),
-        248 => byte(8).map(|length| 9 + length),
-        250 => Some(4),
-        251 => byte(7).filter(|_| message.len() >= 8).and(byte(6)).map(|screens| 8 + 16 * screens),
-        253 => match (byte(1), byte(2), byte(3)) {
-            (Some(kind), Some(a), Some(b)) if kind >= 128 => Some(4 + (a << 8 | b)),
-            (Some(_), Some(a), Some(b)) => Some(4 + (b << 8 | a)),
-            _ => None,
-        },
-        255 => match (byte(1), byte(2), byte(3)) {
-            (Some(0), Some(_), Some(_)) => Some(12),
-            (Some(1), Some(0), Some(0 | 1)) => Some(4),
-            (Some(1), Some(0), Some(2)) => Some(10),
-            (_, _, Some(_)) => return None,
-            _ => None,
-        },
-        _ => return None,
-    })
 }
 
 fn contains(text: &[u8], word: &[u8]) -> bool {
