@@ -8,8 +8,10 @@ use penstock_proto::proxy_protocol::{self, Receiver};
 use crate::sim::kit::Recipe;
 use crate::sim::line::Line;
 use crate::sim::link::{Holder, Read};
+use crate::sim::login::{Login, Part};
 use crate::sim::plan::Plan;
 use crate::sim::talker::Talker;
+use crate::sim::vnc_server::Server;
 use crate::sim::web::{Serving, WebServer};
 use crate::sim::world::{End, World};
 
@@ -26,6 +28,8 @@ pub struct Origin {
     pub header_of: Option<SocketAddr>,
     /// TLS follows, and how it is spoken.
     pub secure: Option<Recipe>,
+    /// It is a VNC server, and TLS is spoken within its login, if at all.
+    pub vnc: Option<Part<Server>>,
     /// Connections that talk; of those that raced, only one may ever have got a byte.
     pub talkers: Vec<Talker>,
     /// Connections for pages, and how they are served.
@@ -78,6 +82,7 @@ impl Origin {
             line.secure(secure, &rest, world);
         }
         let mut talker = Talker::new(line, self.plan.clone(), self.keys, self.host, world);
+        talker.login = self.vnc.clone().map(|part| Box::new(Login::host(part)));
         if !is_secure {
             talker.take(&rest);
         }

@@ -56,6 +56,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::NameLookupFailed,
             Cause::TokenRefused,
             Cause::TokenLookupFailed,
+            Cause::SecretMissing,
             Cause::Overloaded,
             Cause::HungUp,
             Cause::Reset,
@@ -78,6 +79,19 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Reset,
             Cause::LifetimeEnd,
             Cause::Drained,
+        ],
+    ),
+    (
+        Phase::Login,
+        &[
+            Cause::NotLetIn,
+            Cause::NoCommonSecurity,
+            Cause::BadGreeting,
+            Cause::Injected,
+            Cause::Unauthorized,
+            Cause::HandshakeTimeout,
+            Cause::HungUp,
+            Cause::Reset,
         ],
     ),
     (
@@ -247,6 +261,7 @@ fn path(listener: &Listener, record: &Record) -> Vec<&'static str> {
         (asks, Phase::Request.label()),
         (!is_door && !pages, Phase::Admission.label()),
         (true, Phase::Connect.label()),
+        (listener.vnc.is_some() && !pages, Phase::Login.label()),
         (listener.upstream_tls.is_some() && !pages, OF_TARGET),
         (true, if pages { Phase::Page.label() } else { Phase::Relay.label() }),
     ];

@@ -8,6 +8,7 @@ use penstock_ring::{Close, Errno, Time};
 use crate::sim::frames::Frames;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
+use crate::sim::login::{Leaving, Login};
 use crate::sim::manner::{Last, Mischief};
 use crate::sim::pattern::{fill, message};
 use crate::sim::plan::{Ending, Plan};
@@ -25,6 +26,8 @@ pub const GIVE_UP: Duration = Duration::from_secs(600);
 pub struct Talker {
     /// What it writes to and reads from.
     pub line: Line,
+    /// A login of VNC comes before payload.
+    pub login: Option<Box<Login>>,
     /// What it does.
     pub plan: Plan,
     keys: [u64; 2],
@@ -79,6 +82,7 @@ impl Talker {
         let now = world.now;
         let mut talker = Talker {
             line,
+            login: None,
             plan,
             keys,
             host,
@@ -144,6 +148,9 @@ impl Talker {
             return;
         }
         self.line.flush(world);
+        if self.eager.is_none() && !self.log_in(world) {
+            return;
+        }
         self.read_some(world);
         self.part_if_dismissed(world);
         self.ask_if_due(world);
@@ -152,8 +159,59 @@ impl Talker {
         self.end_if_due(world);
     }
 
+    /// Whether payload may pass by now.
+    fn log_in(&mut self, world: &mut World) -> bool {
+        let Some(login) = self.login.as_mut().filter(|login| !login.is_over()) else { return true };
+        if !self.ended && self.failed.is_none() {
+            match login.step(&mut self.line, self.host, world) {
+                Read::Ended => (self.ended, self.ended_at) = (true, world.now),
+                Read::Failed(errno) => self.failed = Some(errno),
+                Read::Bytes(_) | Read::Blocked => {}
+            }
+        }
+        if login.is_through() {
+            let rest = login.end();
+            self.compare(&rest);
+            world.wake_host(self.host, Duration::ZERO);
+            return true;
+        }
+        let refuses = login.is_host() && login.is_refused() && !self.finished;
+        let leaves = login.leaves_now();
+        self.harmed |= login.left || self.line.is_spoiled();
+        self.part_if_dismissed(world);
+        if refuses {
+            self.finish_now(world);
+        }
+        self.leave_login(leaves, world);
+        if !self.closed && world.now >= self.give_up_at {
+            self.gave_up = true;
+            self.close(Close::Normal, world);
+        } else if !self.closed && (self.failed.is_some() && self.line.is_flushed() || self.ended) {
+            self.close(Close::Normal, world);
+        }
+        false
+    }
+
+    /// Its plan has an end in the middle of a login.
+    fn leave_login(&mut self, leaves: Option<Leaving>, world: &mut World) {
+        let Some(how) = leaves else { return };
+        count(Fault::LoginLeft);
+        match how {
+            Leaving::Finish => self.finish_now(world),
+            Leaving::Close => self.close(Close::Normal, world),
+            Leaving::Reset => {
+                count(Fault::ResetByPeer);
+                self.close(Close::Reset, world);
+            }
+            Leaving::Silence => {}
+        }
+    }
+
     /// Compares bytes with what the other side wrote.
     pub fn take(&mut self, bytes: &[u8]) {
+        if let Some(login) = self.login.as_mut().filter(|login| !login.is_over()) {
+            return login.take(bytes);
+        }
         let Some(words) = self.words.as_mut().filter(|_| self.got == 0) else {
             return self.compare(bytes);
         };

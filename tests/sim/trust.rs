@@ -9,11 +9,13 @@ use penstock_core::config::HalfClose;
 use crate::sim::client::Leave;
 use crate::sim::consoles;
 use crate::sim::listeners::is_program;
+use crate::sim::login::Login;
 use crate::sim::oracle::Case;
 use crate::sim::plan::Ending;
 use crate::sim::scenario::Run;
 use crate::sim::talker::{Talker, WORDS};
 use crate::sim::tally::{Fault, count};
+use crate::sim::vnc::has_tls_within;
 
 /// How long a refused client may take to read why, and then some.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -71,11 +73,17 @@ impl Case<'_> {
         let only = self.listener.tls.as_ref().is_some_and(|tls| tls.only);
         let served = match reason.phase {
             Phase::ProxyHeader | Phase::Request => false,
-            Phase::Tls => reason.side == Side::Target,
+            Phase::Tls => reason.side == Side::Target && !has_tls_within(self.listener),
+            Phase::Admission | Phase::Connect | Phase::Login if has_tls_within(self.listener) => {
+                false
+            }
             Phase::Admission | Phase::Connect | Phase::Login | Phase::Relay | Phase::Page => true,
         };
         assert!(tls.client.is_some() || !only || !served, "served without TLS: {self:?}");
-        let relayed = reason.phase == Phase::Relay && self.listener.upstream_tls.is_some();
+        let upstream = self.listener.upstream_tls.is_some();
+        // Of a login, its server decides.
+        let within = self.host().and_then(Login::chosen).is_none_or(|(in_tls, _)| in_tls);
+        let relayed = reason.phase == Phase::Relay && upstream && within;
         assert!(tls.target.is_some() || !relayed, "relayed without TLS: {self:?}");
     }
 
@@ -101,13 +109,14 @@ impl Case<'_> {
         };
         if up {
             assert!(told(origin), "the target was not told of the end: {self:?}");
-            assert_eq!(self.record.bytes_to_target, origin.got, "to the target: {self:?}");
+            let asked = origin.got + self.login_asked();
+            assert_eq!(self.record.bytes_to_target, asked, "to the target: {self:?}");
         }
         if down {
             // Of a program that said nothing it is not known whether it reached anybody.
             let mute = is_program(&self.listener.service) && origin.sent == 0;
             assert!(told(client) || mute, "the client was not told of the end: {self:?}");
-            let reply = self.client.answer.len() as u64;
+            let reply = self.client.answer.len() as u64 + self.login_heard();
             assert_eq!(self.record.bytes_to_client, reply + client.got, "to the client: {self:?}");
         }
     }
