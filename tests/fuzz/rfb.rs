@@ -103,7 +103,7 @@ impl Run {
         for (is_client, said) in turns {
             let mut left = said.len();
             // What is long need not come byte by byte.
-            for bytes in said.chunks(piece.max(said.len() >> 7)) {
+            for bytes in said.chunks(piece.max(said.len() >> 3)) {
                 self.seen.rest[usize::from(*is_client)].extend(bytes);
                 left -= bytes.len();
                 if self.seen.end == Ok(Next::Wait) {

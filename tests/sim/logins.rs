@@ -1,6 +1,8 @@
 //! What must be true of logins: whoever has a console was let in by both sides, nobody hears of one before its server has agreed, whoever
 //! is refused is told in RFB, and each end has its cause.
 
+use std::time::Duration;
+
 use penstock_core::close::{Cause, Phase, Side};
 use penstock_core::config::VncMode;
 
@@ -9,6 +11,9 @@ use crate::sim::oracle::Case;
 use crate::sim::talker::Talker;
 use crate::sim::tally::{Fault, count};
 use crate::sim::vnc_viewer::Told;
+
+/// A person who is to type a password takes no longer.
+const PERSON: Duration = Duration::from_secs(300);
 
 impl Case<'_> {
     /// All that is asked of logins alone.
@@ -112,6 +117,17 @@ impl Case<'_> {
             Cause::HungUp | Cause::Reset | Cause::Truncated | Cause::TlsFailed => fault,
             Cause::NotLetIn | Cause::BadFrame | Cause::Broken | Cause::ConnectTimeout => fault,
             _ => false,
+        }
+    }
+
+    /// How long it may take until a login is over.
+    pub fn login_time(&self) -> Duration {
+        let timeouts = &self.listener.timeouts;
+        let whole = 2 * timeouts.handshake + timeouts.connect;
+        match self.listener.vnc.as_ref().map(|vnc| vnc.mode) {
+            // A person may think, and the server then.
+            Some(VncMode::Bridge) => whole + PERSON + timeouts.handshake,
+            _ => whole,
         }
     }
 

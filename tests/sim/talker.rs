@@ -186,8 +186,13 @@ impl Talker {
         if !self.closed && world.now >= self.give_up_at {
             self.gave_up = true;
             self.close(Close::Normal, world);
-        } else if !self.closed && (self.failed.is_some() && self.line.is_flushed() || self.ended) {
-            self.close(Close::Normal, world);
+        } else if !self.closed && (self.failed.is_some() || self.ended) {
+            if self.failed.is_none() && !self.finished && !self.line.is_spoiled() {
+                self.finish_now(world);
+            }
+            if self.line.is_flushed() || self.line.is_spoiled() {
+                self.close(Close::Normal, world);
+            }
         }
         false
     }

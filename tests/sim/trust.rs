@@ -129,11 +129,13 @@ impl Case<'_> {
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
         let limit = match (reason.phase, reason.side) {
             // Before a console, pages may take as long as they are read.
-            (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls, _)
+            (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls | Phase::Login, _)
                 if asks_for_pages =>
             {
                 Duration::MAX
             }
+            (Phase::Login, _) => self.login_time() + token,
+            (Phase::Tls, Side::Client) if has_tls_within(self.listener) => self.login_time(),
             (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
                 timeouts.handshake
             }
@@ -145,7 +147,7 @@ impl Case<'_> {
             {
                 2 * timeouts.handshake + timeouts.connect
             }
-            (Phase::Login | Phase::Relay | Phase::Page, _) => Duration::MAX,
+            (Phase::Relay | Phase::Page, _) => Duration::MAX,
         };
         let elapsed = self.record.elapsed;
         let in_time = elapsed <= limit.saturating_add(GOODBYE);

@@ -99,8 +99,11 @@ pub fn meet(
     if vnc.login.has_files() {
         let (fault, delay) = read(number, vnc, password, population, random);
         fails.extend(fault);
-        // The time to connect may be over by then.
+        // It is taken from the time to connect, of which little may be left then, or nothing.
         explains.extend((delay > SLOW).then_some(Cause::SecretMissing));
+        if delay > SLOW / 4 {
+            explains.extend([Cause::NameLookupFailed, Cause::ConnectTimeout]);
+        }
     }
     let server = server(random);
     let viewer = Viewer {
