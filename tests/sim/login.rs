@@ -186,6 +186,16 @@ impl Login {
         std::mem::take(&mut self.wire.inbox)
     }
 
+    /// Who is hasty hears of the console when it talks already: what is left of that is payload.
+    pub fn take_foretold<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let Side::Guest(guest) = &mut self.side else { return bytes };
+        let (init, rest) = bytes.split_at(bytes.len().min(guest.foretold.len()));
+        assert_eq!(init, &guest.foretold[..init.len()], "another console");
+        guest.foretold = &guest.foretold[init.len()..];
+        self.wire.heard += init.len() as u64;
+        rest
+    }
+
     /// It is over, and this follows it.
     pub fn end(&mut self) -> Vec<u8> {
         self.is_over = true;

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
 //! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak), [`doors`] (what is opened
-//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`,
+//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer`, `looks` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`,
 //! `parting` and `trust` (what must be true).
 
 mod browser;
@@ -26,6 +26,7 @@ pub mod link;
 pub mod listeners;
 mod login;
 mod logins;
+mod looks;
 pub mod manner;
 pub mod oracle;
 pub mod origin;

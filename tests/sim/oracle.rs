@@ -174,7 +174,7 @@ impl Case<'_> {
         {
             return;
         }
-        let (up, down) = (origin.got == client.sent, client.got == origin.sent);
+        let (up, down) = (origin.got == client.passing(), client.got == origin.sent);
         assert!(!client.gave_up && !origin.gave_up, "stalled: {self:?}");
         match (self.listener.half_close, self.record.reason.side) {
             (HalfClose::Forward, _) => {

@@ -83,6 +83,7 @@ impl Case<'_> {
             Cause::Drained => Some(1001),
             Cause::IdleTimeout | Cause::UserIdle | Cause::LifetimeEnd => Some(1008),
             Cause::InUse | Cause::AccessDenied | Cause::Unauthorized => Some(1008),
+            Cause::UnknownMessage => Some(1008),
             Cause::Overloaded | Cause::Exhausted => Some(1013),
             Cause::Finished => Some(1000),
             _ => Some(1011),

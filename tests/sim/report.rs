@@ -102,6 +102,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::TlsFailed,
             Cause::NotLetIn,
             Cause::BadFrame,
+            Cause::UnknownMessage,
             Cause::Reset,
             Cause::IdleTimeout,
             Cause::UserIdle,

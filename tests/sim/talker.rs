@@ -1,6 +1,7 @@
 //! One side of a tunnel, as a host lives it: writes a pattern that can't be mistaken, reads the other side's, and ends in
 //! its own way. It knows nothing of what stands between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_ring::{Close, Errno, Time};
@@ -9,6 +10,7 @@ use crate::sim::frames::Frames;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
 use crate::sim::login::{Leaving, Login};
+use crate::sim::looks::Looks;
 use crate::sim::manner::{Last, Mischief};
 use crate::sim::pattern::{fill, message};
 use crate::sim::plan::{Ending, Plan};
@@ -31,6 +33,8 @@ pub struct Talker {
     /// What it does.
     pub plan: Plan,
     keys: [u64; 2],
+    /// What a client says instead that may only look, and what its server hears of it; the client's, if this is it.
+    pub looks: Option<(Arc<Looks>, bool)>,
     host: usize,
     /// Bytes accepted by its socket.
     pub sent: u64,
@@ -85,6 +89,7 @@ impl Talker {
             login: None,
             plan,
             keys,
+            looks: None,
             host,
             sent: 0,
             got: 0,
@@ -122,6 +127,14 @@ impl Talker {
     /// Whether it has played to the end, and found nothing wrong.
     pub fn is_clean(&self) -> bool {
         self.plan.is_clean() && !self.harmed && self.line.error().is_none()
+    }
+
+    /// How much of what it has sent has to come through.
+    pub fn passing(&self) -> u64 {
+        match &self.looks {
+            Some((looks, true)) => looks.passing(self.sent),
+            _ => self.sent,
+        }
     }
 
     /// Whether what it has sent ends where one of libvirt's messages does.
@@ -228,8 +241,18 @@ impl Talker {
     }
 
     fn compare(&mut self, bytes: &[u8]) {
+        let bytes = match &mut self.login {
+            Some(login) => login.take_foretold(bytes),
+            None => bytes,
+        };
         let mut expected = vec![0; bytes.len()];
-        fill(self.keys[1], self.got, &mut expected);
+        match &self.looks {
+            Some((looks, false)) => {
+                let due = looks.passed.get(self.got as usize..).unwrap_or_default();
+                expected = due[..due.len().min(bytes.len())].to_vec();
+            }
+            _ => fill(self.keys[1], self.got, &mut expected),
+        }
         if bytes != expected {
             let right = bytes.iter().zip(&expected).take_while(|(came, due)| came == due).count();
             let (host, place, line) = (self.host, self.got + right as u64, &self.line);
@@ -316,7 +339,13 @@ impl Talker {
                 return;
             }
             let mut bytes = vec![0; piece.min(self.line.room(world).max(1))];
-            fill(self.keys[0], self.sent, &mut bytes);
+            match &self.looks {
+                Some((looks, true)) => {
+                    let (start, length) = (self.sent as usize, bytes.len());
+                    bytes.copy_from_slice(&looks.said[start..start + length]);
+                }
+                _ => fill(self.keys[0], self.sent, &mut bytes),
+            }
             match self.line.write(&bytes, world) {
                 Ok(n) => {
                     self.began_at = self.began_at.or(Some(world.now));

@@ -53,6 +53,7 @@ pub fn choose(plain: bool, within: bool, random: &mut Random) -> Arc<Vnc> {
         order: random.pick(&[SchemeOrder::Strongest, SchemeOrder::Server]),
         login,
         force_shared: random.percent(30),
+        view_only: random.percent(25),
         listen,
         unencrypted_clients: random.percent(70),
         ..Vnc::new(mode)
@@ -112,6 +113,7 @@ pub fn meet(
         password: if is_bridge { password } else { "" },
         shared: random.below(2) as u8,
         injects: has_tls_within(listener) && random.percent(5),
+        hasty: random.percent(25),
     };
     let is_safe = is_secure || !vnc.listen.is_empty() || vnc.unencrypted_clients;
     if is_bridge && !is_safe {

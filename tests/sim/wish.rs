@@ -1,6 +1,7 @@
 //! What the clients of a run ask for: requests of every sort, through TLS or not, and how they and their targets behave.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::close::Cause;
@@ -14,6 +15,7 @@ use crate::sim::framing::Framing;
 use crate::sim::kit::{ClientKind, Recipe, ServerKind};
 use crate::sim::listeners;
 use crate::sim::login::{Pace, Part};
+use crate::sim::looks::Looks;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
 use crate::sim::plan::{Burst, Ending, Plan};
@@ -207,6 +209,7 @@ impl Asking {
             header_of: (settings.send_proxy != SendProxy::Off).then_some(client),
             secure,
             vnc: None,
+            looks: None,
             talkers: Vec::new(),
             web: Vec::new(),
             serving,
@@ -234,6 +237,7 @@ impl Asking {
             header: said.header,
             secure,
             vnc: None,
+            looks: None,
             login_fails: Vec::new(),
             request: said.request,
             browser: None,
@@ -260,6 +264,14 @@ fn log_in(
         wish.explains.push(Cause::HandshakeTimeout);
     }
     let [pace, of_server] = paces;
+    if settings.vnc.as_ref().is_some_and(|vnc| vnc.view_only) {
+        for burst in &mut wish.plan.bursts {
+            burst.bytes = burst.bytes.min(20_000);
+        }
+        let looks = Looks::of(wish.plan.total() as usize, fair, random);
+        wish.explains.extend(looks.unknown.map(|_| Cause::UnknownMessage));
+        (wish.looks, origin.looks) = (Some(Arc::clone(&looks)), Some(looks));
+    }
     let within = wish.secure.take_if(|_| vnc::has_tls_within(settings));
     wish.vnc = Some(Part { party: meeting.viewer, pace, within });
     (wish.login_fails, wish.eager) = (meeting.fails, 0);
