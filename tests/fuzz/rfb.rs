@@ -236,7 +236,10 @@ const V3_8: Option<Version> = Some(Version::V3_8);
 
 fn configured(plan: u8, keys: u8) -> Plan {
     let has = |bit: u8| plan >> bit & 1 != 0;
-    let schemes = [(true, Scheme::VeNCrypt), (has(1), Scheme::Vnc), (has(2), Scheme::None)];
+    // Nobody is to be challenged who has no answer.
+    let answers = !has(0) || keys & 1 != 0;
+    let schemes =
+        [(true, Scheme::VeNCrypt), (has(1) && answers, Scheme::Vnc), (has(2), Scheme::None)];
     let schemes = schemes.into_iter().filter_map(|(has, scheme)| has.then_some(scheme)).collect();
     let order = if has(3) { SchemeOrder::Server } else { SchemeOrder::Strongest };
     let all = [Subtype::X509Sasl, Subtype::X509Plain, Subtype::X509Vnc, Subtype::X509None];

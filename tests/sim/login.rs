@@ -127,7 +127,12 @@ impl Login {
 
     /// Whether payload follows.
     pub fn is_through(&self) -> bool {
-        self.next == Next::Through && self.wire.out.is_empty()
+        self.has_understood_all() && self.wire.out.is_empty()
+    }
+
+    /// Whether nothing is missing but what it says itself.
+    pub fn has_understood_all(&self) -> bool {
+        self.next == Next::Through
     }
 
     /// Bytes of it that were understood.
@@ -221,6 +226,10 @@ impl Login {
                 let secure = recipe.make(&mut world.random);
                 let rest = self.rest();
                 line.secure(secure, &rest, world);
+            }
+            if self.has_understood_all() {
+                // What follows is payload, and so is its end.
+                return Read::Blocked;
             }
             let mut bytes = Vec::new();
             match line.read(4096, &mut bytes, world) {

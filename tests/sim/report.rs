@@ -6,7 +6,7 @@ use std::fmt;
 use penstock_core::close::{Cause, Phase, Side};
 use penstock_core::config::{Destination, Listener, ProxyProtocol, Reach, Service};
 use penstock_core::control::Record;
-use penstock_core::metrics::{Counters, HANDSHAKES};
+use penstock_core::metrics::{Counters, HANDSHAKES, VNC_ROLES, VNC_SECURITY};
 
 use crate::sim::listeners::{is_program, is_terminal};
 use crate::sim::scenario::Run;
@@ -185,6 +185,11 @@ impl Report {
             ("pings", counters.pings.get()),
         ] {
             self.add("counter", row.to_owned(), count);
+        }
+        for (role, counts) in VNC_ROLES.iter().zip(&counters.vnc_logins) {
+            for (security, count) in VNC_SECURITY.iter().zip(counts) {
+                self.add("login", format!("{role}, {security}"), count.get());
+            }
         }
         for (side, counts) in ["client", "target"].iter().zip(&counters.handshakes) {
             for (label, count) in HANDSHAKES.iter().zip(counts) {

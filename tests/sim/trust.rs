@@ -59,8 +59,8 @@ impl Case<'_> {
         let wanted = self.listener.half_close == HalfClose::Forward
             || sink.plan.ending == Ending::FinishSecond;
         // Who talks on meanwhile may be reset with what was delivered unread.
-        let well =
-            source.plan.is_clean() && sink.is_clean() && !sink.gave_up && sink.failed.is_none();
+        let broken = sink.failed.is_some() || self.client.failed.is_some();
+        let well = source.plan.is_clean() && sink.is_clean() && !sink.gave_up && !broken;
         if garbled && wanted && well && self.client.left.is_none() {
             count(Fault::TlsLastWords);
             assert_eq!(sink.got, source.passing(), "lost before a broken record: {self:?}");
@@ -127,6 +127,9 @@ impl Case<'_> {
         let token = consoles::token_time(&self.listener.service);
         let browser = self.client.wish.browser.as_ref();
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
+        let whole = 2 * timeouts.handshake + token + timeouts.connect;
+        // Who leaves may do so while it is the target's TLS that is awaited.
+        let awaits_client = self.listener.tls.is_some() && self.record.tls.client.is_none();
         let limit = match (reason.phase, reason.side) {
             // Before a console, pages may take as long as they are read.
             (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls | Phase::Login, _)
@@ -136,11 +139,12 @@ impl Case<'_> {
             }
             (Phase::Login, _) => self.login_time() + token,
             (Phase::Tls, Side::Client) if has_tls_within(self.listener) => self.login_time(),
+            (Phase::Tls, Side::Client) if !awaits_client => whole,
             (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
                 timeouts.handshake
             }
             (Phase::Admission, _) => timeouts.handshake + token + timeouts.connect,
-            (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + token + timeouts.connect,
+            (Phase::Connect | Phase::Tls, _) => whole,
             // Who does not read may hold up the end of it.
             (Phase::Relay, Side::Client | Side::Penstock)
                 if self.is_program_awaited() && reason.cause != Cause::FlushTimeout =>

@@ -22,6 +22,8 @@ use crate::sim::vnc_viewer::Viewer;
 
 /// What everybody who may come in knows, and what others believe.
 const PASSWORDS: [&str; 2] = ["open sesame", "no sesame!"];
+/// A type that is never offered.
+const WRONG: u8 = 77;
 /// A name that has no place in the clear.
 const ACCOUNT: &str = "sim";
 
@@ -40,9 +42,10 @@ pub fn choose(plain: bool, within: bool, random: &mut Random) -> Arc<Vnc> {
         password: (ours && random.percent(60)).then(|| Password::File(file())),
         plain: (ours && random.percent(40))
             .then(|| Account { user: ACCOUNT.into(), password_file: file() }),
-        sasl: None,
+        sasl: (ours && random.percent(60))
+            .then(|| Account { user: ACCOUNT.into(), password_file: file() }),
     };
-    let all = [Subtype::X509None, Subtype::X509Vnc, Subtype::X509Plain];
+    let all = [Subtype::X509None, Subtype::X509Vnc, Subtype::X509Plain, Subtype::X509Sasl];
     let listen = match (within && random.percent(60), ours) {
         (false, _) => Vec::new(),
         (true, true) => vec![Subtype::X509None],
@@ -109,7 +112,7 @@ pub fn meet(
     let server = server(random);
     let viewer = Viewer {
         minor: random.pick(&[3, 7, 8, 8, 8, 8]),
-        chooses: random.percent(4).then_some(security::SASL),
+        chooses: random.percent(4).then_some(WRONG),
         password: if is_bridge { password } else { "" },
         shared: random.below(2) as u8,
         injects: has_tls_within(listener) && random.percent(5),
@@ -136,7 +139,7 @@ fn read(
     let secrets = Secrets {
         password: vnc.login.password.as_ref().and_then(|_| secret()),
         plain: vnc.login.plain.as_ref().and_then(|_| secret()),
-        sasl: None,
+        sasl: vnc.login.sasl.as_ref().and_then(|_| secret()),
     };
     let fails = random.percent(6);
     let result = if fails { Err("no such file".into()) } else { Ok(secrets) };
@@ -161,25 +164,28 @@ fn server(random: &mut Random) -> Server {
     let types: [&[u8]; 9] = [
         &[19, 2, 1],
         &[19, 2, 1],
-        &[1, 2, 19],
-        &[16, 2, 19, 1],
+        &[19, 1],
+        &[16, 19, 1],
         &[19],
         &[2],
         &[1],
         &[2, 1],
         &[5, 16, 30],
     ];
-    let subtypes: [&[u32]; 8] = [
-        &[260, 261, 262],
-        &[262, 261, 260],
-        &[261, 260],
+    let subtypes: [&[u32]; 10] = [
+        &[260, 261, 262, 263],
+        &[263, 262, 261, 260],
+        &[261, 260, 263],
         &[260],
         &[261],
-        &[257, 258, 262, 261, 260],
         &[262],
+        &[263],
+        &[257, 258, 262, 261, 260],
+        &[260, 263, 262],
         &[256, 257],
     ];
     let version = random.pick(&versions);
+    let rounds = random.pick(&[0, 0, 0, 0, 0, 0, 1, 20]);
     let mut server = Server {
         version,
         types: random.pick(&types).to_vec(),
@@ -187,6 +193,7 @@ fn server(random: &mut Random) -> Server {
         subtypes: random.pick(&subtypes).to_vec(),
         goes: true,
         injects: false,
+        sasl: (random.pick(&["PLAIN", "SCRAM-GHOST,PLAIN", "PLAIN", "DIGEST-MD5"]), rounds),
         password: PASSWORDS[0],
         verdict: None,
     };
@@ -233,8 +240,12 @@ fn judge(vnc: &Vnc, server: &Server, viewer: &Viewer, knows: bool, fails: &mut V
             fails.push(if is_bridge { Cause::Unauthorized } else { Cause::NotLetIn });
         }
     }
+    if way.within == Subtype::X509Sasl {
+        fails.extend(judge_sasl(server, is_bridge));
+    }
     let listens = !vnc.listen.is_empty();
-    let by_vencrypt = listens || is_bridge && way.within == Subtype::X509Plain;
+    let is_new = matches!(way.within, Subtype::X509Plain | Subtype::X509Sasl);
+    let by_vencrypt = listens || is_bridge && is_new;
     if viewer.minor == 3 && by_vencrypt {
         fails.push(Cause::NoCommonSecurity);
     }
@@ -244,6 +255,18 @@ fn judge(vnc: &Vnc, server: &Server, viewer: &Viewer, knows: bool, fails: &mut V
     if viewer.injects && listens && viewer.minor > 3 {
         count(Fault::ViewerInjects);
         fails.extend([Cause::Injected, Cause::TlsFailed]);
+    }
+}
+
+/// What comes of SASL.
+fn judge_sasl(server: &Server, is_bridge: bool) -> Option<Cause> {
+    let (mechanisms, rounds) = server.sasl;
+    match is_bridge {
+        false if !mechanisms.contains("PLAIN") => Some(Cause::NoCommonSecurity),
+        // Nothing follows what PLAIN has said; of what people use, sixteen rounds are enough.
+        false => (rounds > 0).then_some(Cause::NotLetIn),
+        true if rounds > 15 => Some(Cause::NotLetIn),
+        true => (!mechanisms.contains("PLAIN")).then_some(Cause::Unauthorized),
     }
 }
 
@@ -311,6 +334,7 @@ fn within(vnc: &Vnc, server: &Server) -> Option<Subtype> {
         (VncMode::Bridge, one) => vnc.listen.is_empty() || vnc.listen.contains(&one),
         (VncMode::Authenticate, Subtype::X509Vnc) => vnc.login.password.is_some(),
         (VncMode::Authenticate, Subtype::X509Plain) => vnc.login.plain.is_some(),
+        (VncMode::Authenticate, Subtype::X509Sasl) => vnc.login.sasl.is_some(),
         (VncMode::Authenticate, one) => one == Subtype::X509None,
     };
     let offered: Vec<Subtype> = server
@@ -320,6 +344,7 @@ fn within(vnc: &Vnc, server: &Server) -> Option<Subtype> {
             subtype::X509_NONE => Some(Subtype::X509None),
             subtype::X509_VNC => Some(Subtype::X509Vnc),
             subtype::X509_PLAIN => Some(Subtype::X509Plain),
+            subtype::X509_SASL => Some(Subtype::X509Sasl),
             _ => None,
         })
         .filter(|one| usable(*one))

@@ -25,6 +25,8 @@ pub struct Server {
     pub goes: bool,
     /// In one breath with the last word before TLS, something else is said.
     pub injects: bool,
+    /// What it offers of SASL, and how often it wants to hear more.
+    pub sasl: (&'static str, usize),
     /// What clients have to know.
     pub password: &'static str,
     /// What it says whatever they know.
@@ -51,6 +53,9 @@ enum Stage {
     AwaitTls(u32),
     AwaitResponse,
     AwaitNames,
+    AwaitMechanism,
+    /// So many rounds are left, and what was said first was right.
+    AwaitData(usize, bool),
     AwaitInit,
     Over,
 }
@@ -119,11 +124,31 @@ impl Host {
                 self.stage = Stage::AwaitTls(chosen);
                 Some(Next::Secure)
             }
+            Stage::AwaitInit => {
+                self.shared = Some(wire.take(1)?[0]);
+                wire.say(SERVER_INIT);
+                self.stage = Stage::Over;
+                Some(Next::Through)
+            }
+            Stage::Over => None,
+            _ => self.take_proof(wire),
+        }
+    }
+
+    /// What the client proves itself by.
+    fn take_proof(&mut self, wire: &mut Wire) -> Option<Next> {
+        match self.stage {
             Stage::AwaitTls(chosen) => {
                 self.chosen = Some((true, chosen));
                 match chosen {
                     subtype::X509_NONE => self.judge(true, wire),
                     subtype::X509_VNC => self.challenge(wire),
+                    subtype::X509_SASL => {
+                        let mut list = Vec::new();
+                        put_text(self.server.sasl.0, &mut list);
+                        wire.say(&list);
+                        self.go_on(Stage::AwaitMechanism)
+                    }
                     _ => self.go_on(Stage::AwaitNames),
                 }
             }
@@ -135,13 +160,17 @@ impl Host {
                 let names = wire.names()?;
                 self.judge(names == ("sim".to_owned(), self.server.password.to_owned()), wire)
             }
-            Stage::AwaitInit => {
-                self.shared = Some(wire.take(1)?[0]);
-                wire.say(SERVER_INIT);
-                self.stage = Stage::Over;
-                Some(Next::Through)
+            Stage::AwaitMechanism => {
+                let (name, data) = wire.two_texts()?;
+                let listed = self.server.sasl.0.split(',').any(|one| one == name);
+                let right = listed && data == format!("\0sim\0{}\0", self.server.password);
+                self.ask_more(self.server.sasl.1, right, wire)
             }
-            Stage::Over => None,
+            Stage::AwaitData(left, is_right) => {
+                wire.text()?;
+                self.ask_more(left, is_right, wire)
+            }
+            _ => None,
         }
     }
 
@@ -200,6 +229,19 @@ impl Host {
                 None
             }
             other => panic!("{other} was chosen of {:?}", self.server),
+        }
+    }
+
+    fn ask_more(&mut self, left: usize, is_right: bool, wire: &mut Wire) -> Option<Next> {
+        match left.checked_sub(1) {
+            Some(left) => {
+                wire.say(b"\0\0\0\x02x\0\0");
+                self.go_on(Stage::AwaitData(left, is_right))
+            }
+            None => {
+                wire.say(&[0, 0, 0, 0, 1]);
+                self.judge(is_right, wire)
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use penstock_tests::vnc::{respond, security, subtype};
 
-use crate::sim::vnc_wire::{Next, SERVER_INIT, Wire, put_names};
+use crate::sim::vnc_wire::{Next, SERVER_INIT, Wire, put_names, put_text};
 
 /// What is decided about a client before it begins.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ enum Stage {
     AwaitGo(u32),
     AwaitTls(u32),
     AwaitChallenge,
+    AwaitMechanisms,
+    AwaitStep,
     AwaitResult,
     AwaitInit,
     Over,
@@ -102,16 +104,6 @@ impl Guest {
                 0 => self.refused(None, wire),
                 other => panic!("{other} before TLS"),
             },
-            Stage::AwaitTls(chosen) => match chosen {
-                subtype::X509_NONE => self.go_on(Stage::AwaitResult),
-                subtype::X509_VNC => self.go_on(Stage::AwaitChallenge),
-                _ => self.say_names(wire),
-            },
-            Stage::AwaitChallenge => {
-                let challenge = wire.take(16)?.try_into().expect("sixteen bytes");
-                wire.say(&respond(self.viewer.password, challenge));
-                self.go_on(Stage::AwaitResult)
-            }
             Stage::AwaitResult => match wire.word()? {
                 0 => self.let_in(wire),
                 1 if self.viewer.minor == 8 => self.go_on(Stage::AwaitReason),
@@ -128,6 +120,45 @@ impl Guest {
                 assert!(rest.is_empty(), "behind a refusal: {}", rest.escape_ascii());
                 None
             }
+            _ => self.prove(wire),
+        }
+    }
+
+    /// What it proves itself by.
+    fn prove(&mut self, wire: &mut Wire) -> Option<Next> {
+        match self.stage {
+            Stage::AwaitTls(chosen) => match chosen {
+                subtype::X509_NONE => self.go_on(Stage::AwaitResult),
+                subtype::X509_VNC => self.go_on(Stage::AwaitChallenge),
+                subtype::X509_SASL => self.go_on(Stage::AwaitMechanisms),
+                _ => self.say_names(wire),
+            },
+            Stage::AwaitChallenge => {
+                let challenge = wire.take(16)?.try_into().expect("sixteen bytes");
+                wire.say(&respond(self.viewer.password, challenge));
+                self.go_on(Stage::AwaitResult)
+            }
+            Stage::AwaitMechanisms => {
+                let list = wire.text()?;
+                let data = format!("\0sim\0{}\0", self.viewer.password);
+                let mut said = Vec::new();
+                put_text(if list.contains("PLAIN") { "PLAIN" } else { "OTHER" }, &mut said);
+                put_text(&data, &mut said);
+                wire.say(&said);
+                self.go_on(Stage::AwaitStep)
+            }
+            Stage::AwaitStep => {
+                let mut ahead = wire.clone();
+                ahead.text()?;
+                let complete = ahead.take(1)?[0];
+                *wire = ahead;
+                if complete == 0 {
+                    wire.say(&[0; 4]);
+                    return self.go_on(Stage::AwaitStep);
+                }
+                self.go_on(Stage::AwaitResult)
+            }
+            _ => None,
         }
     }
 
@@ -162,6 +193,7 @@ impl Guest {
             security::NONE if self.viewer.minor == 8 => self.go_on(Stage::AwaitResult),
             security::NONE => self.let_in(wire),
             security::VNC => self.go_on(Stage::AwaitChallenge),
+            security::SASL => self.go_on(Stage::AwaitMechanisms),
             security::VENCRYPT => self.go_on(Stage::AwaitVencrypt),
             other => panic!("{other} is offered"),
         }

@@ -71,6 +71,14 @@ impl Wire {
         Some((text(&bytes[8..8 + user]), text(&bytes[8 + user..])))
     }
 
+    /// Two texts, each with its length before it.
+    pub fn two_texts(&mut self) -> Option<(String, String)> {
+        let mut wire = self.clone();
+        let texts = (wire.text()?, wire.text()?);
+        *self = wire;
+        Some(texts)
+    }
+
     /// A text with its length before it.
     pub fn text(&mut self) -> Option<String> {
         let length = self.inbox.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
