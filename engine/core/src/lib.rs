@@ -12,6 +12,7 @@ pub mod engine;
 mod gathering;
 mod layers;
 pub mod metrics;
+mod opaque;
 pub mod policy;
 mod relay;
 mod session;
