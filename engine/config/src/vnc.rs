@@ -16,10 +16,12 @@ use penstock_core::tls::{Client, ClientFiles, Swap};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::console::DEMO;
 use crate::error::Fault;
 use crate::file::{Listen, Service};
 use crate::forward;
 use crate::listener::is_set;
+use crate::nova;
 use crate::ovirt;
 use crate::tls::{self, Provider, Upstream, VerifyWord};
 use crate::value::Place;
@@ -135,6 +137,7 @@ pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
         Mode::Bridge => VncMode::Bridge,
         Mode::Authenticate => VncMode::Authenticate,
     };
+    judge_consoles(listen, spanned.span())?;
     let vnc = Vnc {
         schemes: schemes(table)?,
         order: match table.order.as_ref().map(Spanned::get_ref) {
@@ -152,6 +155,21 @@ pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
     judge_clients(listen, table, mode)?;
     judge_tickets(listen, table, mode)?;
     Ok(Some(Arc::new(vnc)))
+}
+
+/// What speaks no VNC would be waited for until the handshake's time is over. `whole` is where the table stands.
+fn judge_consoles(listen: &Listen, whole: Range<usize>) -> Result<(), Fault> {
+    if let Some(other) = nova::other_than_vnc(listen) {
+        let message = format!(
+            "consoles of `console_type = \"{other}\"` speak no VNC, so that there is nobody to log in to and nothing to filter: leave `vnc` out, or write \"novnc\""
+        );
+        return Err(Fault::at(whole, message));
+    }
+    if listen.target.as_ref().is_some_and(|target| target.get_ref() == DEMO) {
+        let message = "the console that is built in asks for no login: leave `vnc` out";
+        return Err(Fault::at(whole, message));
+    }
+    Ok(())
 }
 
 /// Tickets of oVirt's say themselves whether there is TLS; then it is as oVirt's own proxy has it.

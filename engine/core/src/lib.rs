@@ -13,6 +13,7 @@ mod gathering;
 pub mod intake;
 mod layers;
 pub mod metrics;
+mod opaque;
 pub mod policy;
 mod relay;
 mod session;

@@ -22,6 +22,9 @@ use crate::listener::is_set;
 pub(crate) const CONSOLE_TYPES: [&str; 6] =
     ["novnc", "spice-html5", "spice-direct", "serial", "rdp-html5", "webmks"];
 
+/// The one of them that is VNC.
+const VNC: &str = "novnc";
+
 const DATABASE: &str = "nova-db";
 const API: &str = "nova";
 const PLUGINS: [&str; 2] = [DATABASE, API];
@@ -87,6 +90,14 @@ fn of_api(table: &TokensTable) -> Vec<Option<Range<usize>>> {
 
 fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
     value.as_ref().map(Spanned::span)
+}
+
+/// Of which type the consoles of nova's tokens are, if it is a known one and none of VNC.
+pub(crate) fn other_than_vnc(listen: &Listen) -> Option<&str> {
+    let tokens = listen.tokens.as_ref().map(Spanned::get_ref);
+    let tokens = tokens.filter(|table| PLUGINS.contains(&table.plugin.get_ref().as_str()))?;
+    let name = tokens.console_type.as_ref()?.get_ref().as_str();
+    (CONSOLE_TYPES.contains(&name) && name != VNC).then_some(name)
 }
 
 /// Pages that may ask, where no others are named: those of the same host and of `allowed_origins`, as nova has it; which protocol they need, a token

@@ -218,6 +218,40 @@ fn targets_are_servers_of_vnc() {
 }
 
 #[test]
+fn consoles_that_are_no_vnc_have_no_login() {
+    let files = Files::new();
+    let of = |kind: &str, mark: [&str; 2], keys: &str| {
+        let [open, close] = mark;
+        let tokens = format!(
+            "tokens = {{ plugin = \"nova-db\", url = \"sqlite:////a\", console_type = \"{kind}\" }}"
+        );
+        format!("{tokens}\nvnc = {open}{{ schemes = [\"none\"], {keys} }}{close}")
+    };
+    let others = ["spice-html5", "spice-direct", "serial", "rdp-html5", "webmks"];
+    for (kind, mode) in
+        others.into_iter().flat_map(|kind| [(kind, "bridge"), (kind, "authenticate")])
+    {
+        let lines = of(kind, ["⟨", "⟩"], &format!("mode = \"{mode}\", view_only = true"));
+        assert_all_wrong_of(text, &[(&lines, &[kind, "no VNC", "leave `vnc` out"])]);
+    }
+    let api = "tokens = { plugin = \"nova\", auth_url = \"https://k:5000/v3\", username = \"u\", project = \"p\", password_file = \"DIR/ca\", console_type = \"serial\" }";
+    let lines = format!("{api}\nvnc = ⟨{{ mode = \"authenticate\" }}⟩");
+    assert_all_wrong_of(text, &[(&lines, &["serial", "no VNC"])]);
+    let demo = "target = \"demo:\"\nvnc = ⟨{ mode = \"authenticate\", schemes = [\"none\"] }⟩";
+    assert_all_wrong_of(text, &[(demo, &["built in", "leave `vnc` out"])]);
+    let looked_at = of("novnc", ["", ""], "mode = \"authenticate\", view_only = true");
+    assert!(vnc(&files, &looked_at).view_only);
+    let mistyped = of("vnc", ["", ""], "mode = \"authenticate\"");
+    let mistyped = mistyped.replace("\"vnc\"", "⟨\"vnc\"⟩");
+    assert_all_wrong_of(text, &[(&mistyped, &["expected one of novnc"])]);
+    let untouched = parsed(
+        &files,
+        "tokens = { plugin = \"nova-db\", url = \"sqlite:////a\", console_type = \"serial\" }\nvnc = { mode = \"pass\" }",
+    );
+    assert!(untouched.vnc.is_none());
+}
+
+#[test]
 fn certificates_are_looked_for_where_viewers_have_them() {
     let lines = "target = ⟨\"tcp://10.0.0.7:5900\"⟩\nvnc = { mode = \"authenticate\" }";
     assert_all_wrong_of(text, &[(lines, &["libvirt-vnc/ca-cert.pem", "upstream_tls"])]);

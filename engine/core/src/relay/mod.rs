@@ -18,6 +18,7 @@ mod splice;
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::HalfClose;
 use crate::layers::{Broken, Fault, Layers, User, WebSocket};
+use crate::opaque::Opaque;
 use crate::sessions::Handle;
 use crate::timers::{Deadline, earlier};
 use crate::turn::{Step, Turn};
@@ -132,7 +133,7 @@ impl Relay {
         if self.ways[way].silenced {
             self.ways[way].whole &= early.is_empty();
         } else if !early.is_empty() {
-            let chunk = Chunk::Bytes(early.into());
+            let chunk = Chunk::Bytes(Vec::from(early).into());
             self.layers[way as usize].follow(&chunk, &turn.kernel, turn.now);
             self.pass_on(way, chunk, turn)?;
         }
@@ -316,7 +317,7 @@ pub(crate) struct Left {
     /// Its peer has finished sending.
     pub ended: bool,
     /// Payload that was read.
-    pub early: Vec<u8>,
+    pub early: Opaque,
     /// Why what came behind that can't be understood; its peer was told.
     pub broken: Option<Fault>,
 }

@@ -20,6 +20,7 @@ use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Door, HalfClose, Reach, SendProxy};
 use crate::control::{Secrets, Terms};
+use crate::opaque::Opaque;
 use crate::relay::{CONGESTED, Receiving};
 use crate::turn::{Step, Turn};
 
@@ -69,7 +70,7 @@ pub(super) struct Opening {
     /// Our own address on the client's leg, if somebody wants to know it.
     pub(super) local: Option<SocketAddr>,
     /// Payload that came ahead.
-    pub(super) early: Vec<u8>,
+    pub(super) early: Opaque,
     pub(super) receiving: Receiving,
     /// The client has finished sending.
     pub(super) client_ended: bool,
@@ -166,7 +167,7 @@ impl Session {
             secrets: None,
             is_recorded: false,
             local,
-            early,
+            early: early.into(),
             receiving: Receiving::On,
             client_ended: false,
             requested_at: turn.now,

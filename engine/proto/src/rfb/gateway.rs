@@ -12,6 +12,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::approach::{Allowed, Approach, Approached, Security};
 use super::error::Error;
@@ -59,7 +60,6 @@ pub struct Keys {
 }
 
 /// What came of both sides and waits, and what either is to be told.
-#[derive(Debug)]
 pub struct Both<'b, 'i> {
     /// Of the client.
     pub from_client: &'b mut &'i [u8],
@@ -373,6 +373,20 @@ impl Keys {
             (Subtype::X509None, true),
         ];
         has.into_iter().filter(|(_, has)| *has).map(|(subtype, _)| subtype).collect()
+    }
+}
+
+impl fmt::Debug for Both<'_, '_> {
+    /// Says nothing of the bytes: there may be a password among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Both { from_client, from_server, to_client, to_server } = self;
+        let (client, server) = (from_client.len(), from_server.len());
+        write!(
+            f,
+            "Both({client} + {server} bytes in, {} + {} out)",
+            to_client.len(),
+            to_server.len()
+        )
     }
 }
 

@@ -20,6 +20,7 @@ use penstock_ring::{
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Cut, Door};
 use crate::layers::{Broken, Opened};
+use crate::opaque::Opaque;
 use crate::relay::Receiving;
 use crate::session::{Session, State, discard};
 use crate::sessions::Role;
@@ -36,7 +37,7 @@ pub(in crate::session) struct Pages {
     /// The web server.
     leg: Leg,
     /// What the browser sent and was not understood yet.
-    input: Vec<u8>,
+    input: Opaque,
     head: RequestHead,
     /// The request that ends this.
     last: Option<Request>,
@@ -170,7 +171,7 @@ impl Session {
                     break;
                 }
                 Ok(Done(request)) => {
-                    pages.input = rest.to_vec();
+                    pages.input = rest.to_vec().into();
                     pages.head = RequestHead::new();
                     self.forward_request(request, turn)?;
                 }
@@ -179,7 +180,7 @@ impl Session {
                     let leg = pages.leg;
                     let input = std::mem::take(&mut pages.input);
                     pages.deaf = true;
-                    self.say(Role::Target, leg, input.into(), turn);
+                    self.say(Role::Target, leg, Vec::from(input).into(), turn);
                 }
             }
         }
@@ -294,7 +295,7 @@ impl Session {
             Some(request) => {
                 self.facts.status = 0;
                 self.facts.follows_pages = true;
-                self.take_request(&request, pages.input, turn)
+                self.take_request(&request, pages.input.into(), turn)
             }
             None => {
                 let reason = CloseReason::new(Side::Client, Phase::Page, Cause::Finished);

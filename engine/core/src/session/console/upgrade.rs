@@ -29,7 +29,7 @@ impl Session {
         }
         let browser = self.browser(upgrade.payload(), turn.now);
         self.layers.upgrade(browser);
-        let opened = self.layers.open_early(early, turn.now);
+        let opened = self.layers.open_early(early.into(), turn.now);
         self.take_ahead(opened, turn)
     }
 

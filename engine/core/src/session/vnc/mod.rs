@@ -27,6 +27,7 @@ use super::{Session, State};
 use crate::close::{Cause, Phase, Side};
 use crate::control::Piece;
 use crate::layers::{Broken, Fault, Layers};
+use crate::opaque::Opaque;
 use crate::relay::{Left, Receiving};
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
@@ -146,7 +147,7 @@ impl Session {
     }
 
     /// The login, while it lasts, and the rest of the opening.
-    fn login(&mut self) -> Option<(&mut Login, &mut Vec<u8>)> {
+    fn login(&mut self) -> Option<(&mut Login, &mut Opaque)> {
         let State::AwaitTarget(opening) = &mut self.state else { return None };
         let Opening { stage, early, .. } = &mut **opening;
         match stage {
@@ -387,3 +388,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -302,3 +302,14 @@ fn a_console_of_another_name_is_not_seen() {
     assert_eq!(seen.end, Err(Failure { by_client: false, error }));
     assert!(seen.to_client.ends_with(OK), "it hears nothing of it");
 }
+
+#[test]
+fn what_either_side_said_is_shown_to_nobody() {
+    let both = Both {
+        from_client: &mut &b"hunter2!"[..],
+        from_server: &mut &b"salt"[..],
+        to_client: &mut Vec::new(),
+        to_server: &mut b"hunter2!".to_vec(),
+    };
+    assert_eq!(std::format!("{both:?}"), "Both(8 + 4 bytes in, 0 + 8 out)");
+}
