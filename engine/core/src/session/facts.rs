@@ -1,7 +1,6 @@
 //! What is known about a connection and is told when it ends.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use penstock_tls::Agreed;
 use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
 use crate::intake::Tag;
+use crate::opaque::Opaque;
 use crate::relay::Relay;
 use crate::siblings::Group;
 use crate::turn::Turn;
@@ -60,10 +60,11 @@ pub(super) struct Unusual {
 }
 
 /// A target that somebody else has connected.
+#[derive(Debug)]
 pub(super) struct Held {
     pub(super) target: Option<OwnedFd>,
     /// What was read of it.
-    pub(super) came: Vec<u8>,
+    pub(super) came: Opaque,
 }
 
 /// The method of a request. In two words, which an owned or borrowed text is not.
@@ -95,13 +96,6 @@ impl From<Method> for Option<Cow<'static, str>> {
 pub(super) struct Carried {
     bytes: [u64; 2],
     spliced: u64,
-}
-
-impl fmt::Debug for Held {
-    /// Says nothing of the bytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Held({:?}, {} bytes)", self.target, self.came.len())
-    }
 }
 
 impl Facts {

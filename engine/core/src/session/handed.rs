@@ -47,7 +47,7 @@ impl Session {
         self.handle = handle;
         let unusual = self.facts.unusual();
         unusual.tag = Some(tag);
-        unusual.held = Some(Held { target: Some(target), came: from_target });
+        unusual.held = Some(Held { target: Some(target), came: from_target.into() });
         unusual.target_name = target_name;
         if let Some(payload) = web_socket {
             turn.counters.upgrades[usize::from(payload == Payload::Base64)].add(1);
@@ -74,6 +74,6 @@ impl Session {
     /// How a target's connection was left by whoever has opened it.
     pub(super) fn left_with_target(&mut self) -> Left {
         let held = self.facts.unusual.as_mut().and_then(|unusual| unusual.held.take());
-        Left { early: held.map_or(Vec::new(), |held| held.came), ..Left::default() }
+        Left { early: held.map(|held| held.came).unwrap_or_default(), ..Left::default() }
     }
 }
