@@ -42,13 +42,17 @@ fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
     let far = listener.accept().expect("it connects").0;
-    [&near, &far].map(|end| end.set_read_timeout(Some(PATIENCE)).expect("a socket"));
+    for end in [&near, &far] {
+        end.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    }
     (near, far)
 }
 
 fn unix_pair() -> (UnixStream, UnixStream) {
     let (near, far) = UnixStream::pair().expect("a pair");
-    [&near, &far].map(|end| end.set_read_timeout(Some(PATIENCE)).expect("a socket"));
+    for end in [&near, &far] {
+        end.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    }
     (near, far)
 }
 
