@@ -57,6 +57,7 @@
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use penstock_proto::websocket::Payload;
 use penstock_ring::sockets::ensure_stream;
@@ -79,6 +80,8 @@ pub struct HandOver {
     pub from_target: Vec<u8>,
     /// The client was answered with 101, and speaks WebSocket from here on; none: plain bytes.
     pub web_socket: Option<Payload>,
+    /// How often a client that speaks WebSocket is asked whether it is still there; the listener's `dead_peer` says how long it may be silent.
+    pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists.
     pub target_name: Option<Box<str>>,
 }
@@ -93,6 +96,7 @@ impl HandOver {
             from_client: Vec::new(),
             from_target: Vec::new(),
             web_socket: None,
+            heartbeat: None,
             target_name: None,
         }
     }

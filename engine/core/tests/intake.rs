@@ -177,6 +177,7 @@ fn a_client_that_speaks_web_socket_is_unmasked_from_the_first_byte(driver: Drive
         from_client: first[..4].to_vec(),
         from_target: b"hello".to_vec(),
         web_socket: Some(Payload::Binary),
+        heartbeat: Some(Duration::from_millis(300)),
         ..HandOver::new(0, one.into(), other.into())
     };
     intake.hand_over(handed).expect("room");
@@ -186,6 +187,9 @@ fn a_client_that_speaks_web_socket_is_unmasked_from_the_first_byte(driver: Drive
     assert_eq!(hear(&mut client, 7), [&[0x82, 5][..], b"hello"].concat());
     client.write_all(&frame(9, b"?")).expect("written");
     assert_eq!(hear(&mut client, 3), [0x8a, 1, b'?']);
+    let asked = hear(&mut client, 2);
+    assert_eq!(asked[0], 0x89, "nobody asks whether it is still there");
+    hear(&mut client, usize::from(asked[1]));
     client.write_all(&frame(8, &1000_u16.to_be_bytes())).expect("written");
     assert_eq!(target.read(&mut [0; 1]).expect("an end"), 0);
     assert_eq!(hear(&mut client, 4), [0x88, 2, 3, 232]);

@@ -4,6 +4,7 @@
 //! of that one. In between is what the listener has of its own: TLS with either side, a login.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use penstock_proto::websocket::Payload;
 use penstock_ring::Kernel;
@@ -23,15 +24,26 @@ pub(crate) struct Handed {
     from_client: Vec<u8>,
     from_target: Vec<u8>,
     web_socket: Option<Payload>,
+    heartbeat: Option<Duration>,
     target_name: Option<Box<str>>,
 }
 
 impl Handed {
     /// The client's connection, and all the rest.
     pub(crate) fn split(tag: Tag, handed: HandOver) -> (OwnedFd, Handed) {
-        let HandOver { client, target, from_client, from_target, web_socket, target_name, .. } =
-            handed;
-        (client, Handed { tag, target, from_client, from_target, web_socket, target_name })
+        let HandOver {
+            listener: _,
+            client,
+            target,
+            from_client,
+            from_target,
+            web_socket,
+            heartbeat,
+            target_name,
+        } = handed;
+        let handed =
+            Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name };
+        (client, handed)
     }
 }
 
@@ -43,7 +55,8 @@ impl Session {
         handed: Handed,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Handed { tag, target, from_client, from_target, web_socket, target_name } = handed;
+        let Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name } =
+            handed;
         self.handle = handle;
         let unusual = self.facts.unusual();
         unusual.tag = Some(tag);
@@ -51,7 +64,7 @@ impl Session {
         unusual.target_name = target_name;
         if let Some(payload) = web_socket {
             turn.counters.upgrades[usize::from(payload == Payload::Base64)].add(1);
-            let browser = self.browser(payload, turn.now);
+            let browser = self.browser(payload, heartbeat, turn.now);
             self.layers.upgrade(browser);
         }
         self.await_prelude(from_client, turn)?;
