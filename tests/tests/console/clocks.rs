@@ -43,7 +43,8 @@ fn next(browser: &mut Client) -> (u8, Vec<u8>) {
 
 fn pings_come_at_the_interval(driver: Driver) {
     for is_secure in WIRES {
-        let house = start(driver, is_secure, &["heartbeat = \"300ms\""]);
+        let lines = ["heartbeat = \"300ms\"", "timeouts = { dead_peer = \"1m\" }"];
+        let house = start(driver, is_secure, &lines);
         let watch = Stopwatch::start();
         let (mut browser, mut target) = house.open_with("/", "");
         for n in 1..=4 {
