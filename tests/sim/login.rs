@@ -35,8 +35,10 @@ pub enum Leaving {
 pub struct Pace {
     /// Bytes written at once, and the pause between two writes.
     pub pieces: (usize, Duration),
-    /// After so many bytes it leaves.
+    /// After so many bytes it leaves, when it has thought about it.
     pub leaves: Option<(u64, Leaving)>,
+    /// For so long.
+    pub hesitates: Duration,
 }
 
 impl Pace {
@@ -46,7 +48,8 @@ impl Pace {
         let hows = [Leaving::Finish, Leaving::Close, Leaving::Reset, Leaving::Silence];
         let leaves =
             (!fair && random.percent(20)).then(|| (random.below(60) as u64, random.pick(&hows)));
-        Pace { pieces: (pieces.0, Duration::from_micros(pieces.1)), leaves }
+        let hesitates = Duration::from_millis(random.pick(&[0, 5, 100]));
+        Pace { pieces: (pieces.0, Duration::from_micros(pieces.1)), leaves, hesitates }
     }
 
     /// How long it may take to say all, where each write may wait so long for its turn.
@@ -87,6 +90,7 @@ pub struct Login {
     is_over: bool,
     next: Next,
     write_at: Time,
+    leaves_at: Option<Time>,
     /// When the server had agreed; when the client heard of it.
     pub agreed_at: Option<Time>,
     /// It has left by its own plan.
@@ -119,6 +123,7 @@ impl Login {
             is_over: false,
             next: Next::More,
             write_at: Time(0),
+            leaves_at: None,
             agreed_at: None,
             left: false,
             has_gone: false,
@@ -278,10 +283,7 @@ impl Login {
                 return;
             }
             let room = match self.pace.leaves {
-                Some((at, _)) if self.wire.said >= at => {
-                    self.left = true;
-                    return;
-                }
+                Some((at, _)) if self.wire.said >= at => return self.hesitate(host, world),
                 Some((at, _)) => (at - self.wire.said) as usize,
                 None => usize::MAX,
             };
@@ -301,6 +303,14 @@ impl Login {
                 world.wake_host(host, pause);
             }
         }
+    }
+
+    fn hesitate(&mut self, host: usize, world: &mut World) {
+        let leaves_at = *self.leaves_at.get_or_insert_with(|| {
+            world.wake_host(host, self.pace.hesitates);
+            world.now + self.pace.hesitates
+        });
+        self.left |= world.now >= leaves_at;
     }
 
     /// It has left by its own plan, and nobody has done so yet.
