@@ -13,6 +13,7 @@ use crate::rig::{Front, Plan, told};
 
 both_drivers! {
     who_only_looks_changes_nothing,
+    who_changes_something_ahead_is_told_so,
     a_folder_has_a_password_for_each_server,
     passwords_are_shown_nowhere_and_not_written_down,
 }
@@ -62,6 +63,27 @@ fn who_only_looks_changes_nothing(driver: Driver) {
         assert_eq!(end, "client relay unknown_message", "{detail}");
         assert!(detail.contains("type 77"), "{detail}");
     }
+    house.is_empty();
+}
+
+/// In one message with the last word of the login.
+fn who_changes_something_ahead_is_told_so(driver: Driver) {
+    let plan = Plan::new(driver);
+    let server = server(&plan, subtype::X509_NONE);
+    let looks = plan.vnc("", "mode = \"authenticate\", view_only = true");
+    let target = format!("tcp://{}", server.address());
+    let house = plan.listener("browser", Front::Console, &target, &looks).start();
+    let mut wire = house.browse("browser");
+    assert_eq!(wire.array::<12>().expect("a version"), *b"RFB 003.008\n");
+    wire.write_all(b"RFB 003.008\n").expect("sent");
+    assert_eq!(wire.array::<2>().expect("types"), [1, security::NONE]);
+    wire.write_all(&[&[security::NONE, 1], &UNKNOWN[..]].concat()).expect("sent");
+    wire.rest();
+    assert_eq!(wire.parting().expect("a close frame").0, Some(1008));
+    drop(wire);
+    let (end, detail) = told(&house.record(1));
+    assert_eq!(end, "client login unknown_message", "{detail}");
+    assert_eq!(server.visit().said, 0);
     house.is_empty();
 }
 

@@ -9,7 +9,8 @@ use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::tls::TlsClient;
 use penstock_tests::vnc::client::{Console, Failure, Login};
 use penstock_tests::vnc::server;
-use penstock_tests::vnc::wire::Faults;
+use penstock_tests::vnc::wire::{Faults, Messages, Wire};
+use penstock_tests::web_socket::{Client, request};
 use penstock_tests::{Driver, Penstock, Setup};
 use rustls::ServerConfig;
 use serde_json::Value;
@@ -154,6 +155,14 @@ impl House {
             }
             Front::Forward | Front::Native => login.open_with(self.at(name), faults),
         }
+    }
+
+    /// A browser that has said nothing but that it is one.
+    pub(crate) fn browse(&self, name: &str) -> Wire {
+        let address = self.at(name);
+        let mut client = Client::dial(address, None).expect("a browser comes in");
+        client.upgrade(&request(address, "/websockify", "Sec-WebSocket-Protocol: binary\r\n"));
+        Wire::new(Messages::new(client), Faults::default())
     }
 
     /// A client of TLS within VeNCrypt at a listener.

@@ -148,6 +148,15 @@ impl Layers {
         self.let_pass(opened, memory)
     }
 
+    /// The last word for who has made that fault, if it speaks WebSocket.
+    pub(crate) fn blame(&mut self, fault: &Fault) -> Bytes {
+        if self.web_socket().is_none() {
+            return Bytes::new();
+        }
+        let (code, words) = fault.close();
+        self.close(Parting::Dismissed(code, &words))
+    }
+
     /// What may pass of who only looks.
     fn let_pass(&mut self, mut opened: Opened<Plain>, memory: &mut [u8]) -> Opened<Plain> {
         let above = self.above.as_mut();
@@ -170,11 +179,7 @@ impl Layers {
             && opened.broken.is_none()
         {
             let fault = Fault::UnknownMessage(kind);
-            if self.web_socket().is_some() {
-                let (code, words) = fault.close();
-                let last = self.close(Parting::Dismissed(code, &words));
-                opened.reply = joined(opened.reply, last);
-            }
+            opened.reply = joined(opened.reply, self.blame(&fault));
             opened.broken = Some(fault);
         }
         opened
