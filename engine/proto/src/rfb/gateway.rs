@@ -199,7 +199,7 @@ impl Gateway {
                     self.offer(subtype, Some(passage), both)?
                 }
                 Role::Authenticate(keys) => {
-                    let method = keys.method(subtype);
+                    let method = keys.method(subtype)?;
                     State::Proof(Box::new(Proof::new(version, true, method, both.to_server)))
                 }
             },
@@ -288,7 +288,7 @@ impl Gateway {
                 self.offer(within, Some(passage), both)
             }
             Role::Authenticate(keys) => {
-                let method = keys.method(within);
+                let method = keys.method(within)?;
                 Ok(State::Proof(Box::new(Proof::new(server, false, method, both.to_server))))
             }
         }
@@ -351,17 +351,17 @@ impl Gateway {
 }
 
 impl Keys {
-    /// What the server asks for; what we don't have was not among what it could choose.
-    fn method(&mut self, within: Subtype) -> Method {
+    /// What the server asks for. What we don't have should not have been allowed: nobody is let in for nothing in its place.
+    fn method(&mut self, within: Subtype) -> Result<Method, Failure> {
         let method = match within {
-            Subtype::X509None => None,
+            Subtype::X509None => Some(Method::None),
             Subtype::X509Vnc => self.password.take().map(Method::Vnc),
             Subtype::X509Plain => {
                 self.plain.take().map(|(user, password)| Method::Plain(user, password))
             }
             Subtype::X509Sasl => self.sasl.take().map(Method::Sasl),
         };
-        method.unwrap_or(Method::None)
+        method.ok_or_else(|| by_server(Error::NoCommonSubtype(vec![within.number()])))
     }
 
     /// The subtypes for which there is something, the one that says most first.

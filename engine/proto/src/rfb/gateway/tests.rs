@@ -263,6 +263,17 @@ fn who_is_refused_is_told_in_the_words_of_the_moment() {
 }
 
 #[test]
+fn what_is_allowed_and_not_there_lets_nobody_in() {
+    let none = || plan(Role::Authenticate(Keys::default()), ALL, &[]);
+    for version in [b"RFB 003.003\n".as_slice(), b"RFB 003.008\n"] {
+        let asks: &[u8] = if version == V8 { &[1, 2] } else { &[0, 0, 0, 2] };
+        let seen = run(&none, &[server(version), client(version), server(asks)]);
+        let failure = seen.end.expect_err("there is no password");
+        assert!(!failure.by_client && matches!(failure.error, Error::NoCommonSubtype(_)));
+    }
+}
+
+#[test]
 fn who_awaits_no_verdict_is_told_none() {
     let told = |script: &[(bool, &[u8])]| {
         let seen = run(&|| plan(Role::Bridge, SECURE, &[]), script);
