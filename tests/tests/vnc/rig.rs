@@ -87,7 +87,7 @@ impl Plan {
         self
     }
 
-    /// Adds a listener. Ports count from 5901, so that every client can say them.
+    /// Adds a listener before a target, or a table of those who know tokens. Ports count from 5901, so that every client can say them.
     pub(crate) fn listener(mut self, name: &str, front: Front, target: &str, more: &str) -> Plan {
         let address = SocketAddr::new(self.address(), 5901 + self.fronts.len() as u16);
         let service = match front {
@@ -100,8 +100,12 @@ impl Plan {
             Front::SecureConsole | Front::Native => format!("tls = {{ {} }}", self.pair),
             Front::Console | Front::Forward => String::new(),
         };
+        let to = match target.starts_with('{') {
+            true => format!("tokens = {target}"),
+            false => format!("target = \"{target}\""),
+        };
         self.setup = self.setup.listener(&format!(
-            "name = \"{name}\"\naddress = \"{address}\"\n{service}\ntarget = \"{target}\"\n{tls}\n{more}"
+            "name = \"{name}\"\naddress = \"{address}\"\n{service}\n{to}\n{tls}\n{more}"
         ));
         self.fronts.push((name.to_owned(), front));
         self

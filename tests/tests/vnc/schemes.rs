@@ -1,7 +1,7 @@
 //! What a listener makes of a server's security, in every mode, between stand-ins.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
@@ -22,6 +22,7 @@ both_drivers! {
     native_clients_have_tls_of_their_own,
     nobody_is_thrown_out_by_who_comes_later,
     behind_a_unix_socket_the_name_that_is_configured_counts,
+    a_token_may_bring_the_password_along,
 }
 
 /// The four subtypes, and who may come in.
@@ -232,5 +233,53 @@ fn behind_a_unix_socket_the_name_that_is_configured_counts(driver: Driver) {
     assert!(!server.visit().admitted);
     let (reason, detail) = told(&house.record(2));
     assert_eq!(reason, "target tls certificate_refused", "{detail}");
+    house.is_empty();
+}
+
+/// Tells everybody the same, whatever is asked for.
+fn api(answer: String) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for mut asked in listener.incoming().map_while(Result::ok) {
+            let _ = asked.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+            let _ = write!(asked, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
+        }
+    });
+    address
+}
+
+fn a_token_may_bring_the_password_along(driver: Driver) {
+    let plan = Plan::new(driver);
+    let server = server(&plan, subtype::X509_VNC);
+    let (host, port) = (server.address().ip(), server.address().port());
+    let knows = |more: &str| {
+        let answer = format!("{{\"host\": \"{host}\", \"port\": {port}{more}}}");
+        format!("{{ plugin = \"JSONTokenApi\", source = \"http://{}/%s\" }}", api(answer))
+    };
+    let vnc = plan.vnc("", "mode = \"authenticate\", password = \"token\"");
+    let vnc = vnc.replace("unauthenticated = true", "");
+    let house = plan
+        .listener("right", Front::Console, &knows(", \"password\": \"secret\""), &vnc)
+        .listener("wrong", Front::Console, &knows(", \"password\": \"other\""), &vnc)
+        .listener("none", Front::Console, &knows(""), &vnc)
+        .start();
+    let login = Login::new(security::NONE);
+    let open =
+        |name: &str| login.browse(house.at(name), None, "/websockify?token=abc", Faults::default());
+    let mut console = open("right").expect("a console");
+    console.echo(b"hello").expect("an open stream");
+    drop(console);
+    assert!(server.visit().admitted);
+    for (count, name, end) in
+        [(2, "wrong", "target login not_let_in"), (3, "none", "target login no_common_security")]
+    {
+        open(name).expect_err("without the right one nobody comes in");
+        assert!(!server.visit().admitted, "{name}");
+        let (reason, detail) = told(&house.record(count));
+        assert_eq!(reason, end, "{detail}");
+        assert!(!detail.contains("other"), "{detail}");
+    }
     house.is_empty();
 }
