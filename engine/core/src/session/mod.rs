@@ -208,7 +208,8 @@ impl Session {
     ) -> Step {
         match &self.state {
             State::AwaitTarget(opening) if matches!(opening.stage, Stage::Secrets) => {
-                self.secrets_read(result, turn)
+                self.secrets_read(result, turn)?;
+                self.join_target(turn)
             }
             _ => {
                 turn.counters.answers_stale.add(1);

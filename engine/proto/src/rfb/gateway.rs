@@ -215,7 +215,7 @@ impl Gateway {
             State::Approach(_) | State::AwaitServersTls(..) | State::Proof(_) => {
                 refuse(self.client, reason, to_client);
             }
-            State::Passage(passage) => passage.refuse(reason, to_client),
+            State::Passage(passage) => passage.tell_refusal(reason, to_client),
             _ => {}
         }
     }

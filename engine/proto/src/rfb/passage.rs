@@ -184,11 +184,11 @@ impl Passage {
                 Ok(Done(()))
             }
             Err(Error::NotLetIn(reason)) => {
-                self.refused(&reason, to_client);
+                self.server_refused(&reason, to_client);
                 Err(Error::NotLetIn(reason))
             }
             Err(error) => {
-                self.refused("", to_client);
+                self.server_refused("", to_client);
                 Err(error)
             }
         }
@@ -207,7 +207,7 @@ impl Passage {
     }
 
     /// Tells the client that it is not let in, if that is what it awaits: in the place of a challenge it would be taken for one.
-    pub fn refuse(&self, reason: &str, to_client: &mut Vec<u8>) {
+    pub fn tell_refusal(&self, reason: &str, to_client: &mut Vec<u8>) {
         let awaits_result = match self.state {
             State::AwaitResponse | State::AwaitNames | State::AwaitOutcome => !self.has_told,
             _ => false,
@@ -218,9 +218,9 @@ impl Passage {
     }
 
     /// The server has refused, and says why or does not.
-    fn refused(&mut self, reason: &str, to_client: &mut Vec<u8>) {
+    fn server_refused(&mut self, reason: &str, to_client: &mut Vec<u8>) {
         let reason = if reason.is_empty() { "Authentication failed" } else { reason };
-        self.refuse(reason, to_client);
+        self.tell_refusal(reason, to_client);
         self.has_told = true;
     }
 }
