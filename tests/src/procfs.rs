@@ -30,6 +30,22 @@ pub fn listens(address: SocketAddr) -> bool {
     })
 }
 
+/// Connections to that address that stand, whoever's they are.
+///
+/// # Panics
+/// When it isn't of IPv4, or there is no network.
+pub fn connections_to(address: SocketAddr) -> usize {
+    let IpAddr::V4(ip) = address.ip() else { panic!("{address} is not of IPv4") };
+    let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port());
+    let table = fs::read_to_string("/proc/net/tcp").expect("a network");
+    let stands = |line: &&str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Remote address and state: 01 is ESTABLISHED.
+        fields.get(2) == Some(&remote.as_str()) && fields.get(3) == Some(&"01")
+    };
+    table.lines().filter(stands).count()
+}
+
 /// Bytes of memory that the process alone has written: what it costs.
 ///
 /// # Panics

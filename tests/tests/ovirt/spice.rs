@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use penstock_tests::browser::Browser;
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::peers::Guest;
 use penstock_tests::picture::Font;
 use penstock_tests::pki::Wanted;
-use penstock_tests::{Driver, Setup, both_drivers, process};
+use penstock_tests::{Driver, Setup, both_drivers, process, procfs, wait};
 use tempfile::TempDir;
 
 use crate::rig::{Engine, Plan, Proxy, Ticket};
@@ -29,8 +30,8 @@ fn pages() -> TempDir {
     pages
 }
 
-/// Looks at the guest through that proxy, on pages of another listener.
-fn look(driver: Driver, guest: &Guest, proxy: &Proxy, ticket: &Ticket) {
+/// Looks at the guest, whose SPICE server listens for its channels there, through that proxy, on pages of another listener.
+fn look(driver: Driver, guest: &Guest, channels: SocketAddr, proxy: &Proxy, ticket: &Ticket) {
     let (pages, setup) = (pages(), Setup::without_listeners(driver));
     let portal = SocketAddr::new(setup.address(), 6080);
     let portal_lines = format!(
@@ -50,6 +51,8 @@ fn look(driver: Driver, guest: &Guest, proxy: &Proxy, ticket: &Ticket) {
         let picture = browser.picture("canvas").filter(|picture| picture.size() == (720, 400));
         picture.is_some_and(|picture| picture.text(&font) == [Guest::TEXT])
     });
+    // The screen may be there before the other channels are.
+    wait::until_true("all channels are open", PATIENCE, || procfs::connections_to(channels) >= 4);
     drop(browser);
     let records = proxy.records(4);
     let opened = records.iter().filter(|record| record["status"] == 101).count();
@@ -59,7 +62,7 @@ fn look(driver: Driver, guest: &Guest, proxy: &Proxy, ticket: &Ticket) {
 fn one_ticket_opens_all_channels_of_a_viewer(driver: Driver) {
     let (engine, guest) = (Engine::new(), Guest::start());
     let proxy = Plan::new(driver, &engine).argument("--deny-replay").start();
-    look(driver, &guest, &proxy, &Ticket::to(guest.spice(), false).signed(&engine));
+    look(driver, &guest, guest.spice(), &proxy, &Ticket::to(guest.spice(), false).signed(&engine));
 }
 
 fn one_ticket_opens_all_channels_of_a_viewer_on_tls(driver: Driver) {
@@ -70,5 +73,6 @@ fn one_ticket_opens_all_channels_of_a_viewer_on_tls(driver: Driver) {
     let identity = proxy.pki.authority.issue(&Wanted::server(address));
     proxy.pki.authority.qemu_server(&certificates, &identity);
     let guest = Guest::start_with_tls(address.into(), &certificates);
-    look(driver, &guest, &proxy, &Ticket::to(guest.spice_tls(), true).signed(&engine));
+    let ticket = Ticket::to(guest.spice_tls(), true).signed(&engine);
+    look(driver, &guest, guest.spice_tls(), &proxy, &ticket);
 }

@@ -92,8 +92,9 @@ fn what_is_not_as_the_engine_has_signed_it_opens_nothing(driver: Driver) {
     let cases: Vec<Case> = [
         ("another salt", good().set("salt", "AAECAwQFBgg="), false),
         ("another target", good().set("data", changed.clone()), false),
-        ("another beginning", good().set("validFrom", stamp(-2)), false),
-        ("another end", good().set("validTo", stamp(121)), false),
+        // Far from what was signed, however long signing has taken.
+        ("another beginning", good().set("validFrom", stamp(-600)), false),
+        ("another end", good().set("validTo", stamp(600)), false),
         ("another order", good().set("signedFields", "data,salt,validTo,validFrom"), false),
         ("another signature", good().set("v2_signature", "AAAA"), false),
         ("a signature of nothing", good().set("v2_signature", ""), false),
