@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::Duration;
 
-use penstock_tests::connect::{ask, dial, request, tunnel};
-use penstock_tests::{Driver, Setup, Stopwatch, both_drivers, loopback, origin};
+use penstock_tests::connect::{PATIENCE, ask, dial, request, tunnel};
+use penstock_tests::{Driver, Setup, Stopwatch, both_drivers, loopback, origin, wait};
 
 both_drivers! {
     a_slow_head_does_not_live_by_its_drops,
@@ -151,8 +151,7 @@ fn a_client_may_leave_while_the_target_does_not_answer(driver: Driver) {
     let (_listener, _queue, target) = unanswering();
     let mut client = dial(penstock.proxy()).expect("a listener");
     client.write_all(request(target).as_bytes()).expect("an open connection");
-    sleep(TICK);
-    assert_ne!(penstock.holdings(), before, "nothing under way");
+    wait::until_true("it is under way", PATIENCE, || penstock.holdings() != before);
     drop(client);
     // Sooner than the connect time-out of 10 s: assert_holds waits for five.
     penstock.assert_holds(&before);
