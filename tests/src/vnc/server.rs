@@ -292,7 +292,7 @@ impl Host<'_> {
 
     /// Whether the client knows the password.
     fn challenge(&mut self) -> io::Result<bool> {
-        self.wire.write_all(&CHALLENGE)?;
+        self.wire.ask(&CHALLENGE)?;
         let answer = self.wire.array::<16>()?;
         Ok(answer == respond(&self.script.password, CHALLENGE))
     }

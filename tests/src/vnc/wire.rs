@@ -125,6 +125,8 @@ pub enum Moment {
     WithTheLastWord,
     /// Behind the handshake, where records should be.
     BehindTheHandshake,
+    /// In one breath with a question within TLS.
+    WithAQuestion,
 }
 
 /// How many bytes have passed below TLS, for who looks on.
@@ -249,6 +251,23 @@ impl Wire {
         self.raw.write_all(&extra)?;
         self.tls = Some(session);
         Ok(())
+    }
+
+    /// What is to be answered, and whatever may be blurted out with it.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub fn ask(&mut self, words: &[u8]) -> io::Result<()> {
+        let extra = self.blurt(Moment::WithAQuestion);
+        let Some(tls) = self.tls.as_mut().filter(|_| !extra.is_empty()) else {
+            return self.write_all(words);
+        };
+        tls.writer().write_all(words)?;
+        let mut sealed = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut sealed)?;
+        }
+        self.raw.write_all(&[sealed, extra].concat())
     }
 
     fn blurt(&self, now: Moment) -> Vec<u8> {

@@ -11,6 +11,7 @@ use crate::rig::{Front, House, Plan, told};
 both_drivers! {
     what_a_server_blurts_out_is_nobodys_verdict,
     what_a_client_blurts_out_is_nobodys_password,
+    what_broke_tls_is_told_and_not_that_nothing_can_be_said,
 }
 
 /// Before each change to TLS, and behind it.
@@ -90,5 +91,18 @@ fn what_a_client_blurts_out_is_nobodys_password(driver: Driver) {
         .expect("who is quiet comes in");
     console.echo(b"hello").expect("an open stream");
     drop(console);
+    house.is_empty();
+}
+
+fn what_broke_tls_is_told_and_not_that_nothing_can_be_said(driver: Driver) {
+    let (house, server) = house(driver);
+    // No record of TLS begins like this: the question before it is understood, and can't be answered any more.
+    server.have_faults([blurt(Moment::WithAQuestion, b"no record")]);
+    let login = login(&house, "authenticate");
+    house.open("authenticate", &login).expect_err("TLS is broken");
+    assert!(!server.visit().admitted);
+    let (reason, detail) = told(&house.record(1));
+    assert_eq!(reason, "target login tls_failed", "{detail}");
+    assert!(detail.contains("expected a record"), "{detail}");
     house.is_empty();
 }

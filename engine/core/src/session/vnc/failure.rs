@@ -74,7 +74,8 @@ impl Session {
         let (_, words) = closing(reason.cause);
         let mut to_client = Vec::new();
         gateway.refuse(&format!("{words} (session {id})"), &mut to_client);
-        self.say_to_client(to_client, turn)
+        // Where nothing can be said, the reason stays what it is.
+        self.tell_client(to_client, turn).unwrap_or(Step::Continue(()))
     }
 
     /// What was waited for did not come in time.

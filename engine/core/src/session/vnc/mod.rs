@@ -14,18 +14,18 @@ mod failure;
 mod sasl;
 mod secrets;
 mod target;
+mod words;
 
 use bytes::Bytes;
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::http::PathAnswer;
 use penstock_proto::rfb::{Both, Gateway, Next, ViewOnly};
-use penstock_ring::{Chunk, Close, Group, Kernel, Leg, Stop};
+use penstock_ring::{Close, Group, Kernel, Leg, Stop};
 
 use super::opening::{Opening, Stage};
 use super::secure::RECORD_MAX;
 use super::{Session, State};
 use crate::close::{Cause, Phase, Side};
-use crate::control::Piece;
 use crate::layers::{Broken, Fault, Layers};
 use crate::opaque::Opaque;
 use crate::relay::{Left, Receiving};
@@ -211,6 +211,15 @@ impl Session {
         login.left.early.drain(..understood);
         let heard: Vec<u8> = early.drain(..heard).collect();
         self.note_heard(heard, turn);
+        let next = match next {
+            Ok(next) => next,
+            Err(failure) => {
+                // Whatever can't be said any more, this is why it ends.
+                let _ = self.tell_target(to_server, turn);
+                let _ = self.tell_client(to_client, turn);
+                return self.login_failed(failure, turn);
+            }
+        };
         self.say_to_target(to_server, turn)?;
         self.say_to_client(to_client, turn)?;
         if self.login().is_none() {
@@ -218,11 +227,10 @@ impl Session {
             return Step::Continue(());
         }
         match next {
-            Ok(Next::Wait) => self.await_login(turn),
-            Ok(Next::SecureServer) => self.secure_server(turn),
-            Ok(Next::SecureClient) => self.secure_client(turn),
-            Ok(Next::Done) => self.logged_in(turn),
-            Err(failure) => self.login_failed(failure, turn),
+            Next::Wait => self.await_login(turn),
+            Next::SecureServer => self.secure_server(turn),
+            Next::SecureClient => self.secure_client(turn),
+            Next::Done => self.logged_in(turn),
         }
     }
 
@@ -331,60 +339,6 @@ impl Session {
             turn.kernel.receive(login.leg, Group::Reserve);
         }
         Step::Continue(())
-    }
-
-    fn say_to_target<K: Kernel>(&mut self, words: Vec<u8>, turn: &mut Turn<K>) -> Step {
-        if words.is_empty() {
-            return Step::Continue(());
-        }
-        let Some((login, _)) = self.login() else { return Step::Continue(()) };
-        let leg = login.leg;
-        match login.layers.seal_bytes(words.into()) {
-            Ok(sealed) => {
-                // Of a target that is broken, its leg tells.
-                self.say(Role::Target, leg, sealed, turn);
-                Step::Continue(())
-            }
-            Err(error) => self.refuse_target(&Fault::Tls(error), turn),
-        }
-    }
-
-    /// Sends plain bytes of our own to the client, through whatever it speaks.
-    fn say_to_client<K: Kernel>(&mut self, words: Vec<u8>, turn: &mut Turn<K>) -> Step {
-        if words.is_empty() {
-            return Step::Continue(());
-        }
-        self.facts.reply_bytes += words.len() as u32;
-        self.record_words(&words, turn);
-        match self.layers.seal(Chunk::Bytes(words.into()), &mut turn.kernel, &turn.counters) {
-            Ok((before, Chunk::Bytes(bytes))) => {
-                self.send_to_client(before, turn)?;
-                self.send_to_client(bytes, turn)
-            }
-            Ok((_, Chunk::Pool(buffer))) => {
-                turn.kernel.release(buffer);
-                Step::Continue(())
-            }
-            Err(error) => self.client_broke(Broken::silent(error), turn),
-        }
-    }
-
-    /// What the client said was for us, or for the server: whoever watches it hears of it all the same. It is not written down: there may
-    /// be a password in it.
-    fn note_heard<K: Kernel>(&mut self, heard: Vec<u8>, turn: &mut Turn<K>) {
-        if heard.is_empty() {
-            return;
-        }
-        self.layers.follow(&Chunk::Bytes(heard.into()), &turn.kernel, turn.now);
-    }
-
-    fn record_words<K: Kernel>(&self, words: &[u8], turn: &mut Turn<K>) {
-        let State::AwaitTarget(opening) = &self.state else { return };
-        if opening.is_recorded {
-            let id = self.handle.id(turn.worker);
-            let bytes = Bytes::copy_from_slice(words);
-            turn.outside.recorded(Piece { id, from_client: false, bytes });
-        }
     }
 }
 
