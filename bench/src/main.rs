@@ -22,6 +22,7 @@ mod scenario;
 mod stats;
 mod table;
 mod tls;
+mod vnc;
 mod websocket;
 
 use std::path::PathBuf;

@@ -5,6 +5,13 @@
 
 #![allow(dead_code, reason = "each fuzz target uses one function")]
 
+#[path = "rfb.rs"]
+mod rfb;
+#[path = "view_only.rs"]
+mod view_only;
+#[path = "viewer.rs"]
+mod viewer;
+
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::console::{Choice, Origins, token_of};
 use penstock_proto::http::request::RequestHead;
@@ -115,6 +122,14 @@ pub(crate) fn websocket(data: &[u8]) -> Ending {
     });
     assert!(plain.len() + output.len() <= frames.len());
     ending
+}
+
+pub(crate) fn rfb_gateway(data: &[u8]) -> Ending {
+    rfb::gateway(data)
+}
+
+pub(crate) fn rfb_view_only(data: &[u8]) -> Ending {
+    view_only::passes(data)
 }
 
 /// `run` feeds `data` in pieces of the given size; all sizes must agree.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::close::Cause;
@@ -14,10 +15,13 @@ use crate::sim::framing::Framing;
 use crate::sim::kit::Recipe;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
+use crate::sim::login::{Login, Part};
+use crate::sim::looks::Looks;
 use crate::sim::plan::Plan;
 use crate::sim::random::Random;
 use crate::sim::talker::Talker;
 use crate::sim::tally::{Fault, count};
+use crate::sim::vnc_viewer::Viewer;
 use crate::sim::world::{End, World};
 
 /// How a client leaves before its tunnel stands.
@@ -49,6 +53,12 @@ pub struct Wish {
     pub header: Pieces,
     /// TLS follows, and how it is spoken.
     pub secure: Option<Recipe>,
+    /// It is a VNC client, and logs in before anything else.
+    pub vnc: Option<Part<Viewer>>,
+    /// What is said by a client that may only look.
+    pub looks: Option<Arc<Looks>>,
+    /// Why its login can't but fail; none: it does not.
+    pub login_fails: Vec<Cause>,
     /// The request in pieces; none: it doesn't ask.
     pub request: Option<Pieces>,
     /// After the PROXY header, or a part of it, it says no more.
@@ -186,6 +196,8 @@ impl Client {
         };
         let line = Line::new(end, self.host);
         let mut talker = Talker::new(line, self.wish.plan.clone(), self.keys, self.host, world);
+        talker.login = self.wish.vnc.clone().map(|part| Box::new(Login::guest(part)));
+        talker.looks = self.wish.looks.clone().map(|looks| (looks, true));
         (talker.eager, talker.words) = (Some(0), self.wish.is_told_in_words.then(Vec::new));
         (self.stage, self.end, self.talker) = (Stage::Asking, Some(end), Some(talker));
         if let Some((span, _)) = self.wish.leave {

@@ -29,6 +29,8 @@ pub struct Excuses {
     doors_lost: bool,
     /// That to one about a token.
     tokens_lost: bool,
+    /// That to one for secrets.
+    secrets_lost: bool,
     /// It was stopped while sessions lived.
     pub drained: bool,
     /// Somebody had to wait for a buffer.
@@ -50,6 +52,7 @@ impl Excuses {
             names_lost: hosts.resolver.lost,
             doors_lost: hosts.doors.lost,
             tokens_lost: hosts.tokens.lost,
+            secrets_lost: hosts.secrets.lost,
             drained: run.choices.drain.is_some(),
             exhausted: kernel.was_exhausted(),
         }
@@ -69,6 +72,7 @@ impl Excuses {
             Cause::NameLookupFailed => self.names_lost,
             Cause::ConnectTimeout => self.doors_lost,
             Cause::TokenLookupFailed => self.tokens_lost,
+            Cause::SecretMissing => self.secrets_lost,
             _ => false,
         }
     }
@@ -88,7 +92,9 @@ impl Case<'_> {
         };
         let harmed = talker.is_some_and(|talker| talker.harmed);
         let harmed_early = harmed && reason.phase == Phase::Tls;
+        let logs_in = self.listener.vnc.is_some();
         match reason.cause {
+            _ if logs_in && self.is_login_explained() => true,
             Cause::Finished | Cause::IdleTimeout if reason.phase == Phase::Page => {
                 self.is_page_over(reason.cause)
             }

@@ -1,5 +1,5 @@
 //! The listeners of a run, as the seed configures them: three that serve CONNECT, two that forward, two with consoles, each with TLS or
-//! without on either side.
+//! without on either side; and one of each of the latter that logs in at VNC servers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,14 +20,16 @@ use penstock_tls::{
 
 use crate::sim::certificates::{LISTED, Shown, TARGET, trusted};
 use crate::sim::random::Random;
-use crate::sim::{consoles, wish};
+use crate::sim::{consoles, vnc, wish};
 
 /// Listeners of a run.
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 9;
 /// The first of those that forward.
 pub const FORWARDING: usize = 3;
 /// The first of those with consoles.
 pub const CONSOLES: usize = 5;
+/// The first of those that log in: one that forwards, one with consoles.
+pub const LOGINS: usize = 7;
 /// Plaintext that a record may carry.
 const RECORD_MAX: usize = 1 << 14;
 
@@ -72,18 +74,21 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let idle = random.percent(50).then(|| seconds(&[1, 5, 60], random));
     let lifetime = random.percent(25).then(|| seconds(&[1, 2, 20, 200], random));
     let (mut tls, clients) = client_side(random).filter(|_| !plain).unzip();
-    let is_console = usize::from(index) >= CONSOLES;
+    let logs_in = usize::from(index) >= LOGINS;
+    let is_console = usize::from(index) >= CONSOLES && usize::from(index) != LOGINS;
     let service = match forwards {
+        true if logs_in && !is_console => Service::Forward(destination(index, 4, random)),
         true if is_console => consoles::choose(destination(index, 4, random), random),
         true => Service::Forward(destination(index, 6, random)),
         false => Service::Connect,
     };
     // A program is a way to its target, TLS or not; it speaks none itself, nor does a terminal.
     let silent = is_program(&service) || is_terminal(&service);
-    let target_side = target_side(forwards, random).filter(|_| !plain && !silent);
+    let secure = if logs_in { 100 } else { 45 };
+    let target_side = target_side(secure, forwards, random).filter(|_| !plain && !silent);
     let half_close = random.pick(&[HalfClose::Close, HalfClose::Forward]);
     let (mut upstream_tls, targets) = target_side.unzip();
-    if is_console {
+    if is_console || logs_in {
         tls.iter_mut().for_each(|tls: &mut ListenerTls| tls.libvirt = false);
         upstream_tls.iter_mut().for_each(|tls: &mut UpstreamTls| tls.libvirt = false);
     }
@@ -94,12 +99,14 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let dead_peer = random.percent(75).then(|| 3 * heartbeat.unwrap_or(Duration::from_secs(1)));
     let has_header = if forwards { random.percent(30) } else { index == 1 };
     let few = random.percent(if forwards { 40 } else { 10 });
+    let within = tls.is_some() && !is_console;
+    let vnc = logs_in.then(|| vnc::choose(plain, within, random));
     let listener = Listener {
         name: format!("l{index}").into(),
         addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
         tls,
         upstream_tls,
-        vnc: None,
+        vnc,
         max_sessions: few.then(|| random.pick(&[1, 1, 3])),
         proxy_protocol: if has_header { ProxyProtocol::Required } else { ProxyProtocol::Off },
         proxy_from: AddressSet::parse(&[wish::TRUSTED]).expect("it is a network"),
@@ -216,7 +223,11 @@ fn server(files: &ServerFiles) -> Server {
     Server::new(options).expect("the options are right")
 }
 
-fn target_side(forwards: bool, random: &mut Random) -> Option<(UpstreamTls, TargetTerms)> {
+fn target_side(
+    secure: u32,
+    forwards: bool,
+    random: &mut Random,
+) -> Option<(UpstreamTls, TargetTerms)> {
     let verify = match random.below(4) {
         0 => Verify::Off,
         1 => Verify::Authority,
@@ -245,7 +256,7 @@ fn target_side(forwards: bool, random: &mut Random) -> Option<(UpstreamTls, Targ
     let server_name = (random.percent(50) || needs_name).then(|| TARGET.into());
     let max_record = random.pick(&[RECORD_MAX, RECORD_MAX, 4096, 500, 1]);
     let libvirt = random.percent(25);
-    random.percent(45).then(|| {
+    random.percent(secure).then(|| {
         let client = Swap::new(client(&files, terms));
         let not_to_sockets = false;
         (UpstreamTls { client, files, server_name, max_record, libvirt, not_to_sockets }, terms)

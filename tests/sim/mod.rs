@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
 //! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak), [`doors`] (what is opened
-//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles); [`scenario`] and [`oracle`] with `explained`, `told`,
+//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer`, `looks` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`,
 //! `parting` and `trust` (what must be true).
 
 mod browser;
@@ -24,6 +24,9 @@ mod leg;
 mod line;
 pub mod link;
 pub mod listeners;
+mod login;
+mod logins;
+mod looks;
 pub mod manner;
 pub mod oracle;
 pub mod origin;
@@ -39,6 +42,7 @@ pub mod random;
 pub mod report;
 pub mod runner;
 pub mod scenario;
+mod secrets;
 pub mod secure;
 mod secured;
 mod splicing;
@@ -52,6 +56,10 @@ pub mod trace;
 mod trust;
 mod turn;
 mod verbs;
+mod vnc;
+mod vnc_server;
+mod vnc_viewer;
+mod vnc_wire;
 mod web;
 pub mod wish;
 mod work;

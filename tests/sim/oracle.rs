@@ -87,6 +87,7 @@ impl Case<'_> {
         assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
         self.check_fairness(excused);
         self.check_console();
+        self.check_login();
         if !excuses.exhausted {
             self.check_idleness();
             self.check_close();
@@ -109,14 +110,15 @@ impl Case<'_> {
         assert!(asked <= sent && got <= answered, "more came out than went in: {self:?}");
         let spoken_to = self.origin.talkers.iter().filter(|talker| talker.got > 0).count();
         assert!(spoken_to <= 1, "payload went to {spoken_to} connections: {self:?}");
+        let sent = sent + self.login_asked();
         assert!(self.record.bytes_to_target <= sent, "counted more than was sent: {self:?}");
-        let replies = self.client.answer.len() as u64;
+        let replies = self.client.answer.len() as u64 + self.login_heard();
         // A connection that breaks keeps what it has taken to itself.
         let broken = [client, origin].into_iter().flatten().any(|talker| talker.harmed);
         let told = self.record.reason.cause == Cause::Finished && !broken;
         assert!(
             !told
-                || self.record.bytes_to_target >= asked
+                || self.record.bytes_to_target >= asked + self.login_asked()
                     && self.record.bytes_to_client >= replies + got,
             "counted less than came through: {self:?}"
         );
@@ -172,7 +174,7 @@ impl Case<'_> {
         {
             return;
         }
-        let (up, down) = (origin.got == client.sent, client.got == origin.sent);
+        let (up, down) = (origin.got == client.passing(), client.got == origin.sent);
         assert!(!client.gave_up && !origin.gave_up, "stalled: {self:?}");
         match (self.listener.half_close, self.record.reason.side) {
             (HalfClose::Forward, _) => {

@@ -1,6 +1,7 @@
 //! What a client wants to reach: takes connections, strips a PROXY header if one is promised, speaks TLS if it is to, and talks.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use penstock_proto::Progress;
 use penstock_proto::proxy_protocol::{self, Receiver};
@@ -8,8 +9,11 @@ use penstock_proto::proxy_protocol::{self, Receiver};
 use crate::sim::kit::Recipe;
 use crate::sim::line::Line;
 use crate::sim::link::{Holder, Read};
+use crate::sim::login::{Login, Part};
+use crate::sim::looks::Looks;
 use crate::sim::plan::Plan;
 use crate::sim::talker::Talker;
+use crate::sim::vnc_server::Server;
 use crate::sim::web::{Serving, WebServer};
 use crate::sim::world::{End, World};
 
@@ -26,6 +30,10 @@ pub struct Origin {
     pub header_of: Option<SocketAddr>,
     /// TLS follows, and how it is spoken.
     pub secure: Option<Recipe>,
+    /// It is a VNC server, and TLS is spoken within its login, if at all.
+    pub vnc: Option<Part<Server>>,
+    /// What is said by a client that may only look.
+    pub looks: Option<Arc<Looks>>,
     /// Connections that talk; of those that raced, only one may ever have got a byte.
     pub talkers: Vec<Talker>,
     /// Connections for pages, and how they are served.
@@ -78,6 +86,8 @@ impl Origin {
             line.secure(secure, &rest, world);
         }
         let mut talker = Talker::new(line, self.plan.clone(), self.keys, self.host, world);
+        talker.login = self.vnc.clone().map(|part| Box::new(Login::host(part)));
+        talker.looks = self.looks.clone().map(|looks| (looks, false));
         if !is_secure {
             talker.take(&rest);
         }

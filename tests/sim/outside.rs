@@ -26,6 +26,7 @@ struct Papers {
     asked: Vec<(SessionId, Box<str>)>,
     doors: Vec<(SessionId, Arc<Door>)>,
     tokens: Vec<(SessionId, Token)>,
+    secrets: Vec<SessionId>,
     records: Vec<Record>,
     /// No question is taken while this is set.
     closed: bool,
@@ -45,6 +46,11 @@ impl Desk {
     /// Takes the questions about tokens that came in.
     pub fn take_tokens(&self) -> Vec<(SessionId, Token)> {
         std::mem::take(&mut self.papers().tokens)
+    }
+
+    /// Takes the questions for secrets that came in.
+    pub fn take_secrets(&self) -> Vec<SessionId> {
+        std::mem::take(&mut self.papers().secrets)
     }
 
     fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
@@ -67,7 +73,10 @@ impl Outside for Desk {
             Question::Resolve { id, name } => papers.asked.push((id, name)),
             Question::Open { id, door } => papers.doors.push((id, door)),
             Question::Token { id, token, .. } => papers.tokens.push((id, token)),
-            Question::Secrets { .. } => unreachable!("no listener has secrets"),
+            Question::Secrets { id, vnc, .. } => {
+                assert!(vnc.login.has_files(), "there is nothing to be read");
+                papers.secrets.push(id);
+            }
         }
         Ok(())
     }

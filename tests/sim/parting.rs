@@ -37,6 +37,8 @@ impl Case<'_> {
         let (reason, status) = (self.record.reason, self.record.status);
         let right = match reason.cause {
             _ if matches!(reason.phase, Phase::ProxyHeader | Phase::Relay | Phase::Page) => true,
+            // Whatever comes of a login comes after the 101.
+            _ if reason.phase == Phase::Login || self.is_bridge_denied() => status == 101,
             Cause::TokenRefused if console.silent => status == 0,
             Cause::BadRequest => (400..=505).contains(&status),
             Cause::Unauthorized => status == 401,
@@ -80,7 +82,8 @@ impl Case<'_> {
             Cause::BadFrame => None,
             Cause::Drained => Some(1001),
             Cause::IdleTimeout | Cause::UserIdle | Cause::LifetimeEnd => Some(1008),
-            Cause::InUse => Some(1008),
+            Cause::InUse | Cause::AccessDenied | Cause::Unauthorized => Some(1008),
+            Cause::UnknownMessage => Some(1008),
             Cause::Overloaded | Cause::Exhausted => Some(1013),
             Cause::Finished => Some(1000),
             _ => Some(1011),
@@ -97,6 +100,7 @@ impl Case<'_> {
     /// No end in the middle of a frame but that of who can't be told anything there.
     fn check_frame_ends(&self, client: &Talker, frames: &Frames) {
         let cut = client.ended && frames.is_cut() && !client.harmed && !client.is_slow();
+        let cut = cut && !self.is_drowned(client);
         assert!(!cut || self.may_be_cut(), "an end in the middle of a frame: {self:?}");
     }
 

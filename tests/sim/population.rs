@@ -5,6 +5,7 @@ use crate::sim::doors::Doors;
 use crate::sim::kernel::Hosts;
 use crate::sim::origin::Origin;
 use crate::sim::outside::Resolver;
+use crate::sim::secrets::Reader;
 use crate::sim::tokens::Tokens;
 use crate::sim::world::World;
 
@@ -14,12 +15,11 @@ pub struct Population {
     pub clients: Vec<Client>,
     /// In order of their numbers.
     pub origins: Vec<Origin>,
-    /// The last host but two.
+    /// Behind them, in this order.
     pub resolver: Resolver,
-    /// The last host but one.
     pub doors: Doors,
-    /// The last host.
     pub tokens: Tokens,
+    pub secrets: Reader,
 }
 
 impl Population {
@@ -43,6 +43,8 @@ impl Hosts for Population {
             self.doors.step(world);
         } else if host == self.tokens.host {
             self.tokens.step(world);
+        } else if host == self.secrets.host {
+            self.secrets.step(world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);
         } else {
@@ -54,5 +56,6 @@ impl Hosts for Population {
         self.resolver.turn(world);
         self.doors.turn(world);
         self.tokens.turn(world);
+        self.secrets.turn(world);
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use penstock_core::close::{Cause, Phase, Side};
 use penstock_core::config::{Destination, Listener, ProxyProtocol, Reach, Service};
 use penstock_core::control::Record;
-use penstock_core::metrics::{Counters, HANDSHAKES};
+use penstock_core::metrics::{Counters, HANDSHAKES, VNC_ROLES, VNC_SECURITY};
 
 use crate::sim::listeners::{is_program, is_terminal};
 use crate::sim::scenario::Run;
@@ -56,6 +56,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::NameLookupFailed,
             Cause::TokenRefused,
             Cause::TokenLookupFailed,
+            Cause::SecretMissing,
             Cause::Overloaded,
             Cause::HungUp,
             Cause::Reset,
@@ -81,6 +82,19 @@ const ENDS: &[(Phase, &[Cause])] = &[
         ],
     ),
     (
+        Phase::Login,
+        &[
+            Cause::NotLetIn,
+            Cause::NoCommonSecurity,
+            Cause::BadGreeting,
+            Cause::Injected,
+            Cause::Unauthorized,
+            Cause::HandshakeTimeout,
+            Cause::HungUp,
+            Cause::Reset,
+        ],
+    ),
+    (
         Phase::Relay,
         &[
             Cause::Finished,
@@ -88,6 +102,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::TlsFailed,
             Cause::NotLetIn,
             Cause::BadFrame,
+            Cause::UnknownMessage,
             Cause::Reset,
             Cause::IdleTimeout,
             Cause::UserIdle,
@@ -171,6 +186,11 @@ impl Report {
         ] {
             self.add("counter", row.to_owned(), count);
         }
+        for (role, counts) in VNC_ROLES.iter().zip(&counters.vnc_logins) {
+            for (security, count) in VNC_SECURITY.iter().zip(counts) {
+                self.add("login", format!("{role}, {security}"), count.get());
+            }
+        }
         for (side, counts) in ["client", "target"].iter().zip(&counters.handshakes) {
             for (label, count) in HANDSHAKES.iter().zip(counts) {
                 self.add("handshake", format!("{side}, {label}"), count.get());
@@ -209,6 +229,7 @@ impl Report {
                 Service::Forward(destination) => match destination.reach {
                     Reach::Door(_) => "forward to a UNIX socket",
                     Reach::Network(_) => "forward to the network",
+                    Reach::HandedOver => "handed over",
                 },
             };
             self.add("service", kind.to_owned(), u64::from(record.reason.phase == Phase::Relay));
@@ -247,6 +268,7 @@ fn path(listener: &Listener, record: &Record) -> Vec<&'static str> {
         (asks, Phase::Request.label()),
         (!is_door && !pages, Phase::Admission.label()),
         (true, Phase::Connect.label()),
+        (listener.vnc.is_some() && !pages, Phase::Login.label()),
         (listener.upstream_tls.is_some() && !pages, OF_TARGET),
         (true, if pages { Phase::Page.label() } else { Phase::Relay.label() }),
     ];

@@ -20,6 +20,7 @@ use crate::sim::listeners::{self, Chosen, ClientTerms, TargetTerms};
 use crate::sim::outside::{Desk, Resolver};
 use crate::sim::population::Population;
 use crate::sim::random::Random;
+use crate::sim::secrets::Reader;
 use crate::sim::temper::Temper;
 use crate::sim::tokens::Tokens;
 use crate::sim::world::{Action, World};
@@ -109,6 +110,7 @@ pub fn run(seed: u64) -> Run {
     kernel.hosts.resolver.answer_to(mailbox.clone());
     kernel.hosts.doors.answer_to(mailbox.clone());
     kernel.hosts.tokens.answer_to(mailbox.clone());
+    kernel.hosts.secrets.answer_to(mailbox.clone());
     choices.forwarding = choices
         .config
         .listeners
@@ -127,7 +129,7 @@ pub fn run(seed: u64) -> Run {
     run
 }
 
-/// Those who know names and tokens and open doors; there will be so many clients.
+/// Those who know names, tokens and secrets and open doors; there will be so many clients.
 fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     let mut resolver = Resolver::new(2 * clients, desk.clone());
     resolver.confused = random.pick(&[0, 0, 50]);
@@ -136,7 +138,9 @@ fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     doors.confused = random.pick(&[0, 0, 50]);
     let mut tokens = Tokens::new(2 * clients + 2, desk.clone());
     tokens.confused = random.pick(&[0, 0, 50]);
-    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors, tokens }
+    let mut secrets = Reader::new(2 * clients + 3, desk.clone());
+    secrets.confused = random.pick(&[0, 0, 50]);
+    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors, tokens, secrets }
 }
 
 /// Sockets of some size, and a time without descriptors.

@@ -16,6 +16,7 @@ use crate::sim::random::Random;
 use crate::sim::scenario::Choices;
 use crate::sim::secure::Word;
 use crate::sim::tally::{Fault, count};
+use crate::sim::vnc::has_tls_within;
 
 /// Of the client's stream, and of the target's. Where libvirt is spoken, they mostly consist of messages.
 pub fn keys(settings: &Listener, random: &mut Random) -> [u64; 2] {
@@ -36,7 +37,7 @@ pub fn client(
 ) -> Option<ClientKind> {
     let settings = &choices.config.listeners[listener];
     let terms = choices.clients[listener]?;
-    if random.percent(10) {
+    if random.percent(10) && !has_tls_within(settings) {
         count(Fault::TlsLeftOut);
         if settings.tls.as_ref().is_some_and(|tls| tls.only) {
             explains.push(Cause::TlsFailed);

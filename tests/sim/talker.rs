@@ -1,6 +1,7 @@
 //! One side of a tunnel, as a host lives it: writes a pattern that can't be mistaken, reads the other side's, and ends in
 //! its own way. It knows nothing of what stands between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_ring::{Close, Errno, Time};
@@ -8,6 +9,8 @@ use penstock_ring::{Close, Errno, Time};
 use crate::sim::frames::Frames;
 use crate::sim::line::Line;
 use crate::sim::link::Read;
+use crate::sim::login::{Leaving, Login};
+use crate::sim::looks::Looks;
 use crate::sim::manner::{Last, Mischief};
 use crate::sim::pattern::{fill, message};
 use crate::sim::plan::{Ending, Plan};
@@ -25,9 +28,13 @@ pub const GIVE_UP: Duration = Duration::from_secs(600);
 pub struct Talker {
     /// What it writes to and reads from.
     pub line: Line,
+    /// A login of VNC comes before payload.
+    pub login: Option<Box<Login>>,
     /// What it does.
     pub plan: Plan,
     keys: [u64; 2],
+    /// What a client says instead that may only look, and what its server hears of it; the client's, if this is it.
+    pub looks: Option<(Arc<Looks>, bool)>,
     host: usize,
     /// Bytes accepted by its socket.
     pub sent: u64,
@@ -79,8 +86,10 @@ impl Talker {
         let now = world.now;
         let mut talker = Talker {
             line,
+            login: None,
             plan,
             keys,
+            looks: None,
             host,
             sent: 0,
             got: 0,
@@ -120,6 +129,14 @@ impl Talker {
         self.plan.is_clean() && !self.harmed && self.line.error().is_none()
     }
 
+    /// How much of what it has sent has to come through.
+    pub fn passing(&self) -> u64 {
+        match &self.looks {
+            Some((looks, true)) => looks.passing(self.sent),
+            _ => self.sent,
+        }
+    }
+
     /// Whether what it has sent ends where one of libvirt's messages does.
     pub fn is_between_messages(&self) -> bool {
         self.sent == 0
@@ -144,6 +161,9 @@ impl Talker {
             return;
         }
         self.line.flush(world);
+        if self.eager.is_none() && !self.log_in(world) {
+            return;
+        }
         self.read_some(world);
         self.part_if_dismissed(world);
         self.ask_if_due(world);
@@ -152,8 +172,64 @@ impl Talker {
         self.end_if_due(world);
     }
 
+    /// Whether payload may pass by now.
+    fn log_in(&mut self, world: &mut World) -> bool {
+        let Some(login) = self.login.as_mut().filter(|login| !login.is_over()) else { return true };
+        if !self.ended && self.failed.is_none() {
+            match login.step(&mut self.line, self.host, world) {
+                Read::Ended => (self.ended, self.ended_at) = (true, world.now),
+                Read::Failed(errno) => self.failed = Some(errno),
+                Read::Bytes(_) | Read::Blocked => {}
+            }
+        }
+        if login.is_through() {
+            let rest = login.end();
+            self.compare(&rest);
+            world.wake_host(self.host, Duration::ZERO);
+            return true;
+        }
+        let refuses = login.is_host() && login.is_refused() && !self.finished;
+        let leaves = login.leaves_now();
+        self.harmed |= login.left || self.line.is_spoiled();
+        self.part_if_dismissed(world);
+        if refuses {
+            self.finish_now(world);
+        }
+        self.leave_login(leaves, world);
+        if !self.closed && world.now >= self.give_up_at {
+            self.gave_up = true;
+            self.close(Close::Normal, world);
+        } else if !self.closed && (self.failed.is_some() || self.ended) {
+            if self.failed.is_none() && !self.finished && !self.line.is_spoiled() {
+                self.finish_now(world);
+            }
+            if self.line.is_flushed() || self.line.is_spoiled() {
+                self.close(Close::Normal, world);
+            }
+        }
+        false
+    }
+
+    /// Its plan has an end in the middle of a login.
+    fn leave_login(&mut self, leaves: Option<Leaving>, world: &mut World) {
+        let Some(how) = leaves else { return };
+        count(Fault::LoginLeft);
+        match how {
+            Leaving::Finish => self.finish_now(world),
+            Leaving::Close => self.close(Close::Normal, world),
+            Leaving::Reset => {
+                count(Fault::ResetByPeer);
+                self.close(Close::Reset, world);
+            }
+            Leaving::Silence => {}
+        }
+    }
+
     /// Compares bytes with what the other side wrote.
     pub fn take(&mut self, bytes: &[u8]) {
+        if let Some(login) = self.login.as_mut().filter(|login| !login.is_over()) {
+            return login.take(bytes);
+        }
         let Some(words) = self.words.as_mut().filter(|_| self.got == 0) else {
             return self.compare(bytes);
         };
@@ -165,8 +241,18 @@ impl Talker {
     }
 
     fn compare(&mut self, bytes: &[u8]) {
+        let bytes = match &mut self.login {
+            Some(login) => login.take_foretold(bytes),
+            None => bytes,
+        };
         let mut expected = vec![0; bytes.len()];
-        fill(self.keys[1], self.got, &mut expected);
+        match &self.looks {
+            Some((looks, false)) => {
+                let due = looks.passed.get(self.got as usize..).unwrap_or_default();
+                expected = due[..due.len().min(bytes.len())].to_vec();
+            }
+            _ => fill(self.keys[1], self.got, &mut expected),
+        }
         if bytes != expected {
             let right = bytes.iter().zip(&expected).take_while(|(came, due)| came == due).count();
             let (host, place, line) = (self.host, self.got + right as u64, &self.line);
@@ -253,7 +339,13 @@ impl Talker {
                 return;
             }
             let mut bytes = vec![0; piece.min(self.line.room(world).max(1))];
-            fill(self.keys[0], self.sent, &mut bytes);
+            match &self.looks {
+                Some((looks, true)) => {
+                    let (start, length) = (self.sent as usize, bytes.len());
+                    bytes.copy_from_slice(&looks.said[start..start + length]);
+                }
+                _ => fill(self.keys[0], self.sent, &mut bytes),
+            }
             match self.line.write(&bytes, world) {
                 Ok(n) => {
                     self.began_at = self.began_at.or(Some(world.now));

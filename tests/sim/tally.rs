@@ -212,6 +212,28 @@ faults! {
     ToldWhy = "browser told why we end it",
     /// A browser speaks frames before it has read the 101.
     FramesAhead = "frames before the 101 was read",
+    /// A side of a login leaves in the middle of it, or says no more.
+    LoginLeft = "login left by its own plan",
+    /// Somebody was told in RFB that he does not come in.
+    RefusedInRfb = "refused in RFB",
+    /// A VNC server that lets nobody in.
+    VncClosed = "VNC server that lets nobody in",
+    /// A VNC server that speaks no RFB.
+    VncNonsense = "VNC server that speaks no RFB",
+    /// A VNC server that says something before TLS that has no place there.
+    VncInjects = "byte before TLS of a VNC server",
+    /// The same of a client.
+    ViewerInjects = "byte before TLS of a VNC client",
+    /// A password that the other side does not know.
+    VncWrongPassword = "wrong password for a VNC server",
+    /// Secrets were read.
+    SecretsRead = "secrets read",
+    /// They could not be.
+    SecretsMissing = "secrets not read",
+    /// That took long.
+    SecretsLate = "secrets read late",
+    /// No answer ever comes.
+    SecretsLost = "secrets never read",
     /// A wake-up without reason.
     SpuriousWake = "spurious wake-up",
 }

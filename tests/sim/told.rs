@@ -16,8 +16,7 @@ impl Case<'_> {
     pub fn check_refusal(&self) {
         let Some(client) = self.client.talker.as_ref() else { return };
         self.check_answered();
-        let drowned = self.world.half(client.line.end).written > DROPPED;
-        if self.client.left.is_some() || client.harmed || drowned {
+        if self.client.left.is_some() || client.harmed || self.is_drowned(client) {
             return;
         }
         if self.record.status >= 400 {
@@ -25,6 +24,11 @@ impl Case<'_> {
         }
         self.check_words(client);
         self.check_alert(client);
+    }
+
+    /// Whether it went on sending until nobody heard it out.
+    pub(super) fn is_drowned(&self, client: &Talker) -> bool {
+        self.world.half(client.line.end).written > DROPPED
     }
 
     /// Whether it was understood what the client wants, and it does not get it for reasons that are not its own.

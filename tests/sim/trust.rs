@@ -9,11 +9,13 @@ use penstock_core::config::HalfClose;
 use crate::sim::client::Leave;
 use crate::sim::consoles;
 use crate::sim::listeners::is_program;
+use crate::sim::login::Login;
 use crate::sim::oracle::Case;
 use crate::sim::plan::Ending;
 use crate::sim::scenario::Run;
 use crate::sim::talker::{Talker, WORDS};
 use crate::sim::tally::{Fault, count};
+use crate::sim::vnc::has_tls_within;
 
 /// How long a refused client may take to read why, and then some.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -50,18 +52,18 @@ impl Case<'_> {
         // How much of what was framed went into records is not known.
         let garbled = match cause {
             Cause::TlsFailed => source.line.is_garbled() && source.line.frames().is_none(),
-            Cause::BadFrame => !source.line.is_secure_spoiled(),
+            Cause::BadFrame | Cause::UnknownMessage => !source.line.is_secure_spoiled(),
             _ => false,
         };
         let garbled = garbled && phase == Phase::Relay;
         let wanted = self.listener.half_close == HalfClose::Forward
             || sink.plan.ending == Ending::FinishSecond;
         // Who talks on meanwhile may be reset with what was delivered unread.
-        let well =
-            source.plan.is_clean() && sink.is_clean() && !sink.gave_up && sink.failed.is_none();
+        let broken = sink.failed.is_some() || self.client.failed.is_some();
+        let well = source.plan.is_clean() && sink.is_clean() && !sink.gave_up && !broken;
         if garbled && wanted && well && self.client.left.is_none() {
             count(Fault::TlsLastWords);
-            assert_eq!(sink.got, source.sent, "lost before a broken record: {self:?}");
+            assert_eq!(sink.got, source.passing(), "lost before a broken record: {self:?}");
         }
     }
 
@@ -71,11 +73,17 @@ impl Case<'_> {
         let only = self.listener.tls.as_ref().is_some_and(|tls| tls.only);
         let served = match reason.phase {
             Phase::ProxyHeader | Phase::Request => false,
-            Phase::Tls => reason.side == Side::Target,
+            Phase::Tls => reason.side == Side::Target && !has_tls_within(self.listener),
+            Phase::Admission | Phase::Connect | Phase::Login if has_tls_within(self.listener) => {
+                false
+            }
             Phase::Admission | Phase::Connect | Phase::Login | Phase::Relay | Phase::Page => true,
         };
         assert!(tls.client.is_some() || !only || !served, "served without TLS: {self:?}");
-        let relayed = reason.phase == Phase::Relay && self.listener.upstream_tls.is_some();
+        let upstream = self.listener.upstream_tls.is_some();
+        // Of a login, its server decides.
+        let within = self.host().and_then(Login::chosen).is_none_or(|(in_tls, _)| in_tls);
+        let relayed = reason.phase == Phase::Relay && upstream && within;
         assert!(tls.target.is_some() || !relayed, "relayed without TLS: {self:?}");
     }
 
@@ -88,7 +96,7 @@ impl Case<'_> {
         // In the clear, to leave is to end in order.
         let left = matches!(self.client.left, Some(Leave::Close));
         let ended = |source: &Talker| source.finished || left && !source.line.is_secure();
-        let whole = source.is_some_and(|source| ended(source) && source.sent == sink.got);
+        let whole = source.is_some_and(|source| ended(source) && source.passing() == sink.got);
         assert!(whole, "told that nothing is missing, and something is: {self:?}");
     }
 
@@ -101,13 +109,14 @@ impl Case<'_> {
         };
         if up {
             assert!(told(origin), "the target was not told of the end: {self:?}");
-            assert_eq!(self.record.bytes_to_target, origin.got, "to the target: {self:?}");
+            let asked = origin.got + self.login_asked();
+            assert_eq!(self.record.bytes_to_target, asked, "to the target: {self:?}");
         }
         if down {
             // Of a program that said nothing it is not known whether it reached anybody.
             let mute = is_program(&self.listener.service) && origin.sent == 0;
             assert!(told(client) || mute, "the client was not told of the end: {self:?}");
-            let reply = self.client.answer.len() as u64;
+            let reply = self.client.answer.len() as u64 + self.login_heard();
             assert_eq!(self.record.bytes_to_client, reply + client.got, "to the client: {self:?}");
         }
     }
@@ -118,25 +127,31 @@ impl Case<'_> {
         let token = consoles::token_time(&self.listener.service);
         let browser = self.client.wish.browser.as_ref();
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
+        let whole = 2 * timeouts.handshake + token + timeouts.connect;
+        // Who leaves may do so while it is the target's TLS that is awaited.
+        let awaits_client = self.listener.tls.is_some() && self.record.tls.client.is_none();
         let limit = match (reason.phase, reason.side) {
             // Before a console, pages may take as long as they are read.
-            (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls, _)
+            (Phase::Request | Phase::Admission | Phase::Connect | Phase::Tls | Phase::Login, _)
                 if asks_for_pages =>
             {
                 Duration::MAX
             }
+            (Phase::Login, _) => self.login_time() + token,
+            (Phase::Tls, Side::Client) if has_tls_within(self.listener) => self.login_time(),
+            (Phase::Tls, Side::Client) if !awaits_client => whole,
             (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
                 timeouts.handshake
             }
             (Phase::Admission, _) => timeouts.handshake + token + timeouts.connect,
-            (Phase::Connect | Phase::Tls, _) => 2 * timeouts.handshake + token + timeouts.connect,
+            (Phase::Connect | Phase::Tls, _) => whole,
             // Who does not read may hold up the end of it.
             (Phase::Relay, Side::Client | Side::Penstock)
                 if self.is_program_awaited() && reason.cause != Cause::FlushTimeout =>
             {
                 2 * timeouts.handshake + timeouts.connect
             }
-            (Phase::Login | Phase::Relay | Phase::Page, _) => Duration::MAX,
+            (Phase::Relay | Phase::Page, _) => Duration::MAX,
         };
         let elapsed = self.record.elapsed;
         let in_time = elapsed <= limit.saturating_add(GOODBYE);

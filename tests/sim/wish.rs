@@ -1,6 +1,7 @@
 //! What the clients of a run ask for: requests of every sort, through TLS or not, and how they and their targets behave.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::close::Cause;
@@ -13,6 +14,8 @@ use crate::sim::consoles;
 use crate::sim::framing::Framing;
 use crate::sim::kit::{ClientKind, Recipe, ServerKind};
 use crate::sim::listeners;
+use crate::sim::login::{Pace, Part};
+use crate::sim::looks::Looks;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
 use crate::sim::plan::{Burst, Ending, Plan};
@@ -22,6 +25,7 @@ use crate::sim::scenario::Choices;
 use crate::sim::secure::Word;
 use crate::sim::secured;
 use crate::sim::targets::{self, Target};
+use crate::sim::vnc::{self, Meeting};
 use crate::sim::web::Serving;
 use crate::sim::world::World;
 
@@ -52,6 +56,7 @@ struct Asking {
     browser: Option<Browser>,
     client: Option<ClientKind>,
     target: Option<(ServerKind, Word)>,
+    meeting: Option<Meeting>,
     /// Of the client's stream, and of the target's.
     keys: [u64; 2],
     explains: Vec<Cause>,
@@ -90,6 +95,9 @@ impl Asking {
             Some(browser::Asking { bytes, browser, .. }) => (bytes, Some(browser)),
             None => (request, None),
         };
+        let client = secured::client(listener, choices, &mut explains, random);
+        let meeting = vnc::meet(number, settings, client.is_some(), population, random);
+        explains.extend(meeting.iter().flat_map(|meeting| &meeting.explains));
         let mut asking = Asking {
             listener,
             address,
@@ -97,7 +105,8 @@ impl Asking {
             header: Vec::new(),
             request: (!matches!(settings.service, Service::Forward(_))).then_some(request),
             browser,
-            client: secured::client(listener, choices, &mut explains, random),
+            client,
+            meeting,
             target: secured::target(listener, choices, &mut explains, random),
             keys,
             explains,
@@ -146,8 +155,9 @@ impl Asking {
     }
 
     /// What the client does, and the target that belongs to it.
-    fn plan(self, number: usize, choices: &Choices, random: &mut Random) -> (Origin, Wish) {
+    fn plan(mut self, number: usize, choices: &Choices, random: &mut Random) -> (Origin, Wish) {
         let Asking { listener, keys, .. } = self;
+        let meeting = self.meeting.take();
         let settings = &choices.config.listeners[listener];
         let client_first = random.percent(50);
         let origin_first = !client_first || random.percent(20);
@@ -174,9 +184,13 @@ impl Asking {
         });
         let [client_plan, origin_plan] = plans;
         let serving = Serving::of(random, fair);
-        let origin = self.origin(number, settings, (origin_plan, serving), target);
-        let wish = self.wish(choices, said, client_plan, client, random);
-        (origin, Wish { browser: framing, ..wish })
+        let mut origin = self.origin(number, settings, (origin_plan, serving), target);
+        let mut wish = self.wish(choices, said, client_plan, client, random);
+        wish.browser = framing;
+        if let Some(meeting) = meeting {
+            log_in(meeting, settings, (&mut wish, &mut origin), (fair, choices), random);
+        }
+        (origin, wish)
     }
 
     fn origin(
@@ -194,6 +208,8 @@ impl Asking {
             keys: [self.keys[1], self.keys[0]],
             header_of: (settings.send_proxy != SendProxy::Off).then_some(client),
             secure,
+            vnc: None,
+            looks: None,
             talkers: Vec::new(),
             web: Vec::new(),
             serving,
@@ -220,6 +236,9 @@ impl Asking {
             is_slow: said.time(choices.temper.turn, secure.as_ref()) > SLOW,
             header: said.header,
             secure,
+            vnc: None,
+            looks: None,
+            login_fails: Vec::new(),
             request: said.request,
             browser: None,
             stops: self.stops,
@@ -230,6 +249,34 @@ impl Asking {
             plan,
         }
     }
+}
+
+/// Both sides log in before anything else, and speak TLS within that, if at all.
+fn log_in(
+    meeting: Meeting,
+    settings: &Listener,
+    (wish, origin): (&mut Wish, &mut Origin),
+    (fair, choices): (bool, &Choices),
+    random: &mut Random,
+) {
+    let paces = [Pace::of(random, fair), Pace::of(random, fair)];
+    if paces.iter().any(|pace| pace.time(choices.temper.turn) > SLOW) {
+        wish.explains.push(Cause::HandshakeTimeout);
+    }
+    let [pace, of_server] = paces;
+    if settings.vnc.as_ref().is_some_and(|vnc| vnc.view_only) {
+        for burst in &mut wish.plan.bursts {
+            burst.bytes = burst.bytes.min(20_000);
+        }
+        let looks = Looks::of(wish.plan.total() as usize, fair, random);
+        wish.explains.extend(looks.unknown.map(|_| Cause::UnknownMessage));
+        (wish.looks, origin.looks) = (Some(Arc::clone(&looks)), Some(looks));
+    }
+    let within = wish.secure.take_if(|_| vnc::has_tls_within(settings));
+    wish.vnc = Some(Part { party: meeting.viewer, pace, within });
+    (wish.login_fails, wish.eager) = (meeting.fails, 0);
+    let within = origin.secure.take();
+    origin.vnc = Some(Part { party: meeting.server, pace: of_server, within });
 }
 
 /// What a browser asks for, where it is led then, and what that explains.

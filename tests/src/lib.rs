@@ -24,6 +24,7 @@ pub mod private;
 pub mod process;
 pub mod procfs;
 pub mod setup;
+pub mod stopwatch;
 pub mod stream;
 pub mod subjects;
 pub mod tls;
@@ -33,6 +34,7 @@ pub mod web_socket;
 
 pub use penstock::Penstock;
 pub use setup::{Driver, Setup};
+pub use stopwatch::Stopwatch;
 
 /// Makes two tests of each function that takes a driver: `name::uring` and `name::epoll`.
 #[macro_export]

@@ -2,14 +2,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitStatus;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::access_log::Line;
+use crate::connect::PATIENCE;
 use crate::metrics::Metrics;
 use crate::process::Process;
-use crate::{connect, http, names, procfs, wait};
+use crate::{Stopwatch, connect, http, names, procfs, wait};
 
 /// A running daemon. It is killed when this value is dropped.
 #[derive(Debug)]
@@ -61,6 +62,31 @@ impl Penstock {
         Metrics::scrape(self.admin())
     }
 
+    /// Waits until a metric has come to that value: what a peer has seen may have yet to be counted.
+    ///
+    /// # Panics
+    /// When it has another one after [`PATIENCE`].
+    pub fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: f64) {
+        self.wait_for(&format!("{name}{labels:?}"), value, |metrics| metrics.sum(name, labels));
+    }
+
+    /// Waits until so many connections have ended for a reason with these labels; see [`Metrics::closed`].
+    ///
+    /// # Panics
+    /// When it is another number after [`PATIENCE`].
+    pub fn wait_for_closed(&self, labels: &[(&str, &str)], count: f64) {
+        self.wait_for(&format!("ends of {labels:?}"), count, |metrics| metrics.closed(labels));
+    }
+
+    fn wait_for(&self, what: &str, value: f64, count: impl Fn(&Metrics) -> f64) {
+        let mut last = f64::NAN;
+        let watch = Stopwatch::start();
+        while last != value {
+            assert!(watch.elapsed() < PATIENCE, "{what}: {last}, not {value}");
+            last = count(&self.metrics());
+        }
+    }
+
     /// One metric now; see [`Metrics::sum`].
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.metrics().sum(name, labels)
@@ -88,18 +114,18 @@ impl Penstock {
     /// Waits for its end; how it ended, and what it said on standard error.
     ///
     /// # Panics
-    /// When it still runs after 10 s.
+    /// When it still runs after [`PATIENCE`].
     pub fn outcome(&mut self) -> (Option<i32>, String) {
-        let status = self.process.wait(Duration::from_secs(10));
+        let status = self.process.wait(PATIENCE);
         (status.code(), self.process.text("errors"))
     }
 
     /// Waits until the access log has `count` lines, and returns them.
     ///
     /// # Panics
-    /// When there are other than that many after 5 s.
+    /// When there are more, or still less after [`PATIENCE`].
     pub fn access_log(&self, count: usize) -> Vec<Line> {
-        wait::until(&format!("{count} lines in the access log"), Duration::from_secs(5), || {
+        wait::until(&format!("{count} lines in the access log"), PATIENCE, || {
             let text = self.process.text("access.log");
             let lines: Vec<Line> = text.lines().map(Line::parse).collect();
             assert!(lines.len() <= count, "more than {count} lines: {text}");
@@ -110,9 +136,9 @@ impl Penstock {
     /// Waits until the access log, in JSON, has `count` records or more, and returns them.
     ///
     /// # Panics
-    /// When it hasn't after 5 s, or a line isn't JSON.
+    /// When it hasn't after [`PATIENCE`], or a line isn't JSON.
     pub fn records(&self, count: usize) -> Vec<serde_json::Value> {
-        wait::until(&format!("{count} records in the access log"), Duration::from_secs(5), || {
+        wait::until(&format!("{count} records in the access log"), PATIENCE, || {
             let text = self.process.text("access.log");
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let records = whole.lines().map(|line| serde_json::from_str(line).expect("JSON"));
@@ -135,19 +161,19 @@ impl Penstock {
     /// Asks it to end as a service manager does, and waits.
     ///
     /// # Panics
-    /// When it runs on for 10 s.
+    /// When it runs on for longer than [`PATIENCE`].
     pub fn stop(mut self) -> ExitStatus {
         self.process.signal(Signal::SIGTERM);
-        self.process.wait(Duration::from_secs(10))
+        self.process.wait(PATIENCE)
     }
 
     /// What it holds, as soon as that stands still.
     ///
     /// # Panics
-    /// When it doesn't within 5 s.
+    /// When it doesn't within [`PATIENCE`].
     pub fn holdings(&self) -> Holdings {
         let mut last = self.holdings_now();
-        wait::until("holdings that stand still", Duration::from_secs(5), || {
+        wait::until("holdings that stand still", PATIENCE, || {
             // The last scrape was a connection: it is gone by now.
             std::thread::sleep(Duration::from_millis(100));
             let now = self.holdings_now();
@@ -158,16 +184,17 @@ impl Penstock {
     /// Waits until it holds what it held before.
     ///
     /// # Panics
-    /// When it still holds something else after 5 s.
+    /// When it still holds something else after 5 s, of which pauses of the machine are no part.
     pub fn assert_holds(&self, before: &Holdings) {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let watch = Stopwatch::start();
         loop {
             let now = self.holdings_now();
             if now == *before {
                 return;
             }
             let open = || procfs::descriptors(self.pid());
-            assert!(Instant::now() < deadline, "held {before:?}, holds {now:?}: {:?}", open());
+            let is_soon = watch.elapsed() < Duration::from_secs(5);
+            assert!(is_soon, "held {before:?}, holds {now:?}: {:?}", open());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::connect::PATIENCE;
 use crate::peers::helper_program;
 use crate::penstock::Penstock;
 use crate::private::{self, Processes};
@@ -217,16 +217,16 @@ impl Setup {
     /// Starts the daemon and waits until it is ready.
     ///
     /// # Panics
-    /// When it isn't ready within 10 s or took another driver than expected.
+    /// When it isn't ready within twice [`PATIENCE`] or took another driver than expected.
     pub fn start(&self) -> Penstock {
         let mut penstock = self.launch();
-        wait::until_true("the daemon is ready", Duration::from_secs(10), || {
+        wait::until_true("the daemon is ready", PATIENCE, || {
             let ended = penstock.process().ended();
             assert!(ended.is_none(), "ended with {ended:?}");
             http::get(penstock.admin(), "/ready").is_ok_and(|(status, _)| status == 200)
         });
         // The kernel queues for a worker that has yet to take over its listeners; its descriptors still change.
-        wait::until_true("every worker listens", Duration::from_secs(5), || {
+        wait::until_true("every worker listens", PATIENCE, || {
             penstock.metrics().values(names::LEGS, &[]).iter().all(|legs| *legs >= 1.0)
         });
         if let Some(driver) = self.expected {

@@ -227,7 +227,7 @@ fn past_the_limit_a_client_hears_503_and_the_others_live(driver: Driver) {
         assert_eq!(echo(stream), b"hello");
     }
     drop(living);
-    let again = penstock_tests::wait::until("room", std::time::Duration::from_secs(1), || {
+    let again = penstock_tests::wait::until("room", penstock_tests::connect::PATIENCE, || {
         penstock_tests::connect::try_tunnel(penstock.proxy(), origin).ok()
     });
     drop(again);

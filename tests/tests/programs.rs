@@ -111,7 +111,7 @@ fn a_program_ends_with_its_tunnel(driver: Driver) {
     drop(client);
     wait_for_death(pid);
     penstock.assert_holds(&before);
-    assert_eq!(penstock.metric(names::PROGRAMS_RUNNING, &[]), 0.0);
+    penstock.wait_for_metric(names::PROGRAMS_RUNNING, &[], 0.0);
 }
 
 fn a_daemon_that_is_killed_leaves_no_program(driver: Driver) {
@@ -159,9 +159,9 @@ fn without_a_spawner_what_runs_goes_on_and_nothing_new_does(driver: Driver) {
         text.contains("restart Penstock").then_some(text)
     });
     assert!(said.contains("\"phase\":\"connect\""), "{said}");
-    assert!(
-        penstock.process().text("errors").contains("the process that starts programs has ended")
-    );
+    wait::until_true("its end is told", LIMIT, || {
+        penstock.said().contains("the process that starts programs has ended")
+    });
 }
 
 fn as_many_as_are_admitted_find_descriptors(driver: Driver) {

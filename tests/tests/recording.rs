@@ -151,7 +151,9 @@ fn what_cannot_be_recorded_goes_on_and_is_counted(driver: Driver) {
     drop(dir);
     let mut browser = browser(address);
     talk(&mut browser, &[7; BULK]);
-    assert_eq!(penstock.metric("penstock_recordings_failed_total", &[]), 1.0);
+    penstock.wait_for_metric("penstock_recordings_failed_total", &[], 1.0);
     assert_eq!(penstock.metric("penstock_recordings_total", &[]), 0.0);
-    assert!(penstock.said().contains("a recording can't be written"), "{}", penstock.said());
+    wait::until_true("it is told", Duration::from_secs(20), || {
+        penstock.said().contains("a recording can't be written")
+    });
 }

@@ -2,13 +2,12 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use penstock_tests::connect::be_patient;
 use penstock_tests::echo::echo;
 use penstock_tests::peers::{Line, SerialGuest};
 use penstock_tests::pki::{Folder, Wanted};
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, loopback, names, wait};
+use penstock_tests::{Driver, Penstock, Setup, both_drivers, loopback, names};
 
 both_drivers! {
     a_line_by_tcp_echoes_a_mebibyte,
@@ -44,9 +43,7 @@ fn assert_echoes(driver: Driver, target: &str, more: &str, len: u64) -> Penstock
     echo(&stream, &stream, len, len);
     for direction in ["client_to_target", "target_to_client"] {
         // What was sent last may be read before it is counted.
-        let counted = || penstock.metric(names::BYTES, &[("direction", direction)]);
-        wait::until_true("all is counted", Duration::from_secs(5), || counted() >= len as f64);
-        assert_eq!(counted(), len as f64);
+        penstock.wait_for_metric(names::BYTES, &[("direction", direction)], len as f64);
     }
     drop(stream);
     penstock.assert_holds(&before);
@@ -101,9 +98,7 @@ fn a_line_has_one_user_at_a_time(driver: Driver) {
 
     drop(first);
     // Who comes next must not find it taken by somebody who has left.
-    wait::until_true("the line is free again", Duration::from_secs(1), || {
-        penstock.metric(names::SESSIONS_OPEN, &[]) == 0.0
-    });
+    penstock.wait_for_metric(names::SESSIONS_OPEN, &[], 0.0);
     let second = connect(address);
     echo(&second, &second, 3, 1000);
 }

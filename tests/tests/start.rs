@@ -5,9 +5,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use penstock_tests::connect::tunnel;
+use penstock_tests::connect::{PATIENCE, tunnel};
 use penstock_tests::process::{self, Process};
 use penstock_tests::stream::Pattern;
 use penstock_tests::{Driver, Penstock, Setup, both_drivers, http, lock, origin, setup, wait};
@@ -168,9 +167,7 @@ fn a_socket_that_a_killed_daemon_left_is_taken_over(driver: Driver) {
         assert!(result.is_ok(), "round {round}: {result:?}");
         drop(penstock);
     }
-    wait::until_true("nobody listens", Duration::from_secs(2), || {
-        UnixStream::connect(&socket).is_err()
-    });
+    wait::until_true("nobody listens", PATIENCE, || UnixStream::connect(&socket).is_err());
 }
 
 /// Runs `penstock ARGUMENTS` to its end: exit code, output, errors.
@@ -221,14 +218,14 @@ fn check_explains_a_configuration_without_starting_it() {
 /// Waits until a daemon on the default ports is ready.
 fn wait_for_default_ports() {
     let admin = "127.0.0.1:9128".parse().expect("an address");
-    wait::until_true("a daemon on the default ports", Duration::from_secs(10), || {
+    wait::until_true("a daemon on the default ports", PATIENCE, || {
         http::get(admin, "/ready").is_ok_and(|(status, _)| status == 200)
     });
 }
 
 #[test]
 fn alone_it_serves_loopback_and_says_how_to_try() {
-    let _ports = lock::hold("default-ports");
+    let _ports = lock::default_ports();
     let dir = process::directory();
     let mut command = process::command(setup::program());
     setup::clean(&mut command).current_dir(dir.path()).stdin(Stdio::null());
@@ -261,7 +258,7 @@ fn the_file_of_the_readme_is_right() {
 }
 
 fn the_documented_file_works_as_it_stands(driver: Driver) {
-    let _ports = lock::hold("default-ports");
+    let _ports = lock::default_ports();
     let setup = Setup::new(driver).replace_text(include_str!("documented.toml"));
     let _penstock: Penstock = setup.launch();
     wait_for_default_ports();

@@ -40,7 +40,7 @@ fn recipe(
         match kind {
             Kind::Tcp | Kind::Connect => argv.push(format!("{listen_flood}={flood}")),
             Kind::FromTls | Kind::ToTls => argv.push(format!("--keys={}", keys.folder().display())),
-            Kind::WebSocket | Kind::WebSocketByTls => {}
+            Kind::WebSocket | Kind::WebSocketByTls | Kind::VncByTls | Kind::VncPassed => {}
         }
         Ok(Launch { argv, config: None })
     };

@@ -54,6 +54,8 @@ enum Protocol {
     ToTls,
     Websocket,
     WebsocketTls,
+    Vnc,
+    Vencrypt,
 }
 
 pub(super) fn read(path: &Path, programs: &Programs) -> Result<Vec<Recipe>> {
@@ -86,6 +88,8 @@ impl Entry {
             Protocol::ToTls => Kind::ToTls,
             Protocol::Websocket => Kind::WebSocket,
             Protocol::WebsocketTls => Kind::WebSocketByTls,
+            Protocol::Vnc => Kind::VncPassed,
+            Protocol::Vencrypt => Kind::VncByTls,
         };
         self.scenarios.iter().try_for_each(|name| check_scenario(name, kind))?;
         let source = match (&self.command, self.pid) {
@@ -196,6 +200,7 @@ fn why_closed(scenario: &Scenario, kind: Kind) -> Option<&'static str> {
             Legs::TlsToOrigin => "the origin there speaks TLS (kind \"to-tls\")",
             Legs::WebSocket => "clients there speak WebSocket (kind \"websocket\")",
             Legs::WebSocketByTls => "clients there speak WebSocket by TLS (kind \"websocket-tls\")",
+            Legs::Vnc => "consoles there are of VNC (kind \"vnc\" or \"vencrypt\")",
         }),
         Special::Unprivileged { .. } => Some("everybody there runs as a user without privileges"),
         Special::Fresh => Some("each round there starts a fresh process"),
@@ -307,6 +312,8 @@ mod tests {
             ("to-tls", "to-tls-bulk"),
             ("websocket", "ws-bulk"),
             ("websocket-tls", "wss-bulk"),
+            ("vnc", "vnc-login"),
+            ("vencrypt", "vnc-64-64"),
         ] {
             let lines =
                 format!("kind = \"{kind}\"\ncommand = [\"x\"]\nscenarios = [\"{scenario}\"]");

@@ -97,6 +97,10 @@ pub(crate) enum Kind {
     WebSocket,
     /// The same, by TLS.
     WebSocketByTls,
+    /// One port that takes WebSocket, logs in at a VNC server by TLS, and then forwards.
+    VncByTls,
+    /// One port that takes WebSocket and forwards to a VNC server, at which clients log in themselves.
+    VncPassed,
 }
 
 impl Kind {
@@ -107,6 +111,7 @@ impl Kind {
             Kind::ToTls => Legs::TlsToOrigin,
             Kind::WebSocket => Legs::WebSocket,
             Kind::WebSocketByTls => Legs::WebSocketByTls,
+            Kind::VncByTls | Kind::VncPassed => Legs::Vnc,
         }
     }
 }
@@ -119,6 +124,20 @@ pub(crate) enum Legs {
     TlsToOrigin,
     WebSocket,
     WebSocketByTls,
+    /// Clients speak WebSocket and VNC; the origin VNC, by TLS where the contestant can.
+    Vnc,
+}
+
+impl Kind {
+    /// Clients speak TLS first.
+    fn is_dialed_by_tls(self) -> bool {
+        matches!(self, Kind::FromTls | Kind::WebSocketByTls)
+    }
+
+    /// They ask for WebSocket.
+    fn is_web(self) -> bool {
+        matches!(self.legs(), Legs::WebSocket | Legs::WebSocketByTls | Legs::Vnc)
+    }
 }
 
 /// Addresses and files of one contestant.

@@ -103,6 +103,13 @@ const VARIANTS: &[Variant] = &[
         kind: Kind::WebSocketByTls,
         ..WEBSOCKET
     },
+    VNC,
+    Variant {
+        name: "penstock-vnc-epoll",
+        setting: "WebSocket; VeNCrypt X509None to the origin, its certificate checked; epoll, default configuration, no log",
+        driver: Driver::Epoll,
+        ..VNC
+    },
 ];
 
 const DEFAULT: Variant = Variant {
@@ -138,6 +145,13 @@ const WEBSOCKET: Variant = Variant {
     // Behind a header, a run waits until the browser has taken the one before: whoever is slower than we leaves nothing to gather.
     waiting: Waiting::Unknown,
     ..DEFAULT
+};
+
+const VNC: Variant = Variant {
+    name: "penstock-vnc",
+    setting: "WebSocket; VeNCrypt X509None to the origin, its certificate checked; io_uring, default configuration, no log",
+    kind: Kind::VncByTls,
+    ..WEBSOCKET
 };
 
 pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
@@ -214,14 +228,19 @@ fn service(site: &Site, kind: Kind) -> String {
             "service = \"console\"\ntarget = \"tcp://{echo}\"\ntimeouts = {{ idle = \"off\", lifetime = \"off\" }}\n"
         )
     };
+    let to_tls = || {
+        let authority = keys.authority.display();
+        format!("upstream_tls = {{ ca = \"{authority}\", server_name = \"localhost\" }}\n")
+    };
     match kind {
         Kind::Tcp | Kind::Connect => "service = \"connect\"\n".into(),
         Kind::FromTls => format!("{forward}target = \"tcp://{echo}\"\n{}", from_tls()),
         Kind::WebSocket => console(),
+        Kind::VncPassed => console(),
         Kind::WebSocketByTls => console() + &from_tls(),
-        Kind::ToTls => format!(
-            "{forward}target = \"tls://{echo}\"\nupstream_tls = {{ ca = \"{}\", server_name = \"localhost\" }}\n",
-            keys.authority.display()
-        ),
+        Kind::VncByTls => {
+            console() + "unauthenticated = true\nvnc = { mode = \"authenticate\" }\n" + &to_tls()
+        }
+        Kind::ToTls => format!("{forward}target = \"tls://{echo}\"\n{}", to_tls()),
     }
 }

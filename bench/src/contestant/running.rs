@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Cores, Kind, Launch, Recipe, SYSTEM_FOLDERS, Site, Source, find};
+use super::{Cores, Kind, Launch, Legs, Recipe, SYSTEM_FOLDERS, Site, Source, find};
 use crate::interrupt;
-use crate::load::{Origin, Request, Route, Via};
+use crate::load::{Origin, Request, Route, Speech, Via};
 use crate::process::Process;
 use crate::tls::{self, KeyFiles, Keys};
 
@@ -115,9 +115,7 @@ impl Recipe {
             }
             Source::Start { build, user: own_user, cores } => {
                 let mut origin = Origin::bind()?;
-                if self.kind == Kind::ToTls {
-                    origin.tls = Some(tls::Server::new(&stage.keys)?);
-                }
+                origin.speech = self.kind.speech(&stage.keys)?;
                 let site = Site::new(&self.name, stage, &origin)?;
                 let Launch { mut argv, config } = build(&site)?;
                 argv[0] = path_of(&argv[0])?;
@@ -153,14 +151,24 @@ impl Recipe {
                 let via = |target| Via { request: Some(Request::tunnel(target)), ..one.clone() };
                 Route { echo: via(targets[0]), flood: via(targets[1]) }
             }
-            Kind::FromTls | Kind::ToTls | Kind::WebSocket | Kind::WebSocketByTls => {
-                let by_tls = matches!(self.kind, Kind::FromTls | Kind::WebSocketByTls);
-                let upgrades = matches!(self.kind, Kind::WebSocket | Kind::WebSocketByTls);
-                let tls = by_tls.then(|| tls::Client::new(keys)).transpose()?;
-                let request = upgrades.then(|| Request::upgrade(one.dial));
-                let via = Via { tls, request, asks: true, ..one };
+            kind => {
+                let tls = kind.is_dialed_by_tls().then(|| tls::Client::new(keys)).transpose()?;
+                let request = kind.is_web().then(|| Request::upgrade(one.dial));
+                let via = Via { tls, request, vnc: kind.legs() == Legs::Vnc, asks: true, ..one };
                 Route { echo: via.clone(), flood: via }
             }
+        })
+    }
+}
+
+impl Kind {
+    /// Of the echo origin.
+    fn speech(self, keys: &Keys) -> Result<Speech> {
+        Ok(match self {
+            Kind::ToTls => Speech::Tls(tls::Server::new(keys)?),
+            Kind::VncByTls => Speech::Vnc(Some(tls::Server::new(keys)?)),
+            Kind::VncPassed => Speech::Vnc(None),
+            _ => Speech::Plain,
         })
     }
 }

@@ -18,6 +18,11 @@ pub(super) fn recipes() -> Vec<Recipe> {
             "TLS 1.3; one process per console, with numpy",
             Kind::WebSocketByTls,
         ),
+        recipe(
+            "websockify-vnc",
+            "VNC in the clear to the origin; one process per console, with numpy",
+            Kind::VncPassed,
+        ),
     ]
 }
 

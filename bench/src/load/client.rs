@@ -1,10 +1,10 @@
 //! One client of the load: dials the contestant, asks for the tunnel if that takes asking, then does its task.
 //!
 //! ```text
-//! Connecting ─▶ [Shaking ──session──▶] [Reply ──200, 101──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
-//!                                                            ├─▶ Asked ──echo──▶ Push   (Push)
-//!                                                            └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
-//!                                                                └─▶ closed, dialed anew (SetUp)
+//! Connecting ─▶ [Shaking ──session──▶] [Reply ──200, 101──▶] [Login ──▶] ┬─▶ Flood ──full──▶ Rest   (Sink, Stall)
+//!                                                                        ├─▶ Asked ──echo──▶ Push   (Push)
+//!                                                                        └─▶ Echo ⇄ Rest ⇄ Flood    (PingPong, and its bursts)
+//!                                                                            └─▶ closed, dialed anew (SetUp)
 //! ```
 //!
 //! Every echo is compared with what was sent; a client whose tunnel ends or lies fails the measurement.
@@ -21,6 +21,7 @@ use socket2::{Domain, Type};
 use super::origin::{self, DRAIN_REQUEST, FLOOD_CHUNK};
 use super::{Burst, Load, Pace, Pattern, Request, Route, Socket, Via};
 use crate::tls;
+use crate::vnc::{Step, Viewer};
 use crate::websocket::Stream;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ pub(super) enum State {
     Connecting,
     Shaking,
     Reply { head: Vec<u8> },
+    Login(Viewer),
     Flood { received: u64 },
     Asked { echoed: usize },
     Push,
@@ -99,6 +101,12 @@ impl Client {
                 Ok(Outcome::Nothing)
             }
             State::Reply { .. } => self.receive_reply(via, pattern, scratch),
+            State::Login(_) => {
+                let Some(len) = some(self.stream.receive(scratch))? else {
+                    return Ok(Outcome::Nothing);
+                };
+                self.log_in(via, pattern, &scratch[..len])
+            }
             State::Flood { received } => {
                 let Some(len) = some(self.stream.discard(scratch))? else {
                     return Ok(Outcome::Nothing);
@@ -135,7 +143,7 @@ impl Client {
 
     /// The first words that are not of TLS.
     fn speak(&mut self, via: &Via, pattern: &Pattern) -> Result<()> {
-        let Some(request) = &via.request else { return self.start_task(via, pattern) };
+        let Some(request) = &via.request else { return self.begin(via, pattern) };
         self.state = State::Reply { head: Vec::new() };
         self.send(request.bytes())
     }
@@ -156,16 +164,42 @@ impl Client {
         };
         let request = via.request.as_ref().context("an answer to no request")?;
         request.check_reply(&head[..end])?;
-        let payload = head.len() - end - 4;
+        let mut early = head.split_off(end + 4);
         if let Request::Upgrade(_) = request {
-            ensure!(payload == 0, "the tunnel spoke before the client");
-            self.stream.upgrade();
+            self.stream.upgrade(&mut early).context("behind the answer")?;
         }
-        self.start_task(via, pattern)?;
-        if let State::Flood { received } = &mut self.state {
-            *received = payload as u64;
+        self.begin(via, pattern)?;
+        match &mut self.state {
+            _ if early.is_empty() => Ok(Outcome::Nothing),
+            State::Login(_) => self.log_in(via, pattern, &early),
+            State::Flood { received } => {
+                *received = early.len() as u64;
+                Ok(Outcome::Payload(early.len()))
+            }
+            _ => bail!("the tunnel spoke before the client"),
         }
-        Ok(if payload > 0 { Outcome::Payload(payload) } else { Outcome::Nothing })
+    }
+
+    /// The way to the origin is open.
+    fn begin(&mut self, via: &Via, pattern: &Pattern) -> Result<()> {
+        if !via.vnc {
+            return self.start_task(via, pattern);
+        }
+        self.state = State::Login(Viewer::default());
+        Ok(())
+    }
+
+    fn log_in(&mut self, via: &Via, pattern: &Pattern, came: &[u8]) -> Result<Outcome> {
+        let State::Login(viewer) = &mut self.state else { return Ok(Outcome::Nothing) };
+        let mut reply = Vec::new();
+        let step = viewer.take(came, &mut reply).context("login")?;
+        if !reply.is_empty() {
+            self.send(&reply)?;
+        }
+        if step == Step::Done {
+            self.start_task(via, pattern)?;
+        }
+        Ok(Outcome::Nothing)
     }
 
     fn receive_echo(&mut self, scratch: &mut [u8]) -> Result<Outcome> {

@@ -33,7 +33,7 @@ use crate::interrupt;
 
 use client::{Client, Task};
 use open_loop::OpenLoop;
-pub(crate) use origin::Origin;
+pub(crate) use origin::{Origin, Speech};
 use pacer::Pacer;
 pub(crate) use pattern::{
     Burst, Memory, Meter, Pace, Pattern, Request, Route, Sample, Timing, Via,

@@ -1,5 +1,5 @@
 //! The two origins behind every contestant: one echoes, and floods or discards when asked to; one floods. Nonblocking
-//! sockets, stepped by the loop. The one that echoes may speak TLS.
+//! sockets, stepped by the loop. The one that echoes may speak TLS, or begin as a VNC server.
 //!
 //! The flood goes through send(2) from one buffer, not through sendfile: the page layout of the socket buffers that a
 //! relay splices is then that of a real server.
@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Socket, Type};
 
 use super::Fate;
-use crate::tls::{Server, Stream};
+use crate::tls::{self, Stream};
+use crate::vnc::{self, Step};
 
 /// The listeners of both origins. Each contestant has its own pair, so that none suffers from ports which another
 /// left in TIME_WAIT.
@@ -19,8 +20,16 @@ use crate::tls::{Server, Stream};
 pub(crate) struct Origin {
     pub(crate) echo: TcpListener,
     pub(crate) flood: TcpListener,
-    /// What the echo origin speaks.
-    pub(crate) tls: Option<Server>,
+    pub(crate) speech: Speech,
+}
+
+/// What the echo origin speaks.
+#[derive(Debug)]
+pub(crate) enum Speech {
+    Plain,
+    Tls(tls::Server),
+    /// VNC's opening comes first, and in it TLS if there is any.
+    Vnc(Option<tls::Server>),
 }
 
 impl Origin {
@@ -31,16 +40,27 @@ impl Origin {
     }
 
     pub(crate) fn bind_to(echo: SocketAddr, flood: SocketAddr) -> Result<Origin> {
-        Ok(Origin { echo: listen(echo)?, flood: listen(flood)?, tls: None })
+        Ok(Origin { echo: listen(echo)?, flood: listen(flood)?, speech: Speech::Plain })
     }
 
     /// A connection that the echo origin has accepted.
     pub(super) fn greet(&self, socket: TcpStream, resumes: bool) -> Result<Echo> {
-        let stream = match &self.tls {
-            None => Stream::plain(socket),
-            Some(terms) => Stream::server(socket, terms, resumes)?,
+        let (stream, service) = match &self.speech {
+            Speech::Plain => (Stream::plain(socket), Service::Echo),
+            Speech::Tls(terms) => (Stream::server(socket, terms, resumes)?, Service::Echo),
+            Speech::Vnc(terms) => {
+                let mut stream = Stream::plain(socket);
+                // Whoever has gone again is met at the next event.
+                let _ = stream.send(vnc::VERSION);
+                let login = Login {
+                    server: vnc::Server::new(terms.is_some()),
+                    terms: terms.clone(),
+                    resumes,
+                };
+                (stream, Service::Login(Box::new(login)))
+            }
         };
-        Ok(Echo { stream, service: Service::Echo, drained: 0 })
+        Ok(Echo { stream, service, drained: 0 })
     }
 }
 
@@ -53,10 +73,18 @@ pub(super) struct Echo {
 }
 
 enum Service {
+    /// Somebody who has yet to open a console.
+    Login(Box<Login>),
     Echo,
     /// So many bytes of a burst are still to be sent.
     Flood(u64),
     Drain,
+}
+
+struct Login {
+    server: vnc::Server,
+    terms: Option<tls::Server>,
+    resumes: bool,
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -87,6 +115,7 @@ impl Echo {
 
     /// One event's work.
     pub(super) fn step(&mut self, scratch: &mut [u8]) -> Result<Fate> {
+        let was_open = self.stream.is_open();
         let received = match &mut self.service {
             Service::Flood(left) => {
                 let fate = burst(&mut self.stream, left, scratch);
@@ -95,7 +124,7 @@ impl Echo {
                 }
                 return Ok(fate);
             }
-            Service::Echo => self.stream.receive(scratch),
+            Service::Echo | Service::Login(_) => self.stream.receive(scratch),
             Service::Drain => self.stream.discard(scratch),
         };
         let len = match received {
@@ -104,11 +133,17 @@ impl Echo {
                 return Ok(Fate::Drop);
             }
             Ok(len) => len,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Fate::Keep),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let has_opened = !was_open && self.stream.is_open();
+                return Ok(if has_opened { self.secured() } else { Fate::Keep });
+            }
             // A session that goes wrong is the contestant's doing; a connection that breaks off may be the end of its client's.
             Err(e) if e.kind() == ErrorKind::Other => return Err(e).context("TLS of the origin"),
             Err(_) => return Ok(Fate::Drop),
         };
+        if let Service::Login(_) = self.service {
+            return self.log_in(&scratch[..len]);
+        }
         if self.drains() {
             self.drained += len as u64;
             return Ok(Fate::Keep);
@@ -128,6 +163,32 @@ impl Echo {
                 Ok(Fate::Keep)
             }
             Err(_) => Ok(Fate::Drop),
+        }
+    }
+}
+
+impl Echo {
+    fn log_in(&mut self, came: &[u8]) -> Result<Fate> {
+        let Service::Login(login) = &mut self.service else { return Ok(Fate::Keep) };
+        let mut reply = Vec::new();
+        let step = login.server.take(came, &mut reply).context("login at the origin")?;
+        if self.stream.send(&reply).is_err() {
+            return Ok(Fate::Drop);
+        }
+        match (step, &login.terms) {
+            (Step::Tls, Some(terms)) => self.stream.secure(terms, login.resumes)?,
+            (Step::Done, _) => self.service = Service::Echo,
+            _ => {}
+        }
+        Ok(Fate::Keep)
+    }
+
+    /// TLS has been agreed on, whose handshake brings nothing else.
+    fn secured(&mut self) -> Fate {
+        let Service::Login(login) = &self.service else { return Fate::Keep };
+        match self.stream.send(&login.server.secured()) {
+            Ok(()) => Fate::Keep,
+            Err(_) => Fate::Drop,
         }
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct Via {
     pub(crate) tls: Option<tls::Client>,
     /// What to ask for before any payload.
     pub(crate) request: Option<Request>,
+    /// What comes then is a VNC server, and payload behind its opening.
+    pub(crate) vnc: bool,
     /// The echo origin is behind it, whatever is wanted: a flood has to be asked for.
     pub(crate) asks: bool,
 }
@@ -151,7 +153,7 @@ impl Request {
 
 impl Via {
     pub(crate) fn plain(dial: SocketAddr) -> Via {
-        Via { dial, tls: None, request: None, asks: false }
+        Via { dial, tls: None, request: None, vnc: false, asks: false }
     }
 }
 

@@ -106,6 +106,11 @@ trait Mover {
     fn pump(&mut self, lane: &mut Self::Lane, from: &TcpStream, to: &TcpStream) -> Result<Flow>;
 
     fn retire(&mut self, lane: Self::Lane);
+
+    /// The client of this lane waits for an answer of the relay's own, before which nothing of the target's may come.
+    fn awaits_answer(_lane: &Self::Lane) -> bool {
+        false
+    }
 }
 
 /// What a direction waits for.
@@ -215,7 +220,8 @@ impl<M: Mover> Relay<M> {
             self.end(key);
             return Ok(());
         }
-        tunnel.rearm(&self.poll, key as u64)
+        let target_may_speak = !M::awaits_answer(&tunnel.lanes[0]);
+        tunnel.rearm(&self.poll, key as u64, target_may_speak)
     }
 
     fn end(&mut self, key: usize) {
@@ -244,10 +250,11 @@ impl<L> Tunnel<L> {
         Ok(())
     }
 
-    fn rearm(&mut self, poll: &Epoll, key: u64) -> Result<()> {
+    fn rearm(&mut self, poll: &Epoll, key: u64, target_may_speak: bool) -> Result<()> {
         for leg in 0..2 {
             let mut wanted = EpollFlags::empty();
-            wanted.set(EpollFlags::EPOLLIN, self.connected && self.flows[leg] == Flow::Source);
+            let may_speak = self.connected && (leg == 0 || target_may_speak);
+            wanted.set(EpollFlags::EPOLLIN, may_speak && self.flows[leg] == Flow::Source);
             wanted.set(
                 EpollFlags::EPOLLOUT,
                 self.flows[1 - leg] == Flow::Sink || (leg == 1 && !self.connected),

@@ -95,6 +95,10 @@ impl Mover for WebSocket {
             splice.retire(pipe);
         }
     }
+
+    fn awaits_answer(lane: &Lane) -> bool {
+        matches!(lane.way, Way::Asked(_))
+    }
 }
 
 /// Answers a request once it is whole; until then it `WouldBlock`.

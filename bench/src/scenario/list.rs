@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fields::*;
-use super::{Bar, Path, Scenario, Special, tls, websocket};
+use super::{Bar, Path, Scenario, Special, tls, vnc, websocket};
 use crate::contestant::Legs;
 use crate::load::{Burst, Pace, Pattern};
 use crate::record::{Measure, Unit};
@@ -271,6 +271,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     tls::TO_RESUME,
     tls::FROM_IDLE,
     tls::TO_IDLE,
+    websocket::SETUP,
     websocket::BULK_1,
     websocket::BULK_8,
     websocket::MESSAGES_16,
@@ -280,6 +281,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     websocket::TLS_MESSAGES_64,
     websocket::IDLE_50,
     websocket::IDLE_2000,
+    vnc::LOGIN,
+    vnc::LOGIN_AGAIN,
+    vnc::MESSAGES_64,
+    vnc::BULK_8,
+    vnc::IDLE_50,
+    vnc::IDLE_2000,
 ];
 
 pub(super) const BASE: Scenario = Scenario {

@@ -5,6 +5,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod vnc;
 mod websocket;
 
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub(crate) enum Path {
     /// Opened or sealed on its way, and so copied.
     TlsFromClient,
     TlsToOrigin,
+    /// The same, behind a login.
+    Vnc,
 }
 
 /// What one of ours must reach: at most `limit` times the lowest of the rivals.

@@ -48,6 +48,7 @@ fn everybody_speaks_what_the_scenario_says_and_nothing_else() {
             Legs::Plain | Legs::WebSocket => continue,
             Legs::TlsFromClient | Legs::WebSocketByTls => Path::TlsFromClient,
             Legs::TlsToOrigin => Path::TlsToOrigin,
+            Legs::Vnc => Path::Vnc,
         };
         assert_eq!(scenario.path, path, "{}", scenario.name);
     }

@@ -48,6 +48,18 @@ const fn herd(streams: usize) -> Pattern {
     Pattern { streams, fill: Some(1 << 20), ..Pattern::NONE }
 }
 
+pub(super) const SETUP: Scenario = Scenario {
+    name: "ws-setup",
+    title: "connect, WebSocket, one byte and back, close; 16 clients",
+    question: "What does it cost to open a console in a browser?",
+    pattern: Pattern { setups: 16, message: 1, ..Pattern::NONE },
+    unit: Unit::Connection,
+    turn: PROCESS_TURN,
+    field: &[WS, "websockify", "bare-ws"],
+    also: &[EPOLL],
+    ..PLAIN
+};
+
 pub(super) const BULK_1: Scenario = Scenario {
     name: "ws-bulk-1",
     title: "one stream, origin to client who speaks WebSocket",

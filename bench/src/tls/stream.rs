@@ -43,16 +43,20 @@ impl Stream {
 
     /// Speaks first, at [`Stream::start`].
     pub(crate) fn client(socket: TcpStream, terms: &Client, resumes: bool) -> Result<Stream> {
-        Ok(Stream::tls(socket, Session::client(terms, resumes).map_err(told)?))
+        let layer = Layer::new(Session::client(terms, resumes).map_err(told)?);
+        Ok(Stream { layer: Some(layer), ..Stream::plain(socket) })
     }
 
     pub(crate) fn server(socket: TcpStream, terms: &Server, resumes: bool) -> Result<Stream> {
-        Ok(Stream::tls(socket, Session::server(terms, resumes).map_err(told)?))
+        let mut stream = Stream::plain(socket);
+        stream.secure(terms, resumes)?;
+        Ok(stream)
     }
 
-    fn tls(socket: TcpStream, session: Session) -> Stream {
-        let layer = Layer { session, partial: Vec::new(), passing: None };
-        Stream { layer: Some(Box::new(layer)), ..Stream::plain(socket) }
+    /// What comes from now on is a client of TLS.
+    pub(crate) fn secure(&mut self, terms: &Server, resumes: bool) -> Result<()> {
+        self.layer = Some(Layer::new(Session::server(terms, resumes).map_err(told)?));
+        Ok(())
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {
@@ -161,6 +165,10 @@ impl AsFd for Stream {
 }
 
 impl Layer {
+    fn new(session: Session) -> Box<Layer> {
+        Box::new(Layer { session, partial: Vec::new(), passing: None })
+    }
+
     /// `output` is to be sent.
     fn receive(
         &mut self,

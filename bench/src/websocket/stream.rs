@@ -32,10 +32,14 @@ impl Stream {
         Stream { below, layer: None }
     }
 
-    /// From now on it does, as a browser.
-    pub(crate) fn upgrade(&mut self) {
+    /// From now on it does, as a browser. What has come of that already is turned into payload.
+    pub(crate) fn upgrade(&mut self, early: &mut Vec<u8>) -> Result<()> {
         let (reader, frame) = (Reader::of_server(), Vec::new());
-        self.layer = Some(Box::new(Layer { reader, key: 0, frame }));
+        let mut layer = Layer { reader, key: 0, frame };
+        let plain = layer.unwrap(early)?;
+        early.truncate(plain);
+        self.layer = Some(Box::new(layer));
+        self.answer()
     }
 
     pub(crate) fn socket(&self) -> &TcpStream {

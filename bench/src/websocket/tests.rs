@@ -118,7 +118,7 @@ fn ends() -> (Stream, TcpStream) {
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     near.set_nonblocking(true).unwrap();
     let mut near = Stream::over(tls::Stream::plain(near));
-    near.upgrade();
+    near.upgrade(&mut Vec::new()).unwrap();
     let far = listener.accept().unwrap().0;
     far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     (near, far)

@@ -129,6 +129,7 @@ fn ends_elsewhere(listen: &[Listen], listeners: &[Listener]) -> Result<(), Fault
                 | Door::Demo
                 | Door::KubeVirt(_) => false,
             },
+            Reach::HandedOver => false,
         };
         if let (Some(address), Some(target)) = (own.iter().find(is_own), &listen.target) {
             let message = format!(

@@ -203,6 +203,8 @@ fn held(destination: &Destination, upstream: Option<&UpstreamTls>) -> Option<&'s
             Door::Terminal(_) | Door::Web { .. } | Door::Demo | Door::KubeVirt(_) => None,
         },
         Reach::Network(_) => shown(upstream),
+        // Whoever hands it over decides who may use it.
+        Reach::HandedOver => None,
     }
 }
 

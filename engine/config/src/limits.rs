@@ -67,7 +67,7 @@ impl Held {
                     | Door::Demo
                     | Door::KubeVirt(_) => {}
                 },
-                Reach::Network(_) => {}
+                Reach::Network(_) | Reach::HandedOver => {}
             }
         }
         held

@@ -122,7 +122,7 @@ fn half_close(listen: &Listen, service: &config::Service) -> Result<config::Half
     let door = match service {
         config::Service::Forward(to) => match &to.reach {
             Reach::Door(door) => Some(&**door),
-            Reach::Network(_) => None,
+            Reach::Network(_) | Reach::HandedOver => None,
         },
         config::Service::Connect | config::Service::Console(_) => None,
     };

@@ -93,6 +93,8 @@ impl Sheet<'_, '_> {
         self.counters("questions_refused", help, |c| &c.questions_refused)?;
         let help = "Times that a direction stopped reading because its sink was slow";
         self.counters("backpressure", help, |c| &c.backpressure)?;
+        let help = "Tunnels that were handed over by the program around the engine";
+        self.counters("handed_over", help, |c| &c.handed_over)?;
         let help = "Idle time-outs put off because a sibling tunnel was busy";
         self.counters("idle_spared", help, |c| &c.idle_spared)?;
         self.consoles()

@@ -162,6 +162,7 @@ mod tests {
     fn record(slot: u32) -> Record {
         Record {
             id: id(slot),
+            tag: None,
             listener: 0,
             client: None,
             method: None,

@@ -141,6 +141,8 @@ labelled! {
         PoolPinned = "pool_pinned",
         /// The drain time-out of a stop was over.
         Drained = "drained",
+        /// Whoever handed it over has ended it.
+        Cancelled = "cancelled",
     }
 }
 

@@ -226,6 +226,8 @@ pub enum Reach {
     Network(http::Target),
     /// By a descriptor that somebody opens who may wait.
     Door(Arc<Door>),
+    /// By a descriptor that is handed over with the client's ([`Intake`](crate::intake::Intake)); of clients that connect, nobody gets anywhere.
+    HandedOver,
 }
 
 /// What a descriptor is opened for.
@@ -258,6 +260,12 @@ pub enum Door {
 }
 
 impl Service {
+    /// That of tunnels which are handed over.
+    pub fn handed_over() -> Service {
+        let text = "what is handed over".into();
+        Service::Forward(Destination { text, readonly: false, reach: Reach::HandedOver })
+    }
+
     /// The one target, if no client and no token says where to.
     pub fn destination(&self) -> Option<&Destination> {
         match self {

@@ -19,6 +19,7 @@ use penstock_tls::Agreed;
 
 use crate::close::CloseReason;
 use crate::config::{Door, Tokens, Vnc};
+use crate::intake::{HandOver, Tag};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -218,6 +219,15 @@ pub enum Command {
         /// What could be read, or which file could not; for the operator.
         result: Result<Secrets, Box<str>>,
     },
+    /// Join two connections. They have their place among all already.
+    TakeOver {
+        /// What the tunnel is called.
+        tag: Tag,
+        /// Both of them.
+        handed: Box<HandOver>,
+    },
+    /// End a tunnel that was handed over.
+    Cancel(Tag),
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -238,6 +248,8 @@ impl fmt::Debug for Command {
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
             Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
+            Command::TakeOver { tag, handed } => write!(f, "TakeOver {tag} {handed:?}"),
+            Command::Cancel(tag) => write!(f, "Cancel {tag}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),
@@ -259,6 +271,8 @@ pub struct Page {
 pub struct TunnelInfo {
     /// Its id.
     pub id: SessionId,
+    /// What it is called by whoever handed it over.
+    pub tag: Option<Tag>,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it is for.
@@ -284,8 +298,10 @@ pub struct TunnelInfo {
 /// What is left of a connection that ended: the stuff of one access-log line.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Its id.
+    /// Its id; of what could not be taken over, one that nothing else has.
     pub id: SessionId,
+    /// What it is called by whoever handed it over.
+    pub tag: Option<Tag>,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it was for (from the PROXY header, if there was one).

@@ -22,6 +22,7 @@ use penstock_ring::{Driver, Errno, Kernel, Mask, Options, PoolSizes, Stats, Wake
 
 use crate::config::{Address, Config, UnixSocket};
 use crate::control::{Mailbox, Outside};
+use crate::intake::Intake;
 use crate::metrics::Counters;
 use crate::shared::Shared;
 use crate::worker::{Setup, Worker};
@@ -232,6 +233,11 @@ impl Engine {
     /// What the workers share.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Where tunnels are handed over.
+    pub fn intake(&self) -> Intake {
+        Intake::new(Arc::clone(&self.shared), self.mailboxes.as_slice().into())
     }
 
     /// Waits until every worker has ended, which they do after a drain or a stop.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod engine;
 mod gathering;
+pub mod intake;
 mod layers;
 pub mod metrics;
 mod opaque;

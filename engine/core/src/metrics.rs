@@ -86,6 +86,8 @@ pub struct Counters {
     pub outcomes_stale: Count,
     /// Questions that could not be asked.
     pub questions_refused: Count,
+    /// Tunnels that were handed over.
+    pub handed_over: Count,
     /// Handshakes by [`Side`](crate::close::Side) (client, target), as in [`HANDSHAKES`].
     pub handshakes: [[Count; 3]; 2],
     /// Logins at VNC servers that went well, as in [`VNC_ROLES`] and [`VNC_SECURITY`].
@@ -129,6 +131,7 @@ impl Default for Counters {
             outcomes_stale: Count::default(),
             questions_refused: Count::default(),
             handshakes: Default::default(),
+            handed_over: Count::default(),
             vnc_logins: Default::default(),
             tls_apart: Default::default(),
             upgrades: Default::default(),

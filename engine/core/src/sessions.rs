@@ -47,6 +47,9 @@ impl Handle {
     }
 }
 
+/// Nobody gets the outcomes: whose leg it will be is not known yet.
+pub(crate) const NOBODY: Owner = Owner(0);
+
 const LISTENER: u64 = 1;
 const CLIENT: u64 = 2;
 const TARGET: u64 = 3;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::close::Cause;
 use crate::config::{Config, Service};
@@ -19,6 +19,8 @@ pub struct Shared {
     pub listening: Vec<SocketAddr>,
     max_tunnels: usize,
     sessions: AtomicUsize,
+    /// Tunnels that were handed over so far.
+    handed_over: AtomicU64,
     /// Sessions of each listener.
     of_listeners: Box<[AtomicUsize]>,
 }
@@ -34,6 +36,7 @@ impl Shared {
             listening,
             max_tunnels,
             sessions: AtomicUsize::new(0),
+            handed_over: AtomicU64::new(0),
         }
     }
 
@@ -54,6 +57,19 @@ impl Shared {
             self.leave_place(listener);
         }
         Err(Cause::Overloaded)
+    }
+
+    /// Gives back what [`enter`](Self::enter) took.
+    pub fn leave_all(&self, listener: u16) {
+        self.leave();
+        if self.counts_connections(listener) {
+            self.leave_place(listener);
+        }
+    }
+
+    /// The number of a tunnel that is handed over: one more than the last, and never 0.
+    pub fn next_number(&self) -> u64 {
+        self.handed_over.fetch_add(1, Relaxed) + 1
     }
 
     /// Whether each connection has a place among the listener's. Of consoles, only those that are opened have.

@@ -24,7 +24,11 @@ pub(crate) fn run(program: Program, arguments: Vec<OsString>) -> ExitCode {
     let Ok(arguments) = arguments else {
         return refused(program, 2, "expected text in UTF-8");
     };
-    match read(program, &arguments, &resolve) {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    let environment: Vec<_> = std::env::vars_os().filter_map(text).collect();
+    match read(program, &arguments, &environment, &resolve) {
         Ok(Asked::Help(text)) => {
             // A reader such as `head` may have seen enough.
             let _ = io::stdout().write_all(text.as_bytes());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::MsgFlags;
+use nix::sys::termios::tcgetattr;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::options::SocketOptions;
@@ -197,6 +198,17 @@ pub fn kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
     match socket.domain().map_err(errno)? {
         Domain::IPV4 | Domain::IPV6 => Ok(Kind::Tcp),
         _ => Ok(Kind::Socket),
+    }
+}
+
+/// That a descriptor of somebody else's is a stream both ways: a stream socket, or a terminal.
+///
+/// # Errors
+/// ESOCKTNOSUPPORT if it is a socket but no stream, ENOTTY if it is anything else; else of getsockopt(2).
+pub fn ensure_stream(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+    match kind(descriptor)? {
+        Kind::Tcp | Kind::Socket => Ok(()),
+        Kind::Plain => tcgetattr(descriptor).map(drop).map_err(|_| Errno::ENOTTY),
     }
 }
 

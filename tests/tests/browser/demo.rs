@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use penstock_tests::browser::Browser;
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::metrics::Metrics;
 use penstock_tests::process::{self, Process};
 use penstock_tests::{Driver, both_drivers, http, lock, names, setup, wait};
@@ -20,7 +21,7 @@ fn start(driver: Driver) -> Process {
     command.arg(format!("--engine={}", driver.name()));
     setup::clean(&mut command).current_dir(dir.path()).stdin(Stdio::null());
     let daemon = Process::start(&mut command, dir);
-    wait::until_true("a daemon on the default ports", Duration::from_secs(10), || {
+    wait::until_true("a daemon on the default ports", PATIENCE, || {
         let page = http::get("127.0.0.1:9128".parse().expect("an address"), "/ready");
         page.is_ok_and(|(status, _)| status == 200)
     });
@@ -45,7 +46,7 @@ fn see(browser: &Browser, text: &str) {
 }
 
 fn the_demo_console_is_typed_into(driver: Driver) {
-    let _ports = lock::hold("default-ports");
+    let _ports = lock::default_ports();
     let _daemon = start(driver);
     let browser = Browser::start(None);
     browser.open(PAGE);

@@ -2,12 +2,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use penstock_tests::connect::PATIENCE;
 use penstock_tests::web_socket::{BINARY, CLOSE, Client, End, PING, Wire, close, frame, request};
-use penstock_tests::{Driver, both_drivers, loopback, wait};
+use penstock_tests::{Driver, Stopwatch, both_drivers, loopback, names, wait};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::rig::{House, Plan, WIRES, all, some};
@@ -104,7 +104,7 @@ fn a_target_that_does_not_answer_is_told_as_1011(driver: Driver) {
     let address = socket.local_addr().expect("bound").as_socket().expect("an address");
     let house = Plan::new(driver)
         .to(&format!("target = \"tcp://{address}\""))
-        .line("timeouts = { connect = \"500ms\" }")
+        .line("timeouts = { connect = \"1s\" }")
         .start();
     assert_1011(&house, "connect_timeout");
 }
@@ -172,10 +172,10 @@ fn a_client_that_closes_does_not_wait_for_the_target(driver: Driver) {
     for is_secure in WIRES {
         let house = Plan::new(driver).secure(is_secure).start();
         let (mut browser, mut target) = house.open();
-        let begun = Instant::now();
+        let watch = Stopwatch::start();
         browser.say(&close(1000, ""));
         assert_eq!(browser.closed().0, Some(1000));
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert!(watch.elapsed() < Duration::from_secs(1), "{:?}", watch.real());
         assert!(all(&mut target).is_empty());
         // Who goes on talking is not heard.
         let _ = target.write_all(b"hello?");
@@ -190,7 +190,8 @@ fn a_client_that_says_all_its_last_words_at_once_gets_the_tail(driver: Driver) {
     let (mut browser, mut target) = house.open();
     target.write_all(&vec![7; TAIL]).expect("an open stream");
     // Until all of it lies with the system, but not with the browser.
-    std::thread::sleep(Duration::from_millis(400));
+    let carried = [("direction", "target_to_client")];
+    house.daemon.wait_for_metric(names::BYTES, &carried, (1 + TAIL) as f64);
     browser.say(&close(1000, ""));
     let Wire::Tls(stream) = browser.wire() else { panic!("TLS") };
     stream.conn.send_close_notify();
@@ -209,13 +210,13 @@ fn a_client_that_vanishes_closes_the_target_at_once(driver: Driver) {
             let (mut browser, mut target) = house.open();
             browser.say(&frame(BINARY, b"x"));
             assert_eq!(some(&mut target, 1), b"x");
-            let begun = Instant::now();
+            let watch = Stopwatch::start();
             browser.vanish(resets);
             let end = target.read(&mut [0]);
             let is_end = matches!(&end, Ok(0))
                 || end.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
             assert!(is_end, "{end:?}");
-            assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+            assert!(watch.elapsed() < Duration::from_secs(1), "{:?}", watch.real());
         }
         house.is_empty();
     }
@@ -307,7 +308,7 @@ fn a_client_that_breaks_rules_early_is_told(driver: Driver) {
 fn a_daemon_that_stops_tells_everybody_1001(driver: Driver) {
     for is_secure in WIRES {
         let plan = Plan::new(driver).secure(is_secure);
-        let mut house = plan.engine("drain_timeout", "\"300ms\"").start();
+        let mut house = plan.engine("drain_timeout", "\"3s\"").start();
         let mut ends: Vec<(Client, TcpStream)> = (0..5).map(|_| house.open()).collect();
         house.daemon.process().signal(Signal::SIGTERM);
         for (browser, target) in &mut ends {
@@ -329,10 +330,9 @@ fn a_daemon_that_stops_tells_everybody_1001(driver: Driver) {
 fn whose_target_is_still_dialled_hears_why_it_ends(driver: Driver) {
     let (socket, _inside) = full();
     let address = socket.local_addr().expect("bound").as_socket().expect("an address");
-    for (lifetime, code, words) in [
-        ("500ms", 1008, "This session's time is over"),
-        ("1m", 1001, "The gateway is being stopped"),
-    ] {
+    for (lifetime, code, words) in
+        [("3s", 1008, "This session's time is over"), ("1m", 1001, "The gateway is being stopped")]
+    {
         let mut house = Plan::new(driver)
             .to(&format!("target = \"tcp://{address}\""))
             .line(&format!("timeouts = {{ connect = \"1m\", lifetime = \"{lifetime}\" }}"))

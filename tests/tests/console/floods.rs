@@ -166,15 +166,11 @@ fn pings_of_who_does_not_read_cost_nothing(driver: Driver) {
         let floods = flooding(target);
         std::thread::sleep(Duration::from_millis(500));
         let before = memory(&house);
-        let begun = Instant::now();
-        let mut sent = 0;
-        // Fewer a second than would be a flood: nobody may collect their answers either.
-        while begun.elapsed() < Duration::from_secs(3) {
+        // 2,400 of them, fewer a second than would be a flood: nobody may collect their answers either.
+        for _ in 0..60 {
             browser.say(&frame(PING, &[1; 125]).repeat(40));
-            sent += 40;
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert!(sent > 1500, "{sent} pings");
         assert_grew_at_most(&house, before, SLACK / 8, "answers that nobody reads");
         witness.talk(1000);
         drop(browser);

@@ -1,11 +1,11 @@
 //! The handshake, as websockify answers it, and in which order a request is judged.
 
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use penstock_tests::connect::PATIENCE;
 use penstock_tests::web_socket::{ACCEPT, BINARY, Client, KEY, frame, request};
-use penstock_tests::{Driver, both_drivers, wait};
+use penstock_tests::{Driver, Stopwatch, both_drivers, wait};
 
 use crate::rig::{House, Plan, WIRES, some};
 
@@ -191,14 +191,14 @@ fn pages_before_a_console_are_no_part_of_its_set_up(driver: Driver) {
     let house = Plan::new(driver).line(&format!("web = \"{}\"", dir.path().display())).start();
     let mut browser = house.browser();
     browser.ask("GET /vnc.html HTTP/1.1\r\nHost: h\r\n\r\n").expect("a page");
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_secs(4));
     browser.upgrade(&request(house.address, "/", ""));
     let mut target = house.accept();
     browser.say(&frame(BINARY, b"x"));
     some(&mut target, 1);
     for phase in ["request", "total"] {
         let sum = house.daemon.metric("penstock_setup_seconds_sum", &[("phase", phase)]);
-        assert!(sum < 1.0, "{phase}: {sum} s");
+        assert!(sum < 3.5, "{phase}: {sum} s");
     }
 }
 
@@ -317,16 +317,16 @@ fn requests_are_judged_in_order(driver: Driver) {
 fn who_says_nothing_is_let_go(driver: Driver) {
     for is_secure in WIRES {
         let plan = Plan::new(driver).secure(is_secure);
-        let house = plan.line("timeouts = { handshake = \"300ms\" }").start();
-        let begun = Instant::now();
+        let house = plan.line("timeouts = { handshake = \"3s\" }").start();
+        let watch = Stopwatch::start();
         // Half a head is as little as none.
         let mut browser = house.browser();
+        let silent = std::net::TcpStream::connect(house.address).expect("it listens");
         browser.say(b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n");
         assert_eq!(browser.reply().expect("an answer").status, 408);
-        let silent = std::net::TcpStream::connect(house.address).expect("it listens");
         let (frames, _) = Client::over(silent).rest();
         assert!(frames.is_empty() || !is_secure, "{frames:?}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert!(watch.elapsed() < Duration::from_secs(5), "{:?}", watch.real());
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pages that try to open somebody's console from within his browser: all of them are refused before the 101, and nothing reaches the target.
 
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::web_socket::{KEY, request};
-use penstock_tests::{Driver, both_drivers};
+use penstock_tests::{Driver, both_drivers, wait};
 
 use crate::rig::{House, Plan, WIRES};
 
@@ -139,8 +140,8 @@ fn pages_of_other_hosts_are_refused(driver: Driver) {
             }
         }
         house.nobody_came();
-        let refused = house.daemon.metrics().closed(&[("cause", "origin_refused")]);
-        assert!(refused >= count, "{refused} of {count}");
+        let refused = || house.daemon.metrics().closed(&[("cause", "origin_refused")]);
+        wait::until_true("all are counted", PATIENCE, || refused() >= count);
     }
 }
 

@@ -120,6 +120,19 @@ impl End {
         }
     }
 
+    /// The same, if it is known by now; of who says nothing.
+    pub(crate) fn failure_so_far(&mut self) -> Option<String> {
+        self.socket.set_nonblocking(true);
+        let result = self.take(&mut [0]);
+        self.socket.set_nonblocking(false);
+        match result {
+            Ok(0) => Some("an end in order".to_owned()),
+            Ok(_) => panic!("nothing was to be said"),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => None,
+            Err(e) => Some(e.to_string()),
+        }
+    }
+
     fn take(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let Some(connection) = &mut self.tls else { return self.socket.read(to) };
         loop {

@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::pki::{Authority, Issued, Wanted};
-use penstock_tests::{Driver, both_drivers, names};
+use penstock_tests::{Driver, both_drivers, names, wait};
 use rustls::pki_types::ServerName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
@@ -39,18 +39,14 @@ fn shake(gateway: &Gateway, config: &Arc<ClientConfig>, name: &str) -> std::io::
 fn is_let_in(gateway: &Gateway, config: &Arc<ClientConfig>, name: &str) -> Result<End, String> {
     let mut client = shake(gateway, config, name).map_err(|error| error.to_string())?;
     client.try_say(b"here").map_err(|error| error.to_string())?;
-    thread::scope(|scope| {
-        let target = scope.spawn(|| gateway.accept_within(Duration::from_millis(500)));
-        match target.join().expect("no panic") {
-            Some(mut target) => {
-                assert_eq!(target.hear(4), b"here");
-                target.say(b"welcome");
-                assert_eq!(client.hear(7), b"welcome");
-                Ok(client)
-            }
-            None => Err(client.failure()),
-        }
-    })
+    let reached = wait::until("the target is reached, or the client told", PATIENCE, || {
+        gateway.try_accept().map(Ok).or_else(|| client.failure_so_far().map(Err))
+    });
+    let mut target = reached?;
+    assert_eq!(target.hear(4), b"here");
+    target.say(b"welcome");
+    assert_eq!(client.hear(7), b"welcome");
+    Ok(client)
 }
 
 fn config(

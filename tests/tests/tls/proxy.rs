@@ -4,12 +4,12 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use penstock_tests::connect::{ESTABLISHED, request};
+use penstock_tests::connect::{ESTABLISHED, PATIENCE, request};
 use penstock_tests::pki::{Authority, Folder, Wanted};
 use penstock_tests::stream::fill;
-use penstock_tests::{Driver, Penstock, Setup, both_drivers, wait};
+use penstock_tests::{Driver, Penstock, Setup, Stopwatch, both_drivers, wait};
 use rustls::ServerConnection;
 use rustls::pki_types::ServerName;
 
@@ -141,12 +141,12 @@ fn a_target_that_does_not_shake_hands_is_told_as_such(driver: Driver) {
             setup.set("listen", "connect_timeout_status", &status.to_string())
         });
         let (_silent, target) = listen();
-        let at = Instant::now();
+        let watch = Stopwatch::start();
         let mut client = proxy.connect();
         client.say(request(target).as_bytes());
         let (text, _) = answer(&mut client);
         assert_refused(&text, status, &["ERR_SECURE_CONNECT_FAIL", "none in time", "speaks TLS"]);
-        assert!((SECOND..2 * SECOND).contains(&at.elapsed()), "{:?}", at.elapsed());
+        assert!(watch.is_within(SECOND..2 * SECOND), "{:?}", watch.real());
         drop(client);
         let record = proxy.record();
         let told = ["side", "phase", "cause"].map(|key| record[key].as_str().expect("text"));
@@ -199,7 +199,7 @@ fn who_leaves_during_the_targets_handshake_takes_it_along(driver: Driver) {
         let mut client = proxy.connect();
         client.say(request(target).as_bytes());
         let (mut silent, _) = listener.accept().expect("the proxy connects");
-        silent.set_read_timeout(Some(5 * SECOND)).expect("a socket");
+        silent.set_read_timeout(Some(PATIENCE)).expect("a socket");
         silent.read_exact(&mut [0; 100]).expect("a hello");
         leaves(&mut client);
         drop(client);
@@ -293,13 +293,13 @@ fn there_is_no_room_for_one_more(driver: Driver) {
         let mut client = proxy.connect();
         client.say(request(target).as_bytes());
         assert_eq!(client.hear(ESTABLISHED.len()), ESTABLISHED.as_bytes());
-        let at = Instant::now();
+        let watch = Stopwatch::start();
         assert!(proxy.shake(proxy.dial()).is_err(), "there is no room");
-        assert!(at.elapsed() < SECOND, "{:?}", at.elapsed());
+        assert!(watch.elapsed() < SECOND, "{:?}", watch.real());
         let record = proxy.record();
         assert_eq!((&record["side"], &record["cause"]), (&"penstock".into(), &cause.into()));
         drop(client);
-        wait::until_true("there is room again", 5 * SECOND, || proxy.shake(proxy.dial()).is_ok());
+        wait::until_true("there is room again", PATIENCE, || proxy.shake(proxy.dial()).is_ok());
     }
 }
 

@@ -3,13 +3,13 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use penstock_core::config::{TokenSource, Tokens};
 use penstock_core::control::TokenFault;
 use penstock_tests::process::{self, Process};
-use penstock_tests::{loopback, wait};
+use penstock_tests::{Stopwatch, loopback, wait};
 
 use crate::rig::{Desk, PATIENCE, client, place, tokens};
 use crate::service;
@@ -145,11 +145,11 @@ fn a_server_that_was_gone_is_asked_again_when_it_is_back() {
     let address = server.address;
     server.process.signal(Signal::SIGKILL);
     server.process.wait(Duration::from_secs(10));
-    let begun = Instant::now();
+    let watch = Stopwatch::start();
     let refused = desk.look_up(&tokens, "a").expect_err("it is down");
     assert_eq!(refused.why, TokenFault::Unavailable);
     assert!(refused.detail.contains("can't connect"), "{}", refused.detail);
-    assert!(begun.elapsed() < PATIENCE / 2, "it took {:?}", begun.elapsed());
+    assert!(watch.elapsed() < PATIENCE / 2, "it took {:?}", watch.real());
     let server = Server::start_at(address, None);
     server.cli(&["set", "a", "h:2"]);
     assert_eq!(place(&desk.look_up(&tokens, "a")), Ok("h:2".to_owned()));
@@ -166,18 +166,18 @@ fn a_server_that_is_stuck_is_given_up_and_holds_up_nobody_else() {
     }
     assert!(desk.look_up(&stuck.tokens(), "a").is_ok());
     stuck.process.signal(Signal::SIGSTOP);
-    let begun = Instant::now();
+    let watch = Stopwatch::start();
     for _ in 0..500 {
         desk.ask(&stuck.tokens(), "a", client(1));
     }
     let last = desk.ask(&well.tokens(), "a", client(1));
     let (first, judged) = desk.next();
     assert_eq!((first, place(&judged)), (last, Ok("h:1".to_owned())));
-    assert!(begun.elapsed() < PATIENCE / 2, "it waited: {:?}", begun.elapsed());
+    assert!(watch.elapsed() < PATIENCE / 2, "it waited: {:?}", watch.real());
     for _ in 0..500 {
         assert_eq!(place(&desk.next().1), Err(TokenFault::Unavailable));
     }
-    assert!(begun.elapsed() < 2 * PATIENCE, "they waited for each other: {:?}", begun.elapsed());
+    assert!(watch.elapsed() < 2 * PATIENCE, "they waited for each other: {:?}", watch.real());
     stuck.process.signal(Signal::SIGCONT);
     assert_eq!(place(&desk.look_up(&stuck.tokens(), "a")), Ok("h:1".to_owned()));
     assert_eq!(desk.count("late"), 500);
@@ -196,8 +196,8 @@ fn what_is_no_redis_is_told_so() {
     let listener = TcpListener::bind((loopback::address(), 0)).expect("a port");
     let address = listener.local_addr().expect("bound");
     drop(listener);
-    let begun = Instant::now();
+    let watch = Stopwatch::start();
     let refused = desk.look_up(&of(address, 0, None, None), "a").expect_err("nobody there");
     assert!(refused.detail.contains(&address.to_string()), "{}", refused.detail);
-    assert!(begun.elapsed() < PATIENCE / 2);
+    assert!(watch.elapsed() < PATIENCE / 2);
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use penstock_control::access_log::{self, Format};
 use penstock_control::messages::Dropped;
@@ -14,7 +14,7 @@ use penstock_core::control::{
 };
 use penstock_core::ring::Wake;
 use penstock_tests::metrics::Metrics;
-use penstock_tests::{http, names, wait};
+use penstock_tests::{Stopwatch, http, names, wait};
 
 /// How long tokens may take here.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,7 +73,7 @@ impl Desk {
 
     /// The next answer, and whose it is.
     pub(crate) fn next(&mut self) -> (u32, Judged) {
-        let begun = Instant::now();
+        let watch = Stopwatch::start();
         loop {
             match self.mailbox.take() {
                 Some(Command::Judged { id, result }) => {
@@ -82,7 +82,7 @@ impl Desk {
                 Some(other) => panic!("{other:?}"),
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
-            assert!(begun.elapsed() < LIMIT, "no answer");
+            assert!(watch.elapsed() < LIMIT, "no answer");
         }
     }
 

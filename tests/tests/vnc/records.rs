@@ -64,7 +64,8 @@ fn qemu_forgets_what_is_behind_the_first_bytes_of_a_record() {
     let login = Login::vencrypt(subtype::X509_NONE, &tls, guest.address());
     for (length, expected) in [(2_000, true), (12_000, false)] {
         let socket = connect::dial(guest.address()).expect("it listens");
-        socket.set_read_timeout(Some(Duration::from_secs(2))).expect("a span");
+        let login_and_answer = if expected { connect::PATIENCE } else { Duration::from_secs(4) };
+        socket.set_read_timeout(Some(login_and_answer)).expect("a span");
         let wire = Wire::new(socket, Faults::default());
         let mut console = login.over(wire).expect("a console");
         assert_eq!(

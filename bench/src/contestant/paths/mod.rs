@@ -95,6 +95,7 @@ const SHOWN: &[(&str, &str, &str)] = &[
     ("TLS with clients", HANDSHAKES, WITH_CLIENT),
     ("TLS with origins", HANDSHAKES, WITH_ORIGIN),
     ("TLS resumed", HANDSHAKES, "kind=\"resumed\""),
+    ("VNC logins", LOGINS, ""),
     // The load leaves in the middle of some when a round ends.
     ("TLS failed", HANDSHAKES, "kind=\"failed\""),
 ];
@@ -102,6 +103,9 @@ const SHOWN: &[(&str, &str, &str)] = &[
 const HANDSHAKES: &str = "penstock_tls_handshakes_total";
 const WITH_CLIENT: &str = "side=\"client\"";
 const WITH_ORIGIN: &str = "side=\"target\"";
+/// Logins at VNC servers, and those of ours in which TLS was all that was asked for.
+const LOGINS: &str = "penstock_vnc_logins_total";
+const BY_TLS: &str = "mode=\"authenticate\",security=\"x509none\"";
 const SWITCHES: &str = "penstock_switches_total";
 const PIPE_QUOTA: &str = "penstock_ring_pipe_quota_total";
 const SPLICES_BY_RING: &str = "penstock_ring_splice_ring_total";
@@ -175,6 +179,9 @@ impl Paths {
         self.check_ring(expected.splicing)?;
         self.check_waiting(expected.waiting)?;
         self.check_handshakes(path)?;
+        if path == Path::Vnc {
+            self.must_have_grown(LOGINS, BY_TLS)?;
+        }
         if path == Path::Splice && expected.gathers() {
             self.must_have_grown(GATHERED, "")?;
         }
@@ -208,7 +215,7 @@ impl Paths {
             Path::Both => copied > 0.0 && share >= SPLICED_OF_BOTH,
             Path::Alternating => copied > 0.0 && share >= SPLICED_OF_ALTERNATING,
             Path::Any => true,
-            Path::NoPipe | Path::TlsFromClient | Path::TlsToOrigin => spliced == 0.0,
+            Path::NoPipe | Path::TlsFromClient | Path::TlsToOrigin | Path::Vnc => spliced == 0.0,
         };
         ensure!(fits, "wrong path: {:.1} % of the bytes were spliced", share * 100.0);
         Ok(())
@@ -254,10 +261,11 @@ impl Paths {
 
     /// On the leg that the scenario is about, and on no other; whether they were full or resumed the load sees itself.
     fn check_handshakes(&self, path: Path) -> Result<()> {
-        for (side, meant) in [(WITH_CLIENT, Path::TlsFromClient), (WITH_ORIGIN, Path::TlsToOrigin)]
-        {
+        let from_client = path == Path::TlsFromClient;
+        let to_origin = matches!(path, Path::TlsToOrigin | Path::Vnc);
+        for (side, is_meant) in [(WITH_CLIENT, from_client), (WITH_ORIGIN, to_origin)] {
             let count = self.sum(HANDSHAKES, side);
-            match path == meant {
+            match is_meant {
                 true => self.must_have_grown(HANDSHAKES, side)?,
                 false => ensure!(count == 0.0, "wrong path: {HANDSHAKES}{{{side}}} grew"),
             }

@@ -19,7 +19,7 @@ impl Secured {
         keys.write(&KeyFiles::within(folder.path())).unwrap();
         let mut origin = Origin::bind().unwrap();
         if let Kind::ToTls = kind {
-            origin.tls = Some(tls::Server::new(&keys).unwrap());
+            origin.speech = Speech::Tls(tls::Server::new(&keys).unwrap());
         }
         let target = origin.echo.local_addr().unwrap();
         let address = start_relay_with(kind, &[target], folder.path())[0];
@@ -30,7 +30,7 @@ impl Secured {
     }
 
     fn measure(&self, pattern: Pattern) -> Result<Sample> {
-        measure(pattern, &self.route, &self.origin, TIMING, &Unread)
+        measure(pattern, &self.route, &self.origin, PATIENT, &Unread)
     }
 }
 
@@ -158,7 +158,7 @@ fn a_flood_that_nobody_sees_arrive_fails_the_measurement() {
 fn a_burst_is_over_only_when_its_last_record_has_gone() {
     let keys = Keys::generate().unwrap();
     let mut origin = Origin::bind().unwrap();
-    origin.tls = Some(tls::Server::new(&keys).unwrap());
+    origin.speech = Speech::Tls(tls::Server::new(&keys).unwrap());
     let near = TcpStream::connect(origin.echo.local_addr().unwrap()).unwrap();
     near.set_nonblocking(true).unwrap();
     socket2::SockRef::from(&near).set_recv_buffer_size(4096).unwrap();

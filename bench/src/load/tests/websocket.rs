@@ -13,7 +13,7 @@ struct Web {
 
 fn route(dial: SocketAddr, tls: Option<tls::Client>) -> Route {
     let request = Some(Request::upgrade(dial));
-    let via = Via { dial, tls, request, asks: true };
+    let via = Via { dial, tls, request, vnc: false, asks: true };
     Route { echo: via.clone(), flood: via }
 }
 
@@ -35,7 +35,7 @@ impl Web {
     }
 
     fn measure(&self, pattern: Pattern) -> Result<Sample> {
-        measure(pattern, &self.route, &self.origin, TIMING, &Unread)
+        measure(pattern, &self.route, &self.origin, PATIENT, &Unread)
     }
 }
 

@@ -92,7 +92,7 @@ fn one_target_may_be_a_socket_a_line_tls_or_the_demo() {
     };
     let door = |lines: &str| match reach(lines) {
         Reach::Door(door) => (*door).clone(),
-        Reach::Network(target) => panic!("{target:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(door("target = \"demo:\""), Door::Demo);
     assert!(matches!(door("target = \"serial:/dev/ttyS0?baud=9600\""), Door::Terminal(_)));

@@ -96,6 +96,7 @@ mod tests {
     fn record() -> Record {
         Record {
             id: SessionId { worker: 1, slot: 2, generation: 3 },
+            tag: None,
             listener: 0,
             client: "[fd00::1]:4000".parse().ok(),
             method: Some("CONNECT".into()),

@@ -56,6 +56,7 @@ impl fmt::Debug for Format {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are records")]
 enum Message {
     Record(Record, SystemTime),
     /// Only to wake the thread: something else has changed.

@@ -75,6 +75,7 @@ mod tests {
     fn record() -> Record {
         Record {
             id: SessionId { worker: 0, slot: 1, generation: 1 },
+            tag: None,
             listener: 0,
             client: "10.0.0.5:4000".parse().ok(),
             method: Some("CONNECT".into()),

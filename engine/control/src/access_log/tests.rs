@@ -16,6 +16,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 fn record(slot: u32) -> Record {
     Record {
         id: SessionId { worker: 0, slot, generation: 1 },
+        tag: None,
         listener: 0,
         client: None,
         method: Some("CONNECT".into()),

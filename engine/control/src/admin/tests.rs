@@ -75,6 +75,7 @@ async fn silent_clients_beyond_the_limit_delay_but_do_not_kill() {
 fn info(worker: u8, slot: u32) -> TunnelInfo {
     TunnelInfo {
         id: SessionId { worker, slot, generation: 1 },
+        tag: None,
         listener: 0,
         client: "10.0.0.5:4000".parse().ok(),
         target: Some("vm\"1:5900".into()),

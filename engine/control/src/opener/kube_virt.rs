@@ -223,3 +223,37 @@ async fn hear(of_console: &mut SplitStream<Console>, to_worker: &mut WriteHalf<'
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use penstock_core::http::Target;
+    use penstock_core::tls::{ClientFiles, Implementation};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn consoles_are_bounded_and_a_place_is_free_again_when_nothing_came_of_it() {
+        // It takes connections, and never says a word.
+        let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let address = api.local_addr().expect("bound");
+        let wanted = Wanted {
+            target: Target { host: Host::Name("api.example".into()), port: 6443 },
+            addresses: vec![address],
+            path: "/console".into(),
+            token: "secret".into(),
+            tls: ClientFiles::of_the_system(Implementation::Ring).load().expect("authorities"),
+        };
+        let all = KubeVirt { places: Arc::new(Semaphore::new(1)) };
+        {
+            let mut first = std::pin::pin!(all.open(&wanted));
+            assert!(timeout(Duration::from_millis(50), &mut first).await.is_err(), "it answers");
+            let refused = all.open(&wanted).await.expect_err("one place, and two who want it");
+            assert_eq!(refused.errno, Errno::EAGAIN);
+            assert!(refused.detail.contains("256"), "{}", refused.detail);
+        }
+        assert_eq!(all.places.available_permits(), 1);
+        assert_eq!(KubeVirt::new().places.available_permits(), CONSOLES_MAX);
+    }
+}

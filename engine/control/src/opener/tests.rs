@@ -46,6 +46,7 @@ fn id(slot: u32) -> SessionId {
 fn record(slot: u32, detail: Option<&str>) -> Record {
     Record {
         id: id(slot),
+        tag: None,
         listener: 0,
         client: None,
         method: None,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use penstock_tls::Agreed;
 
 use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
+use crate::intake::Tag;
+use crate::opaque::Opaque;
 use crate::relay::Relay;
 use crate::siblings::Group;
 use crate::turn::Turn;
@@ -48,6 +51,20 @@ pub(super) struct Unusual {
     pub(super) peer: Option<IpAddr>,
     /// The end of its time, by what was looked up.
     pub(super) lifetime_end: Option<Time>,
+    /// What it is called by whoever handed it over.
+    pub(super) tag: Option<Tag>,
+    /// What was handed over with the client, until it is needed.
+    pub(super) held: Option<Held>,
+    /// What the target is called then.
+    pub(super) target_name: Option<Box<str>>,
+}
+
+/// A target that somebody else has connected.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) target: Option<OwnedFd>,
+    /// What was read of it.
+    pub(super) came: Opaque,
 }
 
 /// The method of a request. In two words, which an owned or borrowed text is not.
@@ -116,6 +133,11 @@ impl Facts {
         self.unusual.as_ref().and_then(|unusual| unusual.peer)
     }
 
+    /// What it is called by whoever handed it over.
+    pub(super) fn tag(&self) -> Option<Tag> {
+        self.unusual.as_ref()?.tag
+    }
+
     /// A handshake with that side begins.
     pub(super) fn shakes_hands(&mut self, side: Side) {
         self.shaking[side as usize] = true;
@@ -145,6 +167,7 @@ impl Facts {
         carried: Carried,
         turn: &Turn<K>,
     ) -> Record {
+        let tag = self.tag();
         if let Some(group) = self.group {
             turn.shared.siblings.leave(group);
         }
@@ -154,6 +177,7 @@ impl Facts {
         }
         Record {
             id,
+            tag,
             listener: self.listener,
             client: self.client,
             method: self.method.into(),
@@ -173,6 +197,7 @@ impl Facts {
     pub(super) fn info(&self, id: SessionId, phase: Phase) -> TunnelInfo {
         TunnelInfo {
             id,
+            tag: self.tag(),
             listener: self.listener,
             client: self.client,
             target: self.target.clone(),

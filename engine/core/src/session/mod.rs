@@ -10,7 +10,8 @@
 //! A listener leaves out what it was not told to ask for: the PROXY header, TLS, and the request where all that comes is
 //! forwarded to one target.
 //!
-//! In: outcomes of its legs, answers, and the time. Out: verbs, and a [`Step`]. It holds no descriptor and no buffer, can
+//! In: outcomes of its legs, answers, and the time. Out: verbs, and a [`Step`]. It holds no buffer, and no descriptor but a target's that was
+//! handed over and is not needed yet; it can
 //! be dropped at any moment, and does nothing by itself: the worker closes its legs and writes its record.
 
 mod admission;
@@ -19,6 +20,7 @@ mod dial;
 mod door;
 mod facts;
 mod goodbye;
+mod handed;
 mod opening;
 mod prelude;
 mod refusal;
@@ -45,6 +47,7 @@ use crate::turn::{Step, Turn};
 use console::Pages;
 use facts::{Carried, Facts};
 use goodbye::Goodbye;
+pub(crate) use handed::Handed;
 use opening::{Opening, Stage};
 use prelude::Prelude;
 
@@ -107,7 +110,7 @@ impl Session {
     /// Begins, once the session has its place in the table.
     pub(crate) fn begin<K: Kernel>(&mut self, handle: Handle, turn: &mut Turn<K>) -> Step {
         self.handle = handle;
-        self.await_prelude(turn)
+        self.await_prelude(Vec::new(), turn)
     }
 
     /// Begins only to say that there is no room.

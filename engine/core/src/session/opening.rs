@@ -99,6 +99,7 @@ impl Wanted {
         let (target, door) = match reach {
             Reach::Network(target) => (Some(target.clone()), None),
             Reach::Door(door) => (None, Some(Arc::clone(door))),
+            Reach::HandedOver => (None, None),
         };
         Wanted { target, door, ..Wanted::default() }
     }

@@ -26,7 +26,8 @@ pub(super) struct Prelude {
 }
 
 impl Session {
-    pub(super) fn await_prelude<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+    /// Begins with what has come already.
+    pub(super) fn await_prelude<K: Kernel>(&mut self, came: Vec<u8>, turn: &mut Turn<K>) -> Step {
         let head = Head::new(http::Options { strict_target: self.listener().strict_target });
         let (input, proxy_header) = (Vec::new(), Receiver::new());
         let request = RequestHead::new();
@@ -35,7 +36,7 @@ impl Session {
             ProxyProtocol::Off => {
                 self.after_proxy_header(prelude);
                 if self.awaits_nothing() {
-                    return self.read_prelude(turn);
+                    return self.take_bytes(came, turn);
                 }
             }
             ProxyProtocol::Required if self.is_trusted_sender() => {
@@ -50,6 +51,9 @@ impl Session {
                 ));
             }
         }
+        if !came.is_empty() {
+            return self.take_bytes(came, turn);
+        }
         turn.kernel.receive(self.client, Group::Reserve);
         Step::Continue(())
     }
@@ -59,7 +63,8 @@ impl Session {
             Outcome::Received(buffer) => {
                 let bytes = turn.kernel.bytes(&buffer).to_vec();
                 turn.kernel.release(buffer);
-                self.take_bytes(bytes, turn)
+                self.take_bytes(bytes, turn)?;
+                self.join_target(turn)
             }
             Outcome::ReceiveEnded(Arrival::Ended) => self.client_left(Cause::HungUp),
             Outcome::ReceiveEnded(Arrival::Failed(_)) => self.client_left(Cause::Reset),
@@ -189,11 +194,12 @@ impl Session {
     fn forward<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitRequest(prelude) = &mut self.state else { return Step::Continue(()) };
         let early = std::mem::take(&mut prelude.input);
+        let handed = self.facts.unusual.as_mut().and_then(|unusual| unusual.target_name.take());
         let Service::Forward(destination) = &self.listener().service else {
             return Step::Continue(());
         };
         let wanted = Wanted::of(&destination.reach);
-        self.facts.target = Some(destination.text.clone());
+        self.facts.target = Some(handed.unwrap_or_else(|| destination.text.clone()));
         let opening = self.open(wanted, early, turn);
         self.admit(opening, turn)
     }

@@ -46,6 +46,8 @@ impl<K: Kernel> Worker<K> {
             Command::Unsealed { id, result } => {
                 self.answer(id, |session, turn| session.unsealed(result, turn));
             }
+            Command::TakeOver { tag, handed } => self.take_over(tag, *handed),
+            Command::Cancel(tag) => self.cancel(tag),
             Command::Drain(patience) => {
                 self.stop_listening(false);
                 self.drain_until.get_or_insert(self.turn.now + patience);

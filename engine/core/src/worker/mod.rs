@@ -6,10 +6,11 @@
 
 mod accepting;
 mod commands;
+mod handing;
 mod rest;
 mod starvation;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use penstock_ring::{Errno, Event, Kernel, Time};
 use crate::close::CloseReason;
 use crate::control::{Mailbox, Outside};
 use crate::gathering::Gathering;
+use crate::intake::Tag;
 use crate::metrics::Counters;
 use crate::session::{Session, discard};
 use crate::sessions::{Handle, Recipient, Role, Sessions};
@@ -56,6 +58,8 @@ pub struct Worker<K: Kernel> {
     mailbox: Mailbox,
     listening: Vec<Listening>,
     sessions: Sessions<Session>,
+    /// Those that were handed over.
+    handed: HashMap<Tag, Handle>,
     timers: Wheel,
     events: Vec<Event>,
     due: Vec<u32>,
@@ -103,6 +107,7 @@ impl<K: Kernel> Worker<K> {
             mailbox,
             listening,
             sessions: Sessions::new(),
+            handed: HashMap::new(),
             timers,
             events: Vec::new(),
             due: Vec::new(),
@@ -235,6 +240,9 @@ impl<K: Kernel> Worker<K> {
             false => self.turned_away -= 1,
         }
         let record = session.end(reason, &mut self.turn);
+        if let Some(tag) = record.tag {
+            self.handed.remove(&tag);
+        }
         self.turn.counters.closed[reason.index()].add(1);
         self.turn.counters.sessions.sub(1);
         self.turn.outside.finished(record);

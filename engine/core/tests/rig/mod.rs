@@ -59,12 +59,22 @@ pub(crate) fn start_with(
     start_listener(driver, limits, listener)
 }
 
-/// The same with a listener of one's own.
+/// The same with a listener of one's own, that listens on one port.
 pub(crate) fn start_listener(
     driver: Driver,
     limits: config::Engine,
     listener: Listener,
 ) -> (Engine, SocketAddr, Receiver<Record>) {
+    let (engine, addresses, records) = start_engine(driver, limits, listener);
+    (engine, addresses[0].tcp().expect("a TCP port"), records)
+}
+
+/// The same with one that may listen nowhere.
+pub(crate) fn start_engine(
+    driver: Driver,
+    limits: config::Engine,
+    listener: Listener,
+) -> (Engine, Vec<Address>, Receiver<Record>) {
     let config = Arc::new(Config { engine: limits, listeners: vec![listener] });
     let plan = Plan {
         config,
@@ -76,10 +86,10 @@ pub(crate) fn start_listener(
         at_rest: None,
     };
     let bound = bind(plan).expect("a free port");
-    let address = bound.addresses()[0].tcp().expect("a TCP port");
+    let addresses = bound.addresses().to_vec();
     let (records, kept) = channel();
     let engine = bound.start(&mut |_, _| Box::new(Keeper(records.clone()))).expect("a worker");
-    (engine, address, kept)
+    (engine, addresses, kept)
 }
 
 /// Stops it, and sees that nothing is left.

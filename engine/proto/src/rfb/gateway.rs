@@ -22,7 +22,7 @@ use super::proof::{Method, Proof};
 use super::sasl::Prover;
 use super::vencrypt::{Subtype, Within};
 use super::version::Version;
-use super::welcome::{Offer, Offered, Welcome, let_in_for_nothing, refuse, refuse_result};
+use super::welcome::{Offer, Offered, Welcome, let_in_for_nothing, refuse};
 use crate::Progress::{self, Done, Wait};
 use crate::Secret;
 
@@ -215,9 +215,7 @@ impl Gateway {
             State::Approach(_) | State::AwaitServersTls(..) | State::Proof(_) => {
                 refuse(self.client, reason, to_client);
             }
-            State::Passage(passage) if !passage.has_told() => {
-                refuse_result(self.client, reason, to_client);
-            }
+            State::Passage(passage) => passage.refuse(reason, to_client),
             _ => {}
         }
     }

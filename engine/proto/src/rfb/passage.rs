@@ -102,11 +102,6 @@ impl Passage {
         Self { by_vencrypt: true, ..self }
     }
 
-    /// Whether the client has heard that it is not let in.
-    pub fn has_told(&self) -> bool {
-        self.has_told
-    }
-
     /// Takes what the server says. Done: the client is let in.
     ///
     /// # Errors
@@ -189,11 +184,11 @@ impl Passage {
                 Ok(Done(()))
             }
             Err(Error::NotLetIn(reason)) => {
-                self.refuse(&reason, to_client);
+                self.refused(&reason, to_client);
                 Err(Error::NotLetIn(reason))
             }
             Err(error) => {
-                self.refuse("", to_client);
+                self.refused("", to_client);
                 Err(error)
             }
         }
@@ -211,13 +206,22 @@ impl Passage {
         }
     }
 
-    /// The client may have to hear of a refusal, or does not expect a word.
-    fn refuse(&mut self, reason: &str, to_client: &mut Vec<u8>) {
-        self.has_told = true;
-        let reason = if reason.is_empty() { "Authentication failed" } else { reason };
-        if self.has_result() || self.client == Version::V3_8 {
+    /// Tells the client that it is not let in, if that is what it awaits: in the place of a challenge it would be taken for one.
+    pub fn refuse(&self, reason: &str, to_client: &mut Vec<u8>) {
+        let awaits_result = match self.state {
+            State::AwaitResponse | State::AwaitNames | State::AwaitOutcome => !self.has_told,
+            _ => false,
+        };
+        if awaits_result && (self.has_result() || self.client == Version::V3_8) {
             refuse_result(self.client, reason, to_client);
         }
+    }
+
+    /// The server has refused, and says why or does not.
+    fn refused(&mut self, reason: &str, to_client: &mut Vec<u8>) {
+        let reason = if reason.is_empty() { "Authentication failed" } else { reason };
+        self.refuse(reason, to_client);
+        self.has_told = true;
     }
 }
 

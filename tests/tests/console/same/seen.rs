@@ -4,10 +4,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
+use penstock_tests::connect::PATIENCE;
+use penstock_tests::wait;
 use penstock_tests::web_socket::{BINARY, CLOSE, Client, Frame, PING, PONG, TEXT, close, frame};
 use socket2::SockRef;
 
-use super::cases::{Case, Target};
+use super::cases::{Case, Server, Target};
 
 /// Nobody here takes longer to say what he has to say.
 const QUIET: Duration = Duration::from_secs(3);
@@ -25,11 +27,13 @@ pub(super) fn see(server: SocketAddr, target: &TcpListener, case: &Case) -> Stri
     if !is_console {
         return seen;
     }
-    let heard = accept(target).map(|stream| play(stream, &mut browser, case, &mut seen));
-    if heard.is_none() {
+    // Its target is another one, where nobody is.
+    if case.server == Server::Shut {
         tell(&mut browser, &mut seen);
+        return seen;
     }
-    seen + &heard.map(|heard| format!("; target: {heard}")).unwrap_or_default()
+    let heard = play(accept(target), &mut browser, case, &mut seen);
+    format!("{seen}; target: {heard}")
 }
 
 /// Up to the empty line, or all there is.
@@ -59,18 +63,14 @@ fn answer(head: &str) -> (bool, String) {
     (status == "101", seen)
 }
 
-/// None if nobody comes.
-fn accept(target: &TcpListener) -> Option<TcpStream> {
+/// The target's end of a console that stands, or will in a moment.
+fn accept(target: &TcpListener) -> TcpStream {
     target.set_nonblocking(true).expect("a socket");
-    for _ in 0..40 {
-        if let Ok((stream, _)) = target.accept() {
-            stream.set_nonblocking(false).expect("a socket");
-            stream.set_read_timeout(Some(QUIET)).expect("a socket");
-            return Some(stream);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    None
+    let accepted = wait::until("the target is reached", PATIENCE, || target.accept().ok());
+    let (stream, _) = accepted;
+    stream.set_nonblocking(false).expect("a socket");
+    stream.set_read_timeout(Some(QUIET)).expect("a socket");
+    stream
 }
 
 /// A console that stands: what the target hears.

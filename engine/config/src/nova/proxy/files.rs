@@ -1,6 +1,6 @@
 //! Which files are read, and what they say together.
 //!
-//! In: what a command line names, or nothing. Out: values of options, with those of others in the place of `$name`; or which file can't be
+//! In: what a command line names, or nothing; the environment. Out: values of options, with those of others in the place of `$name`; or which file can't be
 //! used, and why. Values are never part of a message.
 
 use std::fs;
@@ -8,7 +8,13 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::{Given, Source};
 use super::ini::Values;
-use super::{Program, Refusal};
+use super::{Environment, Program, Refusal};
+
+/// The option that a variable of the environment is, if it is one: `OS_VNC__NOVNCPROXY_PORT`.
+fn option_of(variable: &str) -> Option<(&str, &str)> {
+    let is_upper = !variable.contains(|letter: char| letter.is_ascii_lowercase());
+    variable.strip_prefix("OS_").filter(|_| is_upper)?.split_once("__")
+}
 
 /// References to options within options that refer to others.
 const DEPTH_MAX: usize = 8;
@@ -23,7 +29,12 @@ pub(super) struct Options {
 }
 
 impl Options {
-    pub(super) fn read(program: Program, given: &Given) -> Result<Options, Refusal> {
+    /// As oslo.config ranks them: files, above them the environment, above that the command line.
+    pub(super) fn read(
+        program: Program,
+        given: &Given,
+        environment: Environment<'_>,
+    ) -> Result<Options, Refusal> {
         let mut options = Options { program, values: Values::default(), files: Vec::new() };
         let is_file = |source: &Source| matches!(source, Source::File(_));
         let (files, folders) = sought(program);
@@ -37,6 +48,11 @@ impl Options {
             match source {
                 Source::File(file) => options.read_file(file)?,
                 Source::Folder(folder) => options.read_folder(folder)?,
+            }
+        }
+        for (name, value) in environment {
+            if let Some((section, key)) = option_of(name) {
+                options.values.set(section, key, value);
             }
         }
         for (section, key, value) in &given.values {
@@ -189,7 +205,7 @@ mod tests {
         let arguments: Vec<String> =
             arguments.iter().map(|text| text.replace("HERE", &here)).collect();
         let given = Given::parse(Program::Serial, &arguments).expect("right");
-        Options::read(Program::Serial, &given).map_err(|refusal| refusal.to_string())
+        Options::read(Program::Serial, &given, &[]).map_err(|refusal| refusal.to_string())
     }
 
     #[test]

@@ -89,6 +89,9 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// Names and values of variables.
+pub type Environment<'e> = &'e [(String, String)];
+
 /// Reads a command line, without the name of the program, and the files that it means.
 ///
 /// # Errors
@@ -96,6 +99,7 @@ impl std::error::Error for Refusal {}
 pub fn read(
     program: Program,
     arguments: &[String],
+    environment: Environment<'_>,
     resolve: Resolve<'_>,
 ) -> Result<Asked, Refusal> {
     let given = Given::parse(program, arguments)?;
@@ -105,13 +109,19 @@ pub fn read(
     if given.version {
         return Ok(Asked::Help(concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned()));
     }
-    let options = Options::read(program, &given)?;
+    let options = Options::read(program, &given, environment)?;
     let mut warnings = Vec::new();
     let listener = listener::of(program, &options, resolve, &mut warnings)?;
     let ignored = given.ignored.iter().map(|name| {
         format!("--{name} has no effect: messages are written in one form, to --log-file or standard error")
     });
     warnings.extend(ignored);
+    if options.flag("DEFAULT", "use_syslog")? {
+        warnings.push(
+            "use_syslog has no effect: messages go to standard error, which systemd's journal takes, or to log_file"
+                .to_owned(),
+        );
+    }
     let daemon = options.flag("DEFAULT", "daemon")?;
     let log_file = log_file(program, &options)?;
     let shown = shown(&options, &listener);

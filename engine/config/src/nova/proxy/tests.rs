@@ -18,7 +18,7 @@ const DATABASE: &str =
 /// What the program does with this file and these arguments.
 fn asked(program: Program, file: &str, arguments: &[&str]) -> Result<Invocation, String> {
     let place = tempfile::tempdir().expect("a folder");
-    asked_in(place.path(), program, file, arguments)
+    asked_in(place.path(), program, file, arguments, &[])
 }
 
 fn asked_in(
@@ -26,6 +26,7 @@ fn asked_in(
     program: Program,
     file: &str,
     arguments: &[&str],
+    environment: &[(&str, &str)],
 ) -> Result<Invocation, String> {
     let here = place.display().to_string();
     fs::write(place.join("nova.conf"), file.replace("HERE", &here)).expect("our folder");
@@ -38,7 +39,9 @@ fn asked_in(
         }
         _ => Err(std::io::ErrorKind::NotFound.into()),
     };
-    match read(program, &arguments, &resolve) {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let environment: Vec<_> = environment.iter().map(owned).collect();
+    match read(program, &arguments, &environment, &resolve) {
         Ok(Asked::Serve(invocation)) => Ok(*invocation),
         Ok(Asked::Help(text)) => panic!("{text}"),
         Err(refusal) => Err(refusal.to_string()),
@@ -103,6 +106,33 @@ fn options_of_ours_are_heeded_and_those_of_others_are_not() {
 }
 
 #[test]
+fn the_environment_is_above_files_and_below_the_command_line() {
+    let file = format!("{DATABASE}[vnc]\nnovncproxy_host = 127.0.0.1\nnovncproxy_port = 1\n");
+    let environment = [
+        ("OS_VNC__NOVNCPROXY_PORT", "6999"),
+        ("OS_DEFAULT__MY_IP", "::1"),
+        ("OS_VNC__NOVNCPROXY_HOST", "$my_ip"),
+        ("os_vnc__novncproxy_port", "2"),
+        ("OS_VNC_NOVNCPROXY_PORT", "3"),
+    ];
+    let place = tempfile::tempdir().expect("a folder");
+    let asked = |arguments: &[&str]| {
+        let arguments = [&["--web", "HERE"], arguments].concat();
+        let asked = asked_in(place.path(), Program::Novnc, &file, &arguments, &environment);
+        addresses(&asked.expect("right").settings.config.listeners[0])
+    };
+    assert_eq!(asked(&[]), ["[::1]:6999"]);
+    assert_eq!(asked(&["--vnc-novncproxy_port=4"]), ["[::1]:4"]);
+}
+
+#[test]
+fn whoever_wants_syslog_is_told_where_messages_go() {
+    let asked = asked(Program::Novnc, DATABASE, &["--use-syslog", "--web", "HERE"]);
+    let warnings = asked.expect("right").warnings;
+    assert!(warnings[0].contains("use_syslog has no effect"), "{warnings:?}");
+}
+
+#[test]
 fn a_host_s_name_is_looked_up() {
     let file = format!("{DATABASE}[serial_console]\nserialproxy_host = gate\n");
     assert_eq!(addresses(&listener(Program::Serial, &file, &[])), ["10.0.0.7:6083"]);
@@ -155,7 +185,7 @@ fn tls_is_where_files_are() {
     let vencrypt = format!(
         "{DATABASE}[DEFAULT]\nweb=HERE\ncert=HERE/cert.pem\nkey=HERE/key.pem\nssl_only=true\n[console]\nssl_minimum_version = tlsv1_1\nssl_ciphers = kEECDH+aRSA:RC4\n[vnc]\nauth_schemes = vencrypt,none\nvencrypt_ca_certs=HERE/cert.pem\nvencrypt_client_cert=HERE/cert.pem\nvencrypt_client_key=HERE/key.pem\n"
     );
-    let invocation = asked_in(place.path(), Program::Novnc, &vencrypt, &[]).expect("right");
+    let invocation = asked_in(place.path(), Program::Novnc, &vencrypt, &[], &[]).expect("right");
     let listener = &invocation.settings.config.listeners[0];
     assert!(listener.tls.as_ref().is_some_and(|tls| tls.only));
     let Some(UpstreamTls { files, .. }) = &listener.upstream_tls else { panic!("{listener:?}") };

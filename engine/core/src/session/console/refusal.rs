@@ -141,6 +141,7 @@ fn words(cause: Cause) -> &'static str {
 pub(in crate::session) fn closing(cause: Cause) -> (u16, &'static str) {
     match cause {
         Cause::Drained => (1001, "The gateway is being stopped"),
+        Cause::Cancelled => (1001, "This session was ended"),
         Cause::IdleTimeout => (1008, "Nothing has moved for too long"),
         Cause::UserIdle => (1008, "Nobody has used this console for too long"),
         Cause::LifetimeEnd => (1008, "This session's time is over"),

@@ -1,5 +1,7 @@
 //! The 101: from then on the browser's stream is frames, before the target is there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use penstock_proto::websocket::Payload;
 use penstock_ring::{Kernel, Time};
@@ -27,16 +29,21 @@ impl Session {
             Ok(reply) => self.send_to_client(reply, turn)?,
             Err(error) => return self.client_broke(Broken::silent(error), turn),
         }
-        let browser = self.browser(upgrade.payload(), turn.now);
+        let heartbeat = self.console().and_then(|console| console.heartbeat);
+        let browser = self.browser(upgrade.payload(), heartbeat, turn.now);
         self.layers.upgrade(browser);
         let opened = self.layers.open_early(early.into(), turn.now);
         self.take_ahead(opened, turn)
     }
 
-    /// One that is asked now and then whether it is still there, and watched for somebody who uses it, as the listener says.
-    fn browser(&self, payload: Payload, now: Time) -> WebSocket {
+    /// One that is asked every `interval` whether it is still there, and watched for somebody who uses it, as the listener says.
+    pub(in crate::session) fn browser(
+        &self,
+        payload: Payload,
+        interval: Option<Duration>,
+        now: Time,
+    ) -> WebSocket {
         let Timeouts { dead_peer, user_idle, .. } = self.listener().timeouts;
-        let interval = self.console().and_then(|console| console.heartbeat);
         let mut browser = WebSocket::new(payload, now);
         browser.heartbeat = interval.map(|interval| Heartbeat::new(interval, dead_peer, now));
         browser.presence = user_idle.map(|_| Box::new(Presence::new(now)));

@@ -86,7 +86,8 @@ impl Session {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         let path = opening.terms.as_ref().and_then(|terms| terms.access_path.as_deref());
         let Some(path) = path.filter(|path| !path.is_empty()) else {
-            return self.meet_target(leg, Left::default(), turn);
+            let left = self.left_with_target();
+            return self.meet_target(leg, left, turn);
         };
         let mut said = Vec::new();
         let asked = PathAnswer::ask(path, &mut said);

@@ -19,6 +19,8 @@ struct Seen {
     to_client: Vec<u8>,
     to_server: Vec<u8>,
     rest: [Vec<u8>; 2],
+    /// What the client would be told if this were all.
+    sorry: Vec<u8>,
 }
 
 fn run(new: &dyn Fn() -> Plan, script: &[(bool, &[u8])]) -> Seen {
@@ -64,7 +66,11 @@ impl Peers {
                 }
             }
         }
-        Seen { end, secured, to_client, to_server, rest: waiting }
+        let mut sorry = Vec::new();
+        if end == Ok(Next::Wait) {
+            gateway.refuse("sorry", &mut sorry);
+        }
+        Seen { end, secured, to_client, to_server, rest: waiting, sorry }
     }
 }
 
@@ -254,6 +260,26 @@ fn who_is_refused_is_told_in_the_words_of_the_moment() {
     let other = [&begin[..], &[server(X509_NONE), server(OK), client(&[2])]].concat();
     assert!(told(ours, &other).ends_with("This security type was not offered"));
     assert_eq!(told(ours, &[client(b"GET / HTTP/1")]), "", "nothing that it would understand");
+}
+
+#[test]
+fn who_awaits_no_verdict_is_told_none() {
+    let told = |script: &[(bool, &[u8])]| {
+        let seen = run(&|| plan(Role::Bridge, SECURE, &[]), script);
+        assert_eq!(seen.end, Ok(Next::Wait));
+        seen.sorry
+    };
+    let begin = |version, type_| [client(version), server(V8), server(VENCRYPT), server(type_)];
+    let vnc = [&begin(V8, X509_VNC)[..], &[client(&[2])]].concat();
+    assert_eq!(told(&vnc), [], "this would be taken for a challenge");
+    let asked = [&vnc[..], &[server(&[7; 16])]].concat();
+    assert_eq!(told(&asked), b"\0\0\0\x01\0\0\0\x05sorry");
+    let sasl = [&begin(V8, X509_SASL)[..], &[client(&[20])]].concat();
+    assert_eq!(told(&sasl), [], "this for a list of mechanisms");
+    let begun = [server(b"\0\0\0\x05PLAIN"), client(b"\0\0\0\x05PLAIN\0\0\0\x02x\0")];
+    assert_eq!(told(&[&sasl[..], &begun].concat()), [], "this for data");
+    let nothing = [&begin(b"RFB 003.007\n", X509_NONE)[..], &[client(&[1])]].concat();
+    assert_eq!(told(&nothing), [], "and this for the size of a screen");
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! Tunnels between connections that somebody else has opened.
+//!
+//! In: two connected descriptors, what was read of them already, and on which of the listeners' terms they are to be joined. Out: a number
+//! for the tunnel; later a [`Record`](crate::control::Record) with that number. What is refused is given back, whole: only what was taken
+//! is the engine's, to its end.
+//!
+//! Nothing here waits, and any thread may call it.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::os::unix::net::UnixStream;
+//! use std::sync::Arc;
+//!
+//! use penstock_core::config::{Config, Engine, Listener, Service};
+//! use penstock_core::control::Command;
+//! use penstock_core::engine::{Plan, bind};
+//! use penstock_core::intake::HandOver;
+//! use penstock_core::policy::{AccessLists, Rules};
+//! # use penstock_core::control::{Outside, Piece, Question, Record, SessionId, WallTime};
+//! # struct Quiet;
+//! # impl Outside for Quiet {
+//! #     fn wall_time(&self) -> WallTime { WallTime::default() }
+//! #     fn ask(&mut self, question: Question) -> Result<(), Question> { Err(question) }
+//! #     fn records(&mut self, _: SessionId, _: u16) {}
+//! #     fn recorded(&mut self, _: Piece) {}
+//! #     fn finished(&mut self, _: Record) {}
+//! # }
+//!
+//! let rules = Rules::parse(&["allow all"], &AccessLists::new())?;
+//! let listeners = vec![Listener::new("mine", Vec::new(), Service::handed_over(), rules)];
+//! let plan = Plan {
+//!     config: Arc::new(Config { engine: Engine::default(), listeners }),
+//!     driver: penstock_core::ring::Driver::Epoll,
+//!     mask: Default::default(),
+//!     workers: 1,
+//!     max_tunnels: 100,
+//!     pipes_per_worker: 8,
+//!     at_rest: None,
+//! };
+//! let engine = bind(plan)?.start(&mut |_, _| Box::new(Quiet))?;
+//!
+//! let ((mut viewer, one), (other, mut console)) = (UnixStream::pair()?, UnixStream::pair()?);
+//! let handed = HandOver { from_client: b"hel".to_vec(), ..HandOver::new(0, one.into(), other.into()) };
+//! let tag = engine.intake().hand_over(handed)?;
+//! viewer.write_all(b"lo")?;
+//! let mut heard = [0; 5];
+//! console.read_exact(&mut heard)?;
+//! assert_eq!(&heard, b"hello");
+//!
+//! engine.intake().cancel(tag);
+//! assert_eq!(viewer.read(&mut heard)?, 0);
+//! engine.mailboxes()[0].post(Command::Stop).expect("room for a command");
+//! engine.join();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_proto::websocket::Payload;
+use penstock_ring::sockets::ensure_stream;
+
+use crate::config::Reach;
+use crate::control::{Command, Mailbox};
+use crate::shared::Shared;
+
+/// Two connections that are to become one tunnel.
+pub struct HandOver {
+    /// Index of the listener whose terms hold: one whose target is [`Reach::HandedOver`]. It need not listen anywhere.
+    pub listener: u16,
+    /// The client's connection: a stream socket, a pty or a tty. Nobody else may read it, write to it, or change its flags from now on.
+    pub client: OwnedFd,
+    /// The same of the target.
+    pub target: OwnedFd,
+    /// What was read of the client: it comes before all that it still sends. Where the listener has `tls`, these are bytes of TLS.
+    pub from_client: Vec<u8>,
+    /// What was read of the target.
+    pub from_target: Vec<u8>,
+    /// The client was answered with 101, and speaks WebSocket from here on; none: plain bytes.
+    pub web_socket: Option<Payload>,
+    /// How often a client that speaks WebSocket is asked whether it is still there; the listener's `dead_peer` says how long it may be silent.
+    pub heartbeat: Option<Duration>,
+    /// What the target is called in logs and lists.
+    pub target_name: Option<Box<str>>,
+}
+
+impl HandOver {
+    /// Of two plain connections of which nothing was read.
+    pub fn new(listener: u16, client: OwnedFd, target: OwnedFd) -> HandOver {
+        HandOver {
+            listener,
+            client,
+            target,
+            from_client: Vec::new(),
+            from_target: Vec::new(),
+            web_socket: None,
+            heartbeat: None,
+            target_name: None,
+        }
+    }
+}
+
+/// A tunnel that was handed over, for as long as the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// `worker 8 | number 56`.
+    fn new(worker: usize, number: u64) -> Tag {
+        Tag((worker as u64) << NUMBER_BITS | number & NUMBER_MASK)
+    }
+
+    fn worker(self) -> usize {
+        (self.0 >> NUMBER_BITS) as usize
+    }
+
+    /// A number that no other tunnel has; not 0.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+const NUMBER_BITS: u32 = 56;
+const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+
+/// What was not taken, as it was given, and why.
+#[derive(Debug)]
+pub struct Refused {
+    /// All of it.
+    pub handed: Box<HandOver>,
+    /// What was in the way.
+    pub why: Why,
+}
+
+/// What is in the way of a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// No listener of that number waits for targets that are handed over.
+    NoSuchTerms,
+    /// One of the descriptors is no stream: neither a stream socket nor a terminal.
+    NoStream,
+    /// As many tunnels as may be, of all or of the listener.
+    Full,
+    /// The worker has too much to do to hear of it.
+    Busy,
+}
+
+/// Where tunnels are handed over. Clones are the same place.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    shared: Arc<Shared>,
+    mailboxes: Arc<[Mailbox]>,
+}
+
+impl Intake {
+    pub(crate) fn new(shared: Arc<Shared>, mailboxes: Arc<[Mailbox]>) -> Intake {
+        Intake { shared, mailboxes }
+    }
+
+    /// Hands a tunnel over to the next worker. What becomes of it is told by a record, also if the engine is being stopped.
+    ///
+    /// # Errors
+    /// Gives everything back.
+    pub fn hand_over(&self, handed: HandOver) -> Result<Tag, Refused> {
+        let handed = Box::new(handed);
+        let listener = handed.listener;
+        if !self.has_terms(listener) {
+            return Err(Refused { handed, why: Why::NoSuchTerms });
+        }
+        let is_stream = |descriptor: &OwnedFd| ensure_stream(descriptor.as_fd()).is_ok();
+        if !is_stream(&handed.client) || !is_stream(&handed.target) {
+            return Err(Refused { handed, why: Why::NoStream });
+        }
+        if self.shared.enter(listener).is_err() {
+            return Err(Refused { handed, why: Why::Full });
+        }
+        let number = self.shared.next_number();
+        let tag = Tag::new(number as usize % self.mailboxes.len(), number);
+        match self.mailboxes[tag.worker()].post(Command::TakeOver { tag, handed }) {
+            Err(Command::TakeOver { handed, .. }) => {
+                self.shared.leave_all(listener);
+                Err(Refused { handed, why: Why::Busy })
+            }
+            _ => Ok(tag),
+        }
+    }
+
+    /// Ends a tunnel. Of one that has ended, nothing comes of it. False: its worker has too much to do to hear of it.
+    pub fn cancel(&self, tag: Tag) -> bool {
+        let mailbox = self.mailboxes.get(tag.worker());
+        mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(tag)).is_ok())
+    }
+
+    fn has_terms(&self, listener: u16) -> bool {
+        let listener = self.shared.config.listeners.get(usize::from(listener));
+        let destination = listener.and_then(|listener| listener.service.destination());
+        destination.is_some_and(|destination| destination.reach == Reach::HandedOver)
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for HandOver {
+    /// Says nothing of the bytes: credentials may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HandOver { listener, client, target, from_client, from_target, .. } = self;
+        let (ours, theirs) = (from_client.len(), from_target.len());
+        write!(f, "HandOver({listener}: {client:?}, {ours} bytes; {target:?}, {theirs} bytes)")
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.why {
+            Why::NoSuchTerms => "no listener of that number takes tunnels that are handed over",
+            Why::NoStream => "expected stream sockets or terminals, came something else",
+            Why::Full => "there are as many tunnels as may be: end some, or raise the limits",
+            Why::Busy => "the worker has too much to do: try again in a moment",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,73 @@
+//! Tunnels whose connections somebody else has opened.
+//!
+//! In: two descriptors that have their place among all, and what they are called. Out: a session like any other; of what can't be one, a
+//! record and no more. A worker that is to end takes none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use penstock_ring::{Errno, Kernel};
+
+use super::Worker;
+use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::control::{AgreedTls, Record, SessionId};
+use crate::intake::{HandOver, Tag};
+use crate::session::{Handed, Session};
+use crate::sessions::{NOBODY, Recipient, Role};
+
+impl<K: Kernel> Worker<K> {
+    pub(super) fn take_over(&mut self, tag: Tag, handed: HandOver) {
+        let listener = handed.listener;
+        self.turn.counters.handed_over.add(1);
+        if self.drain_until.is_some() {
+            return self.turn_back(tag, listener, Cause::Drained, None);
+        }
+        let (client, handed) = Handed::split(tag, handed);
+        let leg = match self.turn.kernel.adopt(client, NOBODY) {
+            Ok(leg) => leg,
+            Err((errno, _)) => return self.turn_back(tag, listener, Cause::Broken, Some(errno)),
+        };
+        let admitting = Arc::clone(&self.turn.shared.config);
+        let session = Session::new(admitting, listener, leg, true, &self.turn);
+        let handle = self.sessions.insert(session);
+        self.turn.counters.sessions.add(1);
+        self.turn.kernel.set_owner(leg, Recipient::Session(handle, Role::Client).owner());
+        self.handed.insert(tag, handle);
+        let Some(session) = self.sessions.get_mut(handle) else { return };
+        let step = session.begin_handed(handle, handed, &mut self.turn);
+        self.after(handle, step);
+    }
+
+    pub(super) fn cancel(&mut self, tag: Tag) {
+        let Some(handle) = self.handed.get(&tag).copied() else {
+            return self.turn.counters.answers_stale.add(1);
+        };
+        let Some(session) = self.sessions.get_mut(handle) else { return };
+        let step = session.dismiss(Cause::Cancelled, &mut self.turn);
+        self.after(handle, step);
+    }
+
+    /// Gives the places back, and tells that nothing came of it. The descriptors are closed by whoever drops them.
+    fn turn_back(&mut self, tag: Tag, listener: u16, cause: Cause, errno: Option<Errno>) {
+        self.turn.shared.leave_all(listener);
+        let reason = CloseReason::new(Side::Penstock, Phase::Admission, cause);
+        self.turn.counters.closed[reason.index()].add(1);
+        self.turn.outside.finished(Record {
+            id: SessionId { worker: self.turn.worker, slot: u32::MAX, generation: 0 },
+            tag: Some(tag),
+            listener,
+            client: None,
+            method: None,
+            target: None,
+            status: 0,
+            connected: None,
+            bytes_to_client: 0,
+            bytes_to_target: 0,
+            bytes_spliced: 0,
+            elapsed: Duration::ZERO,
+            reason,
+            detail: errno.map(|errno| format!("the client is no stream: {}", errno.desc()).into()),
+            tls: AgreedTls::default(),
+        });
+    }
+}

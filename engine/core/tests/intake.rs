@@ -1,0 +1,353 @@
+//! Tunnels that are handed over: exact from the first byte, ended in every way, and nothing left of them; with both drivers.
+
+#[expect(dead_code, reason = "nothing here listens")]
+mod rig;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use nix::pty::openpty;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use penstock_core::close::{Cause, Phase, Side};
+use penstock_core::config::{self, HalfClose, Listener, Service};
+use penstock_core::control::{Command, Page, Record};
+use penstock_core::engine::Engine;
+use penstock_core::intake::{HandOver, Intake, Why};
+use penstock_core::policy::{AccessLists, Rules};
+use penstock_proto::websocket::Payload;
+use penstock_ring::Driver;
+
+use rig::{start_engine, stop};
+
+/// An engine that listens nowhere.
+fn start(driver: Driver, half_close: HalfClose) -> (Engine, Intake, Receiver<Record>) {
+    let rules = Rules::parse(&["allow all"], &AccessLists::new()).expect("a rule");
+    let listener =
+        Listener { half_close, ..Listener::new("mine", Vec::new(), Service::handed_over(), rules) };
+    let (engine, addresses, records) = start_engine(driver, config::Engine::default(), listener);
+    assert!(addresses.is_empty());
+    let intake = engine.intake();
+    (engine, intake, records)
+}
+
+/// Both ends of a TCP connection.
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    let far = listener.accept().expect("it connects").0;
+    for end in [&near, &far] {
+        end.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    }
+    (near, far)
+}
+
+fn unix_pair() -> (UnixStream, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair");
+    for end in [&near, &far] {
+        end.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    }
+    (near, far)
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn ended(records: &Receiver<Record>) -> Record {
+    records.recv_timeout(PATIENCE).expect("a record")
+}
+
+/// What `stream` brings next.
+fn hear(stream: &mut impl Read, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).expect("so many bytes");
+    bytes
+}
+
+/// Of this process: one test at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("a process").count()
+}
+
+fn alone(test: fn(Driver), driver: Driver) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    test(driver);
+}
+
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => { $(
+        mod $name {
+            #[test]
+            fn epoll() { super::alone(super::$name, penstock_ring::Driver::Epoll); }
+            #[test]
+            fn uring() { super::alone(super::$name, penstock_ring::Driver::Uring); }
+        }
+    )* };
+}
+
+on_both!(
+    early_bytes_come_first_and_bulk_is_spliced,
+    half_closes_pass,
+    a_client_that_speaks_web_socket_is_unmasked_from_the_first_byte,
+    what_is_refused_is_given_back_whole,
+    who_is_cancelled_is_told,
+    what_is_no_stream_is_given_back,
+    a_terminal_is_a_stream,
+    a_worker_that_stops_takes_nothing,
+    thousands_leave_nothing_behind,
+);
+
+fn early_bytes_come_first_and_bulk_is_spliced(driver: Driver) {
+    const BULK: usize = 16 << 20;
+    let (engine, intake, records) = start(driver, HalfClose::Forward);
+    let ((mut client, one), (other, mut target)) = (pair(), pair());
+    let early = |seed: u8, length: usize| -> Vec<u8> { vec![seed; length] };
+    let handed = HandOver {
+        // More than is ever kept of a client that sends ahead.
+        from_client: early(1, 200_000),
+        from_target: early(2, 70_000),
+        target_name: Some("node1:5900".into()),
+        ..HandOver::new(0, one.into(), other.into())
+    };
+    let tag = intake.hand_over(handed).expect("room");
+    client.write_all(b"and then").expect("written");
+    target.write_all(b"at last").expect("written");
+    assert_eq!(hear(&mut target, 200_008), [early(1, 200_000), b"and then".to_vec()].concat());
+    assert_eq!(hear(&mut client, 70_007), [early(2, 70_000), b"at last".to_vec()].concat());
+
+    let (told, heard) = channel();
+    let reply = Box::new(move |page: Page| told.send(page.tunnels).expect("somebody asks"));
+    engine.mailboxes()[0].post(Command::List { from: 0, reply }).expect("room");
+    let tunnels = heard.recv().expect("an answer");
+    assert_eq!((tunnels[0].tag, tunnels[0].phase), (Some(tag), Phase::Relay));
+
+    let sent = thread::spawn(move || {
+        target.write_all(&early(3, BULK)).expect("written");
+        target
+    });
+    assert!(hear(&mut client, BULK) == vec![3; BULK], "bytes out of place");
+    let mut target = sent.join().expect("written");
+    drop(client);
+    assert_eq!(target.read(&mut [0; 1]).expect("an end"), 0);
+    drop(target);
+    let record = ended(&records);
+    assert_eq!((record.tag, record.target.as_deref()), (Some(tag), Some("node1:5900")));
+    assert_eq!(record.reason.cause, Cause::Finished, "{record:?}");
+    assert_eq!((record.bytes_to_target, record.bytes_to_client), (200_008, (BULK + 70_007) as u64));
+    assert!(record.bytes_spliced > BULK as u64 / 2, "{record:?}");
+    assert_eq!(engine.counters()[0].handed_over.get(), 1);
+    stop(engine);
+}
+
+fn half_closes_pass(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Forward);
+    let ((mut client, one), (other, mut target)) = (pair(), pair());
+    intake.hand_over(HandOver::new(0, one.into(), other.into())).expect("room");
+    client.write_all(b"all of it").expect("written");
+    client.shutdown(Shutdown::Write).expect("a socket");
+    let mut heard = Vec::new();
+    target.read_to_end(&mut heard).expect("an end in order");
+    assert_eq!(heard, b"all of it");
+    target.write_all(b"thanks").expect("written");
+    drop(target);
+    heard.clear();
+    client.read_to_end(&mut heard).expect("an end in order");
+    assert_eq!((heard.as_slice(), ended(&records).reason.cause), (&b"thanks"[..], Cause::Finished));
+    stop(engine);
+}
+
+/// A frame of a client: a short one, masked with zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0];
+    [&head, payload].concat()
+}
+
+fn a_client_that_speaks_web_socket_is_unmasked_from_the_first_byte(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let ((mut client, one), (other, mut target)) = (pair(), unix_pair());
+    let first = frame(2, b"first");
+    let handed = HandOver {
+        from_client: first[..4].to_vec(),
+        from_target: b"hello".to_vec(),
+        web_socket: Some(Payload::Binary),
+        heartbeat: Some(Duration::from_millis(300)),
+        ..HandOver::new(0, one.into(), other.into())
+    };
+    intake.hand_over(handed).expect("room");
+    client.write_all(&first[4..]).expect("written");
+    client.write_all(&frame(2, b", then")).expect("written");
+    assert_eq!(hear(&mut target, 11), b"first, then");
+    assert_eq!(hear(&mut client, 7), [&[0x82, 5][..], b"hello"].concat());
+    client.write_all(&frame(9, b"?")).expect("written");
+    assert_eq!(hear(&mut client, 3), [0x8a, 1, b'?']);
+    let asked = hear(&mut client, 2);
+    assert_eq!(asked[0], 0x89, "nobody asks whether it is still there");
+    hear(&mut client, usize::from(asked[1]));
+    client.write_all(&frame(8, &1000_u16.to_be_bytes())).expect("written");
+    assert_eq!(target.read(&mut [0; 1]).expect("an end"), 0);
+    assert_eq!(hear(&mut client, 4), [0x88, 2, 3, 232]);
+    drop((client, target));
+    assert_eq!(ended(&records).reason.cause, Cause::Finished);
+    assert_eq!(engine.counters()[0].upgrades[0].get(), 1);
+    stop(engine);
+}
+
+fn what_is_refused_is_given_back_whole(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let ((mut client, one), (other, mut target)) = (pair(), pair());
+    let handed = HandOver { from_client: vec![7], ..HandOver::new(1, one.into(), other.into()) };
+    let refused = intake.hand_over(handed).expect_err("there is no such listener");
+    assert_eq!(refused.why, Why::NoSuchTerms);
+
+    // As many as the rig allows.
+    let others: Vec<_> = (0..64)
+        .map(|_| {
+            let ((near, one), (other, far)) = (pair(), pair());
+            intake.hand_over(HandOver::new(0, one.into(), other.into())).expect("room");
+            (near, far)
+        })
+        .collect();
+    let refused = intake.hand_over(HandOver { listener: 0, ..*refused.handed });
+    let refused = refused.expect_err("they are too many");
+    assert_eq!(refused.why, Why::Full);
+    assert!(refused.to_string().contains("limits"), "{refused}");
+    drop(others);
+    (0..64).for_each(|_| drop(ended(&records)));
+
+    // It is as good as it was.
+    intake.hand_over(*refused.handed).expect("room again");
+    client.write_all(&[8]).expect("written");
+    assert_eq!(hear(&mut target, 2), [7, 8]);
+    drop((client, target));
+    ended(&records);
+    stop(engine);
+}
+
+fn who_is_cancelled_is_told(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    for web_socket in [None, Some(Payload::Binary)] {
+        let ((mut client, one), (other, mut target)) = (pair(), pair());
+        let handed = HandOver { web_socket, ..HandOver::new(0, one.into(), other.into()) };
+        let tag = intake.hand_over(handed).expect("room");
+        assert!(intake.cancel(tag));
+        assert_eq!(target.read(&mut [0; 1]).expect("an end"), 0);
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).expect("an end in order");
+        match web_socket {
+            None => assert_eq!(heard, b""),
+            Some(_) => assert!(heard.starts_with(&[0x88, 24, 3, 233]), "{heard:?}"),
+        }
+        drop(client);
+        let record = ended(&records);
+        assert_eq!((record.tag, record.reason.side), (Some(tag), Side::Penstock));
+        assert_eq!(record.reason.cause, Cause::Cancelled);
+        // Nobody is harmed by who comes too late.
+        assert!(intake.cancel(tag));
+    }
+    let counters = Arc::clone(&engine.counters()[0]);
+    stop(engine);
+    assert_eq!(counters.answers_stale.get(), 2);
+}
+
+fn what_is_no_stream_is_given_back(driver: Driver) {
+    let (engine, intake, _records) = start(driver, HalfClose::Close);
+    let file = || OwnedFd::from(File::open("/proc/self/exe").expect("a file"));
+    let null = || OwnedFd::from(File::open("/dev/null").expect("a device"));
+    let datagram = || OwnedFd::from(UnixDatagram::unbound().expect("a socket"));
+    for other in [file, null, datagram] {
+        let (near, far) = pair();
+        let handed = HandOver::new(0, other(), far.into());
+        let refused = intake.hand_over(handed).expect_err("no stream");
+        assert_eq!(refused.why, Why::NoStream);
+        let HandOver { client, target, .. } = *refused.handed;
+        let refused = intake.hand_over(HandOver::new(0, target, client)).expect_err("no stream");
+        assert_eq!(refused.why, Why::NoStream);
+        drop(near);
+    }
+    assert_eq!(engine.shared().sessions(), 0);
+    stop(engine);
+}
+
+fn a_terminal_is_a_stream(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let ((mut client, one), pty) = (pair(), openpty(None, None).expect("a terminal"));
+    let mut settings = tcgetattr(&pty.slave).expect("a terminal");
+    cfmakeraw(&mut settings);
+    tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).expect("a terminal");
+    intake.hand_over(HandOver::new(0, one.into(), pty.master)).expect("room");
+    let mut line = File::from(pty.slave);
+    client.write_all(b"login: ").expect("written");
+    assert_eq!(hear(&mut line, 7), b"login: ");
+    line.write_all(b"root").expect("written");
+    assert_eq!(hear(&mut client, 4), b"root");
+    drop((client, line));
+    assert_eq!(ended(&records).reason.phase, Phase::Relay);
+    stop(engine);
+}
+
+fn a_worker_that_stops_takes_nothing(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let ((client, one), (other, target)) = (pair(), pair());
+    intake.hand_over(HandOver::new(0, one.into(), other.into())).expect("room");
+    engine.mailboxes()[0].post(Command::Drain(Duration::from_secs(30))).expect("room");
+    let ((mut late, one), (other, _target)) = (pair(), pair());
+    let tag = intake.hand_over(HandOver::new(0, one.into(), other.into())).expect("a mailbox");
+    let record = ended(&records);
+    assert_eq!((record.tag, record.reason.cause), (Some(tag), Cause::Drained));
+    assert_eq!(late.read(&mut [0; 1]).expect("it was closed"), 0);
+    // Who was there before goes on.
+    assert_eq!(engine.shared().sessions(), 1);
+    drop((client, target));
+    ended(&records);
+    engine.join();
+}
+
+/// From four threads at once; every third one is left in the middle of something.
+fn thousands_leave_nothing_behind(driver: Driver) {
+    const EACH: usize = 2_500;
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let before = descriptors();
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let intake = intake.clone();
+            thread::spawn(move || (0..EACH).for_each(|n| one_of_many(&intake, n)))
+        })
+        .collect();
+    let all = thread::spawn(move || (0..4 * EACH).map(|_| ended(&records)).collect::<Vec<_>>());
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    let all = all.join().expect("no panic");
+    let tags: std::collections::HashSet<_> = all.iter().map(|record| record.tag).collect();
+    assert_eq!(tags.len(), 4 * EACH, "a number was given twice");
+    let (counters, stats) = (Arc::clone(&engine.counters()[0]), Arc::clone(&engine.stats()[0]));
+    assert_eq!((counters.handed_over.get(), engine.shared().sessions()), (4 * EACH as u64, 0));
+    assert_eq!(stats.pipes_in_use.get(), 0);
+    assert_eq!(descriptors(), before);
+    stop(engine);
+}
+
+fn one_of_many(intake: &Intake, n: usize) {
+    let ((mut client, one), (other, mut target)) = (unix_pair(), unix_pair());
+    let handed = HandOver {
+        from_client: vec![1; n % 100],
+        from_target: vec![2; n % 77],
+        ..HandOver::new(0, one.into(), other.into())
+    };
+    let tag = intake.hand_over(handed).expect("room");
+    match n % 3 {
+        0 => {
+            client.write_all(b"!").expect("written");
+            let expected = [vec![1; n % 100], b"!".to_vec()].concat();
+            assert_eq!(hear(&mut target, expected.len()), expected);
+            assert_eq!(hear(&mut client, n % 77), vec![2; n % 77]);
+        }
+        1 => assert!(intake.cancel(tag)),
+        _ => {}
+    }
+}
