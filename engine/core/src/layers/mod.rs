@@ -170,11 +170,8 @@ impl Layers {
             && opened.broken.is_none()
         {
             let fault = Fault::UnknownMessage(kind);
-            if self.web_socket().is_some() {
-                let (code, words) = fault.close();
-                let last = self.close(Parting::Dismissed(code, &words));
-                opened.reply = joined(opened.reply, last);
-            }
+            let last = self.dismiss(&fault);
+            opened.reply = joined(opened.reply, last);
             opened.broken = Some(fault);
         }
         opened
@@ -249,6 +246,15 @@ impl Layers {
     /// What goes in front of so many bytes of payload that are sent unseen.
     pub(crate) fn header(&self, length: usize) -> Header {
         header(length as u64, Opcode::Binary)
+    }
+
+    /// The last word to who has broken a rule of ours, where that can be told.
+    pub(crate) fn dismiss(&mut self, fault: &Fault) -> Bytes {
+        if self.web_socket().is_none() {
+            return Bytes::new();
+        }
+        let (code, words) = fault.close();
+        self.close(Parting::Dismissed(code, &words))
     }
 
     /// The last word, unless it was said. Of TLS alone it says that nothing is missing; above it, WebSocket's does.

@@ -16,7 +16,6 @@ mod secrets;
 mod target;
 mod words;
 
-use bytes::Bytes;
 use penstock_proto::Progress::{Done, Wait};
 use penstock_proto::http::PathAnswer;
 use penstock_proto::rfb::{Both, Gateway, Next, ViewOnly};
@@ -318,7 +317,8 @@ impl Session {
             Ok(()) => Step::Continue(()),
             Err(kind) => {
                 let fault = Fault::UnknownMessage(kind);
-                self.client_broke(Broken { fault, reply: Bytes::new() }, turn)
+                let reply = self.layers.dismiss(&fault);
+                self.client_broke(Broken { fault, reply }, turn)
             }
         }
     }
