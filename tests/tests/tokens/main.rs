@@ -9,4 +9,3 @@ mod jwt;
 mod redis;
 mod rig;
 mod same;
-mod service;

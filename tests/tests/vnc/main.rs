@@ -8,6 +8,7 @@ mod crowd;
 mod hangups;
 mod looking;
 mod native;
+mod places;
 mod records;
 mod rig;
 mod schemes;

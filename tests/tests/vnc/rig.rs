@@ -87,7 +87,12 @@ impl Plan {
     }
 
     /// Adds a listener. Ports count from 5901, so that every client can say them.
-    pub(crate) fn listener(mut self, name: &str, front: Front, target: &str, more: &str) -> Plan {
+    pub(crate) fn listener(self, name: &str, front: Front, target: &str, more: &str) -> Plan {
+        self.leading(name, front, &format!("target = \"{target}\"\n{more}"))
+    }
+
+    /// The same with keys of its own on where it leads.
+    pub(crate) fn leading(mut self, name: &str, front: Front, more: &str) -> Plan {
         let address = SocketAddr::new(self.address(), 5901 + self.fronts.len() as u16);
         let service = match front {
             Front::Console | Front::SecureConsole => {
@@ -100,7 +105,7 @@ impl Plan {
             Front::Console | Front::Forward => String::new(),
         };
         self.setup = self.setup.listener(&format!(
-            "name = \"{name}\"\naddress = \"{address}\"\n{service}\ntarget = \"{target}\"\n{tls}\n{more}"
+            "name = \"{name}\"\naddress = \"{address}\"\n{service}\n{tls}\n{more}"
         ));
         self.fronts.push((name.to_owned(), front));
         self
