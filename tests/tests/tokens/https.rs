@@ -14,7 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::rig::{Desk, place, tokens};
+use crate::rig::{Desk, Judged, place, tokens};
 
 /// Set where a test runs itself.
 const ADDRESS: &str = "PENSTOCK_TEST_SERVICE";
@@ -69,13 +69,18 @@ fn run_again(name: &str, address: SocketAddr, authority: &Path) -> String {
 
 /// Where the service leads; none where the test has not run itself yet.
 fn led_to() -> Option<Result<String, TokenFault>> {
+    judged().map(|judged| place(&judged))
+}
+
+/// The same, with the words for the operator.
+fn judged() -> Option<Judged> {
     let url = format!("https://{}/%s", std::env::var(ADDRESS).ok()?).into();
     let source = tokens(TokenSource::Api { url, json: false });
     let judged = Desk::start().look_up(&source, "a-token");
     if let Err(refused) = &judged {
         eprintln!("{}", refused.detail);
     }
-    Some(place(&judged))
+    Some(judged)
 }
 
 #[test]
@@ -111,8 +116,10 @@ fn a_service_with_another_authority_or_name_is_not() {
 
 #[test]
 fn an_answer_that_may_have_been_cut_off_is_not_believed() {
-    if let Some(place) = led_to() {
-        return assert_eq!(place, Err(TokenFault::Unavailable));
+    if let Some(judged) = judged() {
+        let refused = judged.expect_err("it may go on");
+        assert_eq!(refused.why, TokenFault::Unavailable);
+        return assert!(refused.detail.contains("cut off"), "{}", refused.detail);
     }
     let (authority, address) = (Authority::new("the system's"), loopback::address().into());
     let identity = authority.issue(&Wanted::server(address));

@@ -3,12 +3,13 @@
 //! In: a URL's template and a token, or a request and whom to ask. Out: the status and a body that is no longer than allowed; the rest of a longer one is
 //! never read. Dropping the future closes the connection. It follows nothing, keeps nothing, and uses no proxy.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::error::Error;
+use std::io;
 
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, USER_AGENT};
 use hyper::http::request::Builder;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::connect::connect;
-use super::secure::{Secure, Truncated};
+use super::secure::Secure;
 use super::threads::Threads;
 use super::unavailable;
 use super::url::{Site, Template};
@@ -94,20 +95,16 @@ impl Http {
         let Site { is_secure, host, port, .. } = site;
         let (threads, body_max) = (&self.threads, self.body_max);
         let stream = connect(host, *port, threads).await?;
-        let mut tasks = JoinSet::new();
         if !is_secure {
-            return exchange(stream, request, &mut tasks, None, body_max).await;
+            return exchange(stream, request, body_max).await;
         }
-        let (stream, truncated) = self.secure.wrap(stream, host, threads, &mut tasks).await?;
-        exchange(stream, request, &mut tasks, Some(truncated), body_max).await
+        exchange(self.secure.wrap(stream, host, threads).await?, request, body_max).await
     }
 }
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Asking,
-    tasks: &mut JoinSet<()>,
-    truncated: Option<Truncated>,
     body_max: usize,
 ) -> Result<Reply, TokenRefusal> {
     let (mut sender, connection) = http1::Builder::new()
@@ -115,21 +112,15 @@ async fn exchange(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| garbled(&error))?;
+    let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         // Whoever asks hears of it, too.
         let _ = connection.await;
     });
     let response = sender.send_request(request).await.map_err(|error| garbled(&error))?;
     let status = response.status().as_u16();
-    // Where its length is not said, the end is all that tells whether it is whole.
-    let ends_by_close = response.headers().get(CONTENT_LENGTH).is_none()
-        && response.body().size_hint().exact().is_none()
-        && !response.headers().contains_key(hyper::header::TRANSFER_ENCODING);
     let headers = response.headers().clone();
     let body = read(response, body_max).await?;
-    if ends_by_close && truncated.is_some_and(|truncated| truncated.load(Relaxed)) {
-        return Err(unavailable("its answer was cut off: TLS ended without saying so"));
-    }
     Ok(Reply { status, headers, body })
 }
 
@@ -150,5 +141,10 @@ async fn read(response: Response<Incoming>, body_max: usize) -> Result<Vec<u8>, 
 
 /// hyper's errors say what was wrong with the form, and nothing of the content.
 fn garbled(error: &hyper::Error) -> TokenRefusal {
+    let behind = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    // Of an answer that does not say how long it is, TLS tells whether it is whole.
+    if behind.is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+        return unavailable("its answer was cut off: the connection ended without saying so");
+    }
     unavailable(format!("expected an answer in HTTP/1.1, came none: {error}"))
 }
