@@ -1,5 +1,7 @@
 //! Whole files: what they mean, and where they are wrong.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use penstock_core::config::{HalfClose, IdleScope, ProxyProtocol, SendProxy};
@@ -13,6 +15,16 @@ mod consoles;
 mod gateways;
 mod tickets;
 mod vnc;
+
+/// Whoever knows the addresses of names, for command lines and files: `dual` has an address of each family, and nobody else has any.
+pub(crate) fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), port);
+    match name {
+        None => Ok(vec![at("0.0.0.0"), at("::")]),
+        Some("dual") => Ok(vec![at("fd00::1"), at("10.0.0.1")]),
+        Some(_) => Err(io::ErrorKind::NotFound.into()),
+    }
+}
 
 /// Every key there is.
 const FULL: &str = r#"

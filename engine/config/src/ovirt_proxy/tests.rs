@@ -1,8 +1,6 @@
 //! Files of oVirt's proxy: what they mean, and what is wrong with them.
 
 use std::fs;
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use penstock_core::config::{Address, ConsoleTarget, Listener, RecordFormat, Service, TokenSource};
@@ -11,16 +9,7 @@ use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 use super::*;
-
-/// `dual` has an address of each family, and nobody else has any.
-fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), port);
-    match name {
-        None => Ok(vec![at("0.0.0.0"), at("::")]),
-        Some("dual") => Ok(vec![at("fd00::1"), at("10.0.0.1")]),
-        Some(_) => Err(io::Error::from(io::ErrorKind::NotFound)),
-    }
-}
+use crate::tests::resolve;
 
 /// A folder of configurations, with a certificate in it.
 struct Etc(TempDir);

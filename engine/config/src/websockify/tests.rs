@@ -4,16 +4,7 @@ use penstock_core::config::{Address, Auth, Console, ConsoleTarget, Listener, Ser
 use penstock_core::tls::{ClientAuth, MinVersion};
 
 use super::*;
-
-/// `dual` has an address of each family, and nobody else has any.
-fn resolve(name: Option<&str>, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), port);
-    match name {
-        None => Ok(vec![at("0.0.0.0"), at("::")]),
-        Some("dual") => Ok(vec![at("fd00::1"), at("10.0.0.1")]),
-        Some(_) => Err(io::Error::from(io::ErrorKind::NotFound)),
-    }
-}
+use crate::tests::resolve;
 
 fn words(line: &str) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()

@@ -11,6 +11,7 @@ use penstock_core::tls::Verify;
 use rcgen::{CertificateParams, KeyPair};
 
 use super::*;
+use crate::tests::resolve;
 
 const DATABASE: &str =
     "[database]\nconnection = mysql+pymysql://nova:canary@db/nova_cell1?charset=utf8\n";
@@ -33,12 +34,6 @@ fn asked_in(
     let named = format!("--config-file={here}/nova.conf");
     let given = arguments.iter().map(|argument| argument.replace("HERE", &here));
     let arguments: Vec<String> = [named].into_iter().chain(given).collect();
-    let resolve = |name: Option<&str>, port| match name {
-        Some("gate") => {
-            Ok(vec![([10, 0, 0, 7], port).into(), ([1u16, 0, 0, 0, 0, 0, 0, 7], port).into()])
-        }
-        _ => Err(std::io::ErrorKind::NotFound.into()),
-    };
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let environment: Vec<_> = environment.iter().map(owned).collect();
     match read(program, &arguments, &environment, &resolve) {
@@ -134,10 +129,10 @@ fn whoever_wants_syslog_is_told_where_messages_go() {
 
 #[test]
 fn a_host_s_name_is_looked_up() {
-    let file = format!("{DATABASE}[serial_console]\nserialproxy_host = gate\n");
-    assert_eq!(addresses(&listener(Program::Serial, &file, &[])), ["10.0.0.7:6083"]);
+    let file = format!("{DATABASE}[serial_console]\nserialproxy_host = dual\n");
+    assert_eq!(addresses(&listener(Program::Serial, &file, &[])), ["10.0.0.1:6083"]);
     let six = listener(Program::Serial, &file, &["--source_is_ipv6"]);
-    assert_eq!(addresses(&six), ["[1::7]:6083"]);
+    assert_eq!(addresses(&six), ["[fd00::1]:6083"]);
     let all = listener(Program::Serial, DATABASE, &["--serial_console-serialproxy_host=::"]);
     assert_eq!(addresses(&all), ["[::]:6083", "0.0.0.0:6083"]);
     let old = format!(
