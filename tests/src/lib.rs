@@ -23,7 +23,6 @@ pub mod pki;
 pub mod private;
 pub mod process;
 pub mod procfs;
-pub mod service;
 pub mod setup;
 pub mod stopwatch;
 pub mod stream;

@@ -84,6 +84,7 @@ impl Penstock {
         while last != value {
             assert!(watch.elapsed() < PATIENCE, "{what}: {last}, not {value}");
             last = count(&self.metrics());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 

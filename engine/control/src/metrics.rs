@@ -170,7 +170,7 @@ impl Sheet<'_, '_> {
         for (s, state) in ["begun", "quiet"].iter().enumerate() {
             each(&mut family, workers, &[("state", state)], |c| &c.quiesce[s])?;
         }
-        let help = "Answers and outcomes whose session was gone";
+        let help = "Answers, outcomes and cancellations whose session was gone";
         let mut family = self.family("stale", help, MetricType::Counter)?;
         each(&mut family, workers, &[("kind", "answer")], |c| &c.answers_stale)?;
         each(&mut family, workers, &[("kind", "outcome")], |c| &c.outcomes_stale)?;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -387,12 +387,31 @@ pub trait Outside: Send {
 pub struct Mailbox {
     queue: Arc<ArrayQueue<Command>>,
     waker: Waker,
+    /// Its worker looks into it no more. Whatever must not get lost is posted under this lock, so that the last look finds it.
+    closed: Arc<Mutex<bool>>,
 }
 
 impl Mailbox {
     /// An inbox for `capacity` commands whose worker is woken by `waker`.
     pub fn new(capacity: usize, waker: Waker) -> Mailbox {
-        Mailbox { queue: Arc::new(ArrayQueue::new(capacity)), waker }
+        Mailbox { queue: Arc::new(ArrayQueue::new(capacity)), waker, closed: Arc::default() }
+    }
+
+    /// The same as [`post`](Self::post), of what must not get lost: its worker takes it, now or at its end.
+    ///
+    /// # Errors
+    /// Gives the command back if the inbox is full, or the worker has come to its end.
+    pub(crate) fn post_surely(&self, command: Command) -> Result<(), (Command, IsClosed)> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        match *closed {
+            true => Err((command, IsClosed(true))),
+            false => self.post(command).map_err(|command| (command, IsClosed(false))),
+        }
+    }
+
+    /// Takes no more of what must not get lost; for the worker, before its last look.
+    pub(crate) fn close(&self) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Posts a command and wakes the worker.
@@ -415,6 +434,10 @@ impl Mailbox {
         self.queue.pop()
     }
 }
+
+/// Whether a worker has come to its end, or only has too much to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct IsClosed(pub(crate) bool);
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -314,7 +314,10 @@ impl Own {
         let Own { index, shared, counters, listeners, at_rest } = self;
         let setup = Setup { index, shared, counters, listeners, outside, mailbox, at_rest };
         match Worker::new(setup, kernel) {
-            Ok(mut worker) => while worker.turn() {},
+            Ok(mut worker) => {
+                while worker.turn() {}
+                worker.close();
+            }
             // The descriptors were bound and listening a moment ago: only a broken kernel refuses them now.
             Err(errno) => panic!("worker {index} can't drive its listening sockets: {errno}"),
         }

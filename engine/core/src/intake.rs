@@ -60,10 +60,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::websocket::Payload;
-use penstock_ring::sockets::ensure_stream;
+use penstock_ring::sockets::{Kind, stream_kind};
 
-use crate::config::Reach;
-use crate::control::{Command, Mailbox};
+use crate::config::{HalfClose, Listener, ProxyProtocol, Reach};
+use crate::control::{Command, IsClosed, Mailbox};
 use crate::shared::Shared;
 
 /// Two connections that are to become one tunnel.
@@ -76,7 +76,7 @@ pub struct HandOver {
     pub target: OwnedFd,
     /// What was read of the client: it comes before all that it still sends. Where the listener has `tls`, these are bytes of TLS.
     pub from_client: Vec<u8>,
-    /// What was read of the target.
+    /// What was read of the target. Where the listener has `upstream_tls` there may be nothing: it is taken for somebody's between.
     pub from_target: Vec<u8>,
     /// The client was answered with 101, and speaks WebSocket from here on; none: plain bytes.
     pub web_socket: Option<Payload>,
@@ -141,10 +141,16 @@ pub enum Why {
     NoSuchTerms,
     /// One of the descriptors is no stream: neither a stream socket nor a terminal.
     NoStream,
+    /// The client speaks WebSocket already, and the terms have TLS or a PROXY header below that.
+    TooLateForTls,
+    /// The target is a terminal, which has no end to pass on, and the terms are `half_close = "forward"`.
+    NeverEnds,
     /// As many tunnels as may be, of all or of the listener.
     Full,
     /// The worker has too much to do to hear of it.
     Busy,
+    /// The engine has come to its end.
+    Stopped,
 }
 
 /// Where tunnels are handed over. Clones are the same place.
@@ -159,31 +165,43 @@ impl Intake {
         Intake { shared, mailboxes }
     }
 
-    /// Hands a tunnel over to the next worker. What becomes of it is told by a record, also if the engine is being stopped.
+    /// Hands a tunnel over to the next worker. What becomes of it is told by a record, also if the engine is being stopped meanwhile.
     ///
     /// # Errors
     /// Gives everything back.
     pub fn hand_over(&self, handed: HandOver) -> Result<Tag, Refused> {
         let handed = Box::new(handed);
         let listener = handed.listener;
-        if !self.has_terms(listener) {
-            return Err(Refused { handed, why: Why::NoSuchTerms });
-        }
-        let is_stream = |descriptor: &OwnedFd| ensure_stream(descriptor.as_fd()).is_ok();
-        if !is_stream(&handed.client) || !is_stream(&handed.target) {
-            return Err(Refused { handed, why: Why::NoStream });
+        if let Err(why) = self.ensure_possible(&handed) {
+            return Err(Refused { handed, why });
         }
         if self.shared.enter(listener).is_err() {
             return Err(Refused { handed, why: Why::Full });
         }
         let number = self.shared.next_number();
         let tag = Tag::new(number as usize % self.mailboxes.len(), number);
-        match self.mailboxes[tag.worker()].post(Command::TakeOver { tag, handed }) {
-            Err(Command::TakeOver { handed, .. }) => {
+        match self.mailboxes[tag.worker()].post_surely(Command::TakeOver { tag, handed }) {
+            Err((Command::TakeOver { handed, .. }, IsClosed(is_closed))) => {
                 self.shared.leave_all(listener);
-                Err(Refused { handed, why: Why::Busy })
+                let why = if is_closed { Why::Stopped } else { Why::Busy };
+                Err(Refused { handed, why })
             }
             _ => Ok(tag),
+        }
+    }
+
+    /// Whether these two can be joined on these terms.
+    fn ensure_possible(&self, handed: &HandOver) -> Result<(), Why> {
+        let terms = self.terms(handed.listener).ok_or(Why::NoSuchTerms)?;
+        let stream =
+            |descriptor: &OwnedFd| stream_kind(descriptor.as_fd()).map_err(|_| Why::NoStream);
+        stream(&handed.client)?;
+        let is_terminal = stream(&handed.target)? == Kind::Plain;
+        let is_below = terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
+        match handed.web_socket {
+            Some(_) if is_below => Err(Why::TooLateForTls),
+            _ if is_terminal && terms.half_close == HalfClose::Forward => Err(Why::NeverEnds),
+            _ => Ok(()),
         }
     }
 
@@ -193,10 +211,10 @@ impl Intake {
         mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(tag)).is_ok())
     }
 
-    fn has_terms(&self, listener: u16) -> bool {
-        let listener = self.shared.config.listeners.get(usize::from(listener));
-        let destination = listener.and_then(|listener| listener.service.destination());
-        destination.is_some_and(|destination| destination.reach == Reach::HandedOver)
+    fn terms(&self, listener: u16) -> Option<&Listener> {
+        let listener = self.shared.config.listeners.get(usize::from(listener))?;
+        let destination = listener.service.destination()?;
+        (destination.reach == Reach::HandedOver).then_some(listener)
     }
 }
 
@@ -221,6 +239,9 @@ impl fmt::Display for Refused {
             Why::NoSuchTerms => "no listener of that number takes tunnels that are handed over",
             Why::NoStream => "expected stream sockets or terminals, came something else",
             Why::Full => "there are as many tunnels as may be: end some, or raise the limits",
+            Why::TooLateForTls => "WebSocket stands above TLS and the PROXY header: hand it over before its 101, or on terms without them",
+            Why::NeverEnds => "a terminal has no end that could be passed on: hand it over on terms with half_close = \"close\"",
+            Why::Stopped => "the engine has ended",
             Why::Busy => "the worker has too much to do: try again in a moment",
         })
     }

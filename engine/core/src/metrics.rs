@@ -80,7 +80,7 @@ pub struct Counters {
     pub pipes_relieved: Count,
     /// Directions that changed between small and large buffers.
     pub refits: Count,
-    /// Answers that came for a session that was gone or did not wait.
+    /// Answers and cancellations that came for a session that was gone or did not wait.
     pub answers_stale: Count,
     /// Outcomes of sessions that were gone.
     pub outcomes_stale: Count,

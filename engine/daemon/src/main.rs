@@ -10,7 +10,6 @@ mod heap;
 mod limits;
 mod nova;
 mod ovirt;
-mod pid_file;
 mod resolve;
 mod serve;
 mod supervise;

@@ -201,15 +201,16 @@ pub fn kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
     }
 }
 
-/// That a descriptor of somebody else's is a stream both ways: a stream socket, or a terminal.
+/// What a descriptor of somebody else's is that has to be a stream both ways: a stream socket, or a terminal (plain).
 ///
 /// # Errors
 /// ESOCKTNOSUPPORT if it is a socket but no stream, ENOTTY if it is anything else; else of getsockopt(2).
-pub fn ensure_stream(descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
-    match kind(descriptor)? {
-        Kind::Tcp | Kind::Socket => Ok(()),
-        Kind::Plain => tcgetattr(descriptor).map(drop).map_err(|_| Errno::ENOTTY),
+pub fn stream_kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
+    let kind = kind(descriptor)?;
+    if kind == Kind::Plain {
+        tcgetattr(descriptor).map_err(|_| Errno::ENOTTY)?;
     }
+    Ok(kind)
 }
 
 /// The error that waits on a socket (`SO_ERROR`), which is taken off it.

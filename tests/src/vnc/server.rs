@@ -5,9 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use super::subtype::{self, Inner};
-use super::wire::{Counts, Faults, Socket, Wire};
+use super::wire::{Counts, Faults, Wire};
 use super::{Account, V33, V38, respond, sasl, security};
 use crate::connect::{PATIENCE, be_patient};
 use crate::loopback;
@@ -146,8 +144,7 @@ pub struct Visit {
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
-    /// None: at a UNIX socket.
-    address: Option<SocketAddr>,
+    address: SocketAddr,
     faults: Arc<Mutex<VecDeque<Faults>>>,
     visits: Receiver<Visit>,
 }
@@ -168,47 +165,16 @@ impl Server {
     pub fn start_at(address: IpAddr, script: Script) -> Server {
         let listener = TcpListener::bind((address, 5900)).expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let next = move || {
-            let (stream, _) = listener.accept().ok()?;
-            // One that has gone already is told by the first word.
-            let _ = be_patient(&stream);
-            Some(stream)
-        };
-        Server::start_with(Some(address), next, script)
-    }
-
-    /// The same at a UNIX socket.
-    ///
-    /// # Panics
-    /// When it is there already.
-    pub fn start_unix(path: &Path, script: Script) -> Server {
-        let listener = UnixListener::bind(path).expect("a new socket");
-        let next = move || {
-            let (stream, _) = listener.accept().ok()?;
-            let _ = stream.set_read_timeout(Some(PATIENCE));
-            Some(stream)
-        };
-        Server::start_with(None, next, script)
-    }
-
-    fn start_with<S: Socket + 'static>(
-        address: Option<SocketAddr>,
-        next: impl FnMut() -> Option<S> + Send + 'static,
-        script: Script,
-    ) -> Server {
         let (tell, visits) = mpsc::channel();
         let faults = Arc::new(Mutex::new(VecDeque::new()));
-        let to_come = Arc::clone(&faults);
-        thread::spawn(move || serve(next, &Arc::new(script), &to_come, &tell));
+        let next = Arc::clone(&faults);
+        thread::spawn(move || serve(&listener, &Arc::new(script), &next, &tell));
         Server { address, faults, visits }
     }
 
     /// Where it listens.
-    ///
-    /// # Panics
-    /// When that is a UNIX socket.
     pub fn address(&self) -> SocketAddr {
-        self.address.expect("a server with a port")
+        self.address
     }
 
     /// Connections to come have these faults, one each.
@@ -242,13 +208,13 @@ impl Server {
     }
 }
 
-fn serve<S: Socket + 'static>(
-    mut next: impl FnMut() -> Option<S>,
+fn serve(
+    listener: &TcpListener,
     script: &Arc<Script>,
     faults: &Mutex<VecDeque<Faults>>,
     tell: &Sender<Visit>,
 ) {
-    while let Some(stream) = next() {
+    for stream in listener.incoming().filter_map(Result::ok) {
         let faults = faults.lock().expect("a list").pop_front().unwrap_or_default();
         let (script, tell) = (Arc::clone(script), tell.clone());
         // Hundreds of these threads must fit.
@@ -257,8 +223,10 @@ fn serve<S: Socket + 'static>(
     }
 }
 
-fn receive(stream: impl Socket + 'static, faults: Faults, script: &Script) -> Visit {
+fn receive(stream: TcpStream, faults: Faults, script: &Script) -> Visit {
     let mut visit = Visit::default();
+    // One that has gone already is told by the first word.
+    let _ = be_patient(&stream);
     let wire = Wire::new(stream, faults);
     let counts: Counts = wire.counts();
     visit.error = Host { script, wire, visit: &mut visit }.talk().err();

@@ -11,7 +11,7 @@ use penstock_core::control::TokenFault;
 use penstock_tests::{Stopwatch, wait};
 
 use crate::rig::{Desk, PATIENCE, client, place, tokens};
-use penstock_tests::service::{self, answer, say};
+use crate::service::{self, answer, say};
 
 fn api(address: SocketAddr, path: &str, json: bool) -> Arc<Tokens> {
     tokens(TokenSource::Api { url: format!("http://{address}{path}").into(), json })

@@ -9,7 +9,7 @@ use penstock_core::control::TokenFault;
 use penstock_tests::{Stopwatch, names, process, wait};
 
 use crate::rig::{Desk, PATIENCE, client, gauge, place, tokens};
-use penstock_tests::service::{self, answer};
+use crate::service::{self, answer};
 
 #[test]
 fn a_hundred_tries_at_a_token_for_one_viewer_have_one_winner_whose_four_channels_all_open() {

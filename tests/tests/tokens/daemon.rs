@@ -10,7 +10,7 @@ use penstock_tests::{
     Driver, Penstock, Setup, Stopwatch, both_drivers, connect, http, loopback, process,
 };
 
-use penstock_tests::service::{self, answer};
+use crate::service::{self, answer};
 
 both_drivers! {
     a_browser_is_led_to_where_its_token_says_and_no_token_is_shown,

@@ -9,3 +9,4 @@ mod jwt;
 mod redis;
 mod rig;
 mod same;
+mod service;

@@ -12,7 +12,7 @@ use penstock_tests::process::{self, Process};
 use penstock_tests::{Stopwatch, loopback, wait};
 
 use crate::rig::{Desk, PATIENCE, client, place, tokens};
-use penstock_tests::service;
+use crate::service;
 
 const PORT: u16 = 6379;
 

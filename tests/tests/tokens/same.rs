@@ -10,7 +10,7 @@ use penstock_tests::process;
 
 use crate::redis::Server;
 use crate::rig::{Desk, place, tokens};
-use penstock_tests::service::{self, answer};
+use crate::service::{self, answer};
 
 /// Debian's interpreter, which has Debian's packages.
 const PYTHON: &str = "/usr/bin/python3";

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use penstock_tests::vnc::client::Login;
 use penstock_tests::vnc::server::{Script, Server};
-use penstock_tests::vnc::wire::{Faults, Messages, Wire};
-use penstock_tests::vnc::{V38, security, subtype};
-use penstock_tests::web_socket::{self, Client};
+use penstock_tests::vnc::{security, subtype};
 use penstock_tests::{Driver, both_drivers, http, loopback, wait};
 
 use crate::rig::{Front, Plan, told};
 
 both_drivers! {
     who_only_looks_changes_nothing,
-    who_only_looks_is_told_so_at_its_first_word,
+    who_changes_something_ahead_is_told_so,
     a_folder_has_a_password_for_each_server,
     passwords_are_shown_nowhere_and_not_written_down,
 }
@@ -68,34 +66,24 @@ fn who_only_looks_changes_nothing(driver: Driver) {
     house.is_empty();
 }
 
-/// What comes in one breath with the end of the login is judged by the login, and not by the relay.
-fn who_only_looks_is_told_so_at_its_first_word(driver: Driver) {
+/// In one message with the last word of the login.
+fn who_changes_something_ahead_is_told_so(driver: Driver) {
     let plan = Plan::new(driver);
     let server = server(&plan, subtype::X509_NONE);
-    let target = format!("tcp://{}", server.address());
     let looks = plan.vnc("", "mode = \"authenticate\", view_only = true");
-    let house = plan
-        .listener("clear", Front::Console, &target, &looks)
-        .listener("secure", Front::SecureConsole, &target, &looks)
-        .start();
-    for (index, name) in ["clear", "secure"].into_iter().enumerate() {
-        let tls = Some(&house.tls).filter(|_| name == "secure");
-        let mut client = Client::dial(house.at(name), tls).expect("it listens");
-        let binary = "Sec-WebSocket-Protocol: binary\r\n";
-        client.upgrade(&web_socket::request(house.at(name), "/websockify", binary));
-        let mut wire = Wire::new(Messages::new(client), Faults::default());
-        let choice_and_init = [security::NONE, 1];
-        wire.write_all(&[&V38[..], &choice_and_init, &UPDATE, &UNKNOWN].concat()).expect("sent");
-        wire.rest();
-        let (code, words) = wire.parting().expect("a close frame");
-        assert_eq!(code, Some(1008), "{words}");
-        assert!(words.contains("may be looked at"), "{words}");
-        drop(wire);
-        let (end, detail) = told(&house.record(index + 1));
-        assert_eq!(end, "client login unknown_message", "{detail}");
-        assert!(detail.contains("type 77"), "{detail}");
-        assert_eq!(server.visit().said, 0);
-    }
+    let target = format!("tcp://{}", server.address());
+    let house = plan.listener("browser", Front::Console, &target, &looks).start();
+    let mut wire = house.browse("browser");
+    assert_eq!(wire.array::<12>().expect("a version"), *b"RFB 003.008\n");
+    wire.write_all(b"RFB 003.008\n").expect("sent");
+    assert_eq!(wire.array::<2>().expect("types"), [1, security::NONE]);
+    wire.write_all(&[&[security::NONE, 1], &UNKNOWN[..]].concat()).expect("sent");
+    wire.rest();
+    assert_eq!(wire.parting().expect("a close frame").0, Some(1008));
+    drop(wire);
+    let (end, detail) = told(&house.record(1));
+    assert_eq!(end, "client login unknown_message", "{detail}");
+    assert_eq!(server.visit().said, 0);
     house.is_empty();
 }
 

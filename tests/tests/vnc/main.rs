@@ -8,7 +8,6 @@ mod crowd;
 mod hangups;
 mod looking;
 mod native;
-mod places;
 mod records;
 mod rig;
 mod schemes;

@@ -9,7 +9,8 @@ use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::tls::TlsClient;
 use penstock_tests::vnc::client::{Console, Failure, Login};
 use penstock_tests::vnc::server;
-use penstock_tests::vnc::wire::Faults;
+use penstock_tests::vnc::wire::{Faults, Messages, Wire};
+use penstock_tests::web_socket::{Client, request};
 use penstock_tests::{Driver, Penstock, Setup};
 use rustls::ServerConfig;
 use serde_json::Value;
@@ -86,13 +87,8 @@ impl Plan {
         self
     }
 
-    /// Adds a listener. Ports count from 5901, so that every client can say them.
-    pub(crate) fn listener(self, name: &str, front: Front, target: &str, more: &str) -> Plan {
-        self.leading(name, front, &format!("target = \"{target}\"\n{more}"))
-    }
-
-    /// The same with keys of its own on where it leads.
-    pub(crate) fn leading(mut self, name: &str, front: Front, more: &str) -> Plan {
+    /// Adds a listener before a target, or a table of those who know tokens. Ports count from 5901, so that every client can say them.
+    pub(crate) fn listener(mut self, name: &str, front: Front, target: &str, more: &str) -> Plan {
         let address = SocketAddr::new(self.address(), 5901 + self.fronts.len() as u16);
         let service = match front {
             Front::Console | Front::SecureConsole => {
@@ -104,8 +100,12 @@ impl Plan {
             Front::SecureConsole | Front::Native => format!("tls = {{ {} }}", self.pair),
             Front::Console | Front::Forward => String::new(),
         };
+        let to = match target.starts_with('{') {
+            true => format!("tokens = {target}"),
+            false => format!("target = \"{target}\""),
+        };
         self.setup = self.setup.listener(&format!(
-            "name = \"{name}\"\naddress = \"{address}\"\n{service}\n{tls}\n{more}"
+            "name = \"{name}\"\naddress = \"{address}\"\n{service}\n{to}\n{tls}\n{more}"
         ));
         self.fronts.push((name.to_owned(), front));
         self
@@ -159,6 +159,14 @@ impl House {
             }
             Front::Forward | Front::Native => login.open_with(self.at(name), faults),
         }
+    }
+
+    /// A browser that has said nothing but that it is one.
+    pub(crate) fn browse(&self, name: &str) -> Wire {
+        let address = self.at(name);
+        let mut client = Client::dial(address, None).expect("a browser comes in");
+        client.upgrade(&request(address, "/websockify", "Sec-WebSocket-Protocol: binary\r\n"));
+        Wire::new(Messages::new(client), Faults::default())
     }
 
     /// A client of TLS within VeNCrypt at a listener.

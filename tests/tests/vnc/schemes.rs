@@ -1,12 +1,19 @@
 //! What a listener makes of a server's security, in every mode, between stand-ins.
 
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+
+use penstock_tests::pki::Wanted;
 use penstock_tests::vnc::client::{Failure, Login};
-use penstock_tests::vnc::server::{Script, Server};
+use penstock_tests::vnc::server::{Script, Server, config};
 use penstock_tests::vnc::wire::Faults;
 use penstock_tests::vnc::{Account, V33, V37, V38, security, subtype};
 use penstock_tests::{Driver, both_drivers, loopback};
 
-use crate::rig::{Front, Plan};
+use crate::rig::{Front, Plan, told};
 
 both_drivers! {
     a_client_that_is_let_in_by_us_is_asked_for_nothing,
@@ -14,6 +21,8 @@ both_drivers! {
     the_scheme_that_is_taken_is_allowed_and_chosen_as_configured,
     native_clients_have_tls_of_their_own,
     nobody_is_thrown_out_by_who_comes_later,
+    behind_a_unix_socket_the_name_that_is_configured_counts,
+    a_token_may_bring_the_password_along,
 }
 
 /// The four subtypes, and who may come in.
@@ -178,6 +187,99 @@ fn nobody_is_thrown_out_by_who_comes_later(driver: Driver) {
         let login = Login { shared, ..Login::new(security::NONE) };
         drop(house.open(name, &login).expect("a console"));
         assert_eq!(server.visit().shared, Some(expected), "{name} {shared}");
+    }
+    house.is_empty();
+}
+
+/// Joins whoever connects to a UNIX socket with a server of TCP, for as long as the test lives.
+fn behind_a_socket(path: &Path, server: SocketAddr) {
+    let listener = UnixListener::bind(path).expect("our folder");
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let far = TcpStream::connect(server).expect("a server");
+            let ends = (near.try_clone().expect("a socket"), far.try_clone().expect("a socket"));
+            thread::spawn(move || copy(near, far, |far| far.shutdown(Shutdown::Write)));
+            thread::spawn(move || copy(ends.1, ends.0, |near| near.shutdown(Shutdown::Write)));
+        }
+    });
+}
+
+fn copy<W: Write>(mut from: impl Read, mut to: W, end: impl Fn(&W) -> io::Result<()>) {
+    let _ = io::copy(&mut from, &mut to);
+    let _ = end(&to);
+}
+
+fn behind_a_unix_socket_the_name_that_is_configured_counts(driver: Driver) {
+    let plan = Plan::new(driver);
+    let identity = plan.pki.authority.issue(&Wanted::named_server("node1.example"));
+    let script = Script::vencrypt(&[subtype::X509_NONE], config(&identity, None));
+    let server = Server::start(script);
+    let socket = plan.pki.path("guest.vnc");
+    behind_a_socket(&socket, server.address());
+    let target = format!("unix:{}", socket.display());
+    let named =
+        |name: &str| plan.vnc(&format!("server_name = \"{name}\""), "mode = \"authenticate\"");
+    let (right, wrong) = (named("node1.example"), named("node2.example"));
+    let house = plan
+        .listener("right", Front::Console, &target, &right)
+        .listener("wrong", Front::Console, &target, &wrong)
+        .start();
+    let login = Login::new(security::NONE);
+    let mut console = house.open("right", &login).expect("a console");
+    console.echo(&[7; 20_000]).expect("an open stream");
+    drop(console);
+    assert_eq!(server.visit().subtype, Some(subtype::X509_NONE));
+    house.open("wrong", &login).expect_err("it is another one");
+    assert!(!server.visit().admitted);
+    let (reason, detail) = told(&house.record(2));
+    assert_eq!(reason, "target tls certificate_refused", "{detail}");
+    house.is_empty();
+}
+
+/// Tells everybody the same, whatever is asked for.
+fn api(answer: String) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for mut asked in listener.incoming().map_while(Result::ok) {
+            let _ = asked.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+            let _ = write!(asked, "{head}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
+        }
+    });
+    address
+}
+
+fn a_token_may_bring_the_password_along(driver: Driver) {
+    let plan = Plan::new(driver);
+    let server = server(&plan, subtype::X509_VNC);
+    let (host, port) = (server.address().ip(), server.address().port());
+    let knows = |more: &str| {
+        let answer = format!("{{\"host\": \"{host}\", \"port\": {port}{more}}}");
+        format!("{{ plugin = \"JSONTokenApi\", source = \"http://{}/%s\" }}", api(answer))
+    };
+    let vnc = plan.vnc("", "mode = \"authenticate\", password = \"token\"");
+    let vnc = vnc.replace("unauthenticated = true", "");
+    let house = plan
+        .listener("right", Front::Console, &knows(", \"password\": \"secret\""), &vnc)
+        .listener("wrong", Front::Console, &knows(", \"password\": \"other\""), &vnc)
+        .listener("none", Front::Console, &knows(""), &vnc)
+        .start();
+    let login = Login::new(security::NONE);
+    let open =
+        |name: &str| login.browse(house.at(name), None, "/websockify?token=abc", Faults::default());
+    let mut console = open("right").expect("a console");
+    console.echo(b"hello").expect("an open stream");
+    drop(console);
+    assert!(server.visit().admitted);
+    for (count, name, end) in
+        [(2, "wrong", "target login not_let_in"), (3, "none", "target login no_common_security")]
+    {
+        open(name).expect_err("without the right one nobody comes in");
+        assert!(!server.visit().admitted, "{name}");
+        let (reason, detail) = told(&house.record(count));
+        assert_eq!(reason, end, "{detail}");
+        assert!(!detail.contains("other"), "{detail}");
     }
     house.is_empty();
 }

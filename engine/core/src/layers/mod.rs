@@ -148,6 +148,15 @@ impl Layers {
         self.let_pass(opened, memory)
     }
 
+    /// The last word for who has made that fault, if it speaks WebSocket.
+    pub(crate) fn blame(&mut self, fault: &Fault) -> Bytes {
+        if self.web_socket().is_none() {
+            return Bytes::new();
+        }
+        let (code, words) = fault.close();
+        self.close(Parting::Dismissed(code, &words))
+    }
+
     /// What may pass of who only looks.
     fn let_pass(&mut self, mut opened: Opened<Plain>, memory: &mut [u8]) -> Opened<Plain> {
         let above = self.above.as_mut();
@@ -170,8 +179,7 @@ impl Layers {
             && opened.broken.is_none()
         {
             let fault = Fault::UnknownMessage(kind);
-            let last = self.dismiss(&fault);
-            opened.reply = joined(opened.reply, last);
+            opened.reply = joined(opened.reply, self.blame(&fault));
             opened.broken = Some(fault);
         }
         opened
@@ -246,15 +254,6 @@ impl Layers {
     /// What goes in front of so many bytes of payload that are sent unseen.
     pub(crate) fn header(&self, length: usize) -> Header {
         header(length as u64, Opcode::Binary)
-    }
-
-    /// The last word to who has broken a rule of ours, where that can be told.
-    pub(crate) fn dismiss(&mut self, fault: &Fault) -> Bytes {
-        if self.web_socket().is_none() {
-            return Bytes::new();
-        }
-        let (code, words) = fault.close();
-        self.close(Parting::Dismissed(code, &words))
     }
 
     /// The last word, unless it was said. Of TLS alone it says that nothing is missing; above it, WebSocket's does.

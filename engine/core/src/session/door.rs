@@ -16,7 +16,12 @@ impl Session {
     pub(super) fn ask_for_door<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &mut self.state else { return Step::Continue(()) };
         opening.stage = Stage::Door;
-        let Some(door) = opening.door.clone() else { return Step::Continue(()) };
+        let Some(door) = opening.door.clone() else {
+            return match self.holds_target() {
+                true => Step::Continue(()),
+                false => self.refuse(Side::Penstock, Cause::Unreachable, None, turn),
+            };
+        };
         let question = Question::Open { id: self.handle.id(turn.worker), door };
         if turn.outside.ask(question).is_err() {
             turn.counters.questions_refused.add(1);

@@ -55,8 +55,8 @@ pub(super) struct Unusual {
     pub(super) tag: Option<Tag>,
     /// What was handed over with the client, until it is needed.
     pub(super) held: Option<Held>,
-    /// What the target is called then.
-    pub(super) target_name: Option<Box<str>>,
+    /// That is a terminal.
+    pub(super) is_terminal: bool,
 }
 
 /// A target that somebody else has connected.

@@ -3,11 +3,12 @@
 //! The client comes as if it had connected, with what was read of it; the target as soon as the client is ready for it, with what was read
 //! of that one. In between is what the listener has of its own: TLS with either side, a login.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use penstock_proto::websocket::Payload;
 use penstock_ring::Kernel;
+use penstock_ring::sockets::{Kind, kind};
 
 use super::facts::Held;
 use super::opening::Stage;
@@ -45,7 +46,26 @@ impl Handed {
             Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name };
         (client, handed)
     }
+
+    /// The whole again.
+    pub(crate) fn rejoin(self, listener: u16, client: OwnedFd) -> HandOver {
+        let Handed { tag: _, target, from_client, from_target, web_socket, heartbeat, target_name } =
+            self;
+        HandOver {
+            listener,
+            client,
+            target,
+            from_client,
+            from_target,
+            web_socket,
+            heartbeat,
+            target_name,
+        }
+    }
 }
+
+/// Between two questions whether a browser is still there.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Session {
     /// Begins, once the session has its place in the table.
@@ -58,12 +78,14 @@ impl Session {
         let Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name } =
             handed;
         self.handle = handle;
+        self.facts.target = target_name;
         let unusual = self.facts.unusual();
         unusual.tag = Some(tag);
+        unusual.is_terminal = kind(target.as_fd()) == Ok(Kind::Plain);
         unusual.held = Some(Held { target: Some(target), came: from_target.into() });
-        unusual.target_name = target_name;
         if let Some(payload) = web_socket {
             turn.counters.upgrades[usize::from(payload == Payload::Base64)].add(1);
+            let heartbeat = heartbeat.map(|interval| interval.max(SHORTEST));
             let browser = self.browser(payload, heartbeat, turn.now);
             self.layers.upgrade(browser);
         }
@@ -71,7 +93,8 @@ impl Session {
         self.join_target(turn)
     }
 
-    /// A target that was handed over is there as soon as it is needed.
+    /// A target that was handed over is there as soon as it is needed: this is called after each step that may have led there. The step
+    /// itself may have more to do with the opening, such as to note that the client has finished.
     pub(super) fn join_target<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         if !matches!(opening.stage, Stage::Door) {
@@ -82,6 +105,12 @@ impl Session {
             Some(target) => self.door_opened(Ok(target), turn),
             None => Step::Continue(()),
         }
+    }
+
+    /// Whether there is one that is still to be joined.
+    pub(super) fn holds_target(&self) -> bool {
+        let held = self.facts.unusual.as_ref().and_then(|unusual| unusual.held.as_ref());
+        held.is_some_and(|held| held.target.is_some())
     }
 
     /// How a target's connection was left by whoever has opened it.

@@ -26,7 +26,6 @@ mod prelude;
 mod refusal;
 mod relaying;
 mod secure;
-mod target;
 mod target_tls;
 mod vnc;
 
@@ -209,7 +208,8 @@ impl Session {
     ) -> Step {
         match &self.state {
             State::AwaitTarget(opening) if matches!(opening.stage, Stage::Secrets) => {
-                self.secrets_read(result, turn)
+                self.secrets_read(result, turn)?;
+                self.join_target(turn)
             }
             _ => {
                 turn.counters.answers_stale.add(1);

@@ -14,7 +14,7 @@ use super::facts::Method;
 use super::opening::Wanted;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::config::{ProxyProtocol, Service};
+use crate::config::{ProxyProtocol, Reach, Service};
 use crate::turn::{Step, Turn};
 
 /// What has arrived and is not understood yet.
@@ -194,12 +194,14 @@ impl Session {
     fn forward<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitRequest(prelude) = &mut self.state else { return Step::Continue(()) };
         let early = std::mem::take(&mut prelude.input);
-        let handed = self.facts.unusual.as_mut().and_then(|unusual| unusual.target_name.take());
         let Service::Forward(destination) = &self.listener().service else {
             return Step::Continue(());
         };
         let wanted = Wanted::of(&destination.reach);
-        self.facts.target = Some(handed.unwrap_or_else(|| destination.text.clone()));
+        // What is handed over has its own name, or none: others on the same terms are no siblings.
+        if destination.reach != Reach::HandedOver {
+            self.facts.target = Some(destination.text.clone());
+        }
         let opening = self.open(wanted, early, turn);
         self.admit(opening, turn)
     }

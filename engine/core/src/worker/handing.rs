@@ -10,7 +10,7 @@ use penstock_ring::{Errno, Kernel};
 
 use super::Worker;
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::control::{AgreedTls, Record, SessionId};
+use crate::control::{AgreedTls, Command, Record, SessionId};
 use crate::intake::{HandOver, Tag};
 use crate::session::{Handed, Session};
 use crate::sessions::{NOBODY, Recipient, Role};
@@ -20,12 +20,15 @@ impl<K: Kernel> Worker<K> {
         let listener = handed.listener;
         self.turn.counters.handed_over.add(1);
         if self.drain_until.is_some() {
-            return self.turn_back(tag, listener, Cause::Drained, None);
+            return self.turn_back(tag, handed, Cause::Drained, None);
         }
         let (client, handed) = Handed::split(tag, handed);
         let leg = match self.turn.kernel.adopt(client, NOBODY) {
             Ok(leg) => leg,
-            Err((errno, _)) => return self.turn_back(tag, listener, Cause::Broken, Some(errno)),
+            Err((errno, client)) => {
+                let handed = handed.rejoin(listener, client);
+                return self.turn_back(tag, handed, Cause::Broken, Some(errno));
+            }
         };
         let admitting = Arc::clone(&self.turn.shared.config);
         let session = Session::new(admitting, listener, leg, true, &self.turn);
@@ -47,8 +50,20 @@ impl<K: Kernel> Worker<K> {
         self.after(handle, step);
     }
 
-    /// Gives the places back, and tells that nothing came of it. The descriptors are closed by whoever drops them.
-    fn turn_back(&mut self, tag: Tag, listener: u16, cause: Cause, errno: Option<Errno>) {
+    /// After the last turn: whoever came too late for it is told so.
+    pub(crate) fn close(&mut self) {
+        self.mailbox.close();
+        while let Some(command) = self.mailbox.take() {
+            if let Command::TakeOver { tag, handed } = command {
+                self.turn.counters.handed_over.add(1);
+                self.turn_back(tag, *handed, Cause::Drained, None);
+            }
+        }
+    }
+
+    /// Gives the places back, and tells that nothing came of it. The descriptors are closed.
+    fn turn_back(&mut self, tag: Tag, handed: HandOver, cause: Cause, errno: Option<Errno>) {
+        let HandOver { listener, target_name, .. } = handed;
         self.turn.shared.leave_all(listener);
         let reason = CloseReason::new(Side::Penstock, Phase::Admission, cause);
         self.turn.counters.closed[reason.index()].add(1);
@@ -58,7 +73,7 @@ impl<K: Kernel> Worker<K> {
             listener,
             client: None,
             method: None,
-            target: None,
+            target: target_name,
             status: 0,
             connected: None,
             bytes_to_client: 0,
@@ -66,7 +81,9 @@ impl<K: Kernel> Worker<K> {
             bytes_spliced: 0,
             elapsed: Duration::ZERO,
             reason,
-            detail: errno.map(|errno| format!("the client is no stream: {}", errno.desc()).into()),
+            detail: errno.map(|errno| {
+                format!("the client's connection can't be driven: {}", errno.desc()).into()
+            }),
             tls: AgreedTls::default(),
         });
     }

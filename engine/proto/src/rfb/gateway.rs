@@ -32,7 +32,7 @@ pub struct Plan {
     /// What the server may be spoken to by.
     pub allowed: Allowed,
     /// Who proves to it that it may come in.
-    pub mode: Mode,
+    pub role: Role,
     /// What clients may use towards us; empty: no TLS within RFB.
     pub listen: Vec<Subtype>,
     /// What is wanted of the time after that.
@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// Who proves to the server that it may come in.
 #[derive(Debug)]
-pub enum Mode {
+pub enum Role {
     /// The client.
     Bridge,
     /// We.
@@ -193,13 +193,13 @@ impl Gateway {
     /// As [`step`](Self::step), which goes on after it.
     pub fn secured(&mut self, both: &mut Both<'_, '_>) -> Result<Next, Failure> {
         self.state = match core::mem::replace(&mut self.state, State::Over) {
-            State::AwaitServersTls(version, subtype) => match &mut self.plan.mode {
-                Mode::Bridge => {
+            State::AwaitServersTls(version, subtype) => match &mut self.plan.role {
+                Role::Bridge => {
                     let passage = Passage::new(version, self.client, subtype);
                     self.offer(subtype, Some(passage), both)?
                 }
-                Mode::Authenticate(keys) => {
-                    let method = keys.method(subtype);
+                Role::Authenticate(keys) => {
+                    let method = keys.method(subtype)?;
                     State::Proof(Box::new(Proof::new(version, true, method, both.to_server)))
                 }
             },
@@ -215,7 +215,7 @@ impl Gateway {
             State::Approach(_) | State::AwaitServersTls(..) | State::Proof(_) => {
                 refuse(self.client, reason, to_client);
             }
-            State::Passage(passage) => passage.refuse(reason, to_client),
+            State::Passage(passage) => passage.tell_refusal(reason, to_client),
             _ => {}
         }
     }
@@ -281,14 +281,14 @@ impl Gateway {
             Security::None | Security::Tls(_) => Subtype::X509None,
         };
         self.used = Some((false, within));
-        match &mut self.plan.mode {
-            Mode::Bridge => {
+        match &mut self.plan.role {
+            Role::Bridge => {
                 let asks = within == Subtype::X509Vnc;
                 let passage = Passage::in_the_clear(server, self.client, asks);
                 self.offer(within, Some(passage), both)
             }
-            Mode::Authenticate(keys) => {
-                let method = keys.method(within);
+            Role::Authenticate(keys) => {
+                let method = keys.method(within)?;
                 Ok(State::Proof(Box::new(Proof::new(server, false, method, both.to_server))))
             }
         }
@@ -351,17 +351,17 @@ impl Gateway {
 }
 
 impl Keys {
-    /// What the server asks for; what we don't have was not among what it could choose.
-    fn method(&mut self, within: Subtype) -> Method {
+    /// What the server asks for. What we don't have should not have been allowed: nobody is let in for nothing in its place.
+    fn method(&mut self, within: Subtype) -> Result<Method, Failure> {
         let method = match within {
-            Subtype::X509None => None,
+            Subtype::X509None => Some(Method::None),
             Subtype::X509Vnc => self.password.take().map(Method::Vnc),
             Subtype::X509Plain => {
                 self.plain.take().map(|(user, password)| Method::Plain(user, password))
             }
             Subtype::X509Sasl => self.sasl.take().map(Method::Sasl),
         };
-        method.unwrap_or(Method::None)
+        method.ok_or_else(|| by_server(Error::NoCommonSubtype(vec![within.number()])))
     }
 
     /// The subtypes for which there is something, the one that says most first.

@@ -41,7 +41,7 @@ const AHEAD: usize = 64 << 10;
 pub(super) struct Login {
     pub(super) leg: Leg,
     /// The target's.
-    pub(super) layers: Layers,
+    layers: Layers,
     stage: LoginStage,
     /// How the target's stream is left: plain bytes that are not understood yet, or for the client.
     left: Left,
@@ -317,7 +317,7 @@ impl Session {
             Ok(()) => Step::Continue(()),
             Err(kind) => {
                 let fault = Fault::UnknownMessage(kind);
-                let reply = self.layers.dismiss(&fault);
+                let reply = self.layers.blame(&fault);
                 self.client_broke(Broken { fault, reply }, turn)
             }
         }

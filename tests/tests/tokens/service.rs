@@ -3,13 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::loopback;
+use penstock_tests::loopback;
 
 /// Serves until the test ends; what has been read of a connection is a whole head, or whatever came first.
-///
-/// # Panics
-/// When no port is free.
-pub fn start(serve: impl Fn(&str, &mut TcpStream) + Clone + Send + 'static) -> SocketAddr {
+pub(crate) fn start(serve: impl Fn(&str, &mut TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind((loopback::address(), 0)).expect("a port");
     let address = listener.local_addr().expect("bound");
     std::thread::spawn(move || {
@@ -37,12 +34,12 @@ fn head(stream: &mut TcpStream) -> String {
 }
 
 /// Who asked may be gone.
-pub fn say(stream: &mut TcpStream, bytes: &[u8]) {
+pub(crate) fn say(stream: &mut TcpStream, bytes: &[u8]) {
     let _ = stream.write_all(bytes);
 }
 
 /// A whole answer.
-pub fn answer(stream: &mut TcpStream, status: &str, body: &str) {
+pub(crate) fn answer(stream: &mut TcpStream, status: &str, body: &str) {
     let length = body.len();
     say(stream, format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
 }
