@@ -30,7 +30,7 @@ mod wire;
 pub use activity::{Activity, Follower};
 pub use approach::Allowed;
 pub use error::{Error, SaslError};
-pub use gateway::{Both, Failure, Gateway, Keys, Next, Plan, Role};
+pub use gateway::{Both, Failure, Gateway, Keys, Mode, Next, Plan};
 pub use introduction::Introduction;
 pub use sasl::Prover;
 pub use security::{Scheme, SchemeOrder};
