@@ -7,7 +7,7 @@ use std::fmt;
 use std::mem::take;
 
 use penstock_proto::rfb::{
-    Allowed, Both, Error, Failure, Gateway, Introduction, Keys, Next, Plan, Prover, Role,
+    Allowed, Both, Error, Failure, Gateway, Introduction, Keys, Mode, Next, Plan, Prover,
     SaslError, Scheme, SchemeOrder, Subtype, Version,
 };
 
@@ -244,8 +244,8 @@ fn configured(plan: u8, keys: u8) -> Plan {
     let order = if has(3) { SchemeOrder::Server } else { SchemeOrder::Strongest };
     let all = [Subtype::X509Sasl, Subtype::X509Plain, Subtype::X509Vnc, Subtype::X509None];
     let [vnc, plain, sasl] = SECRETS;
-    let (role, subtypes) = match has(0) {
-        false => (Role::Bridge, all.to_vec()),
+    let (mode, subtypes) = match has(0) {
+        false => (Mode::Bridge, all.to_vec()),
         true => {
             let has = |bit: u8| keys >> bit & 1 != 0;
             let prover = || Box::new(Sasl(sasl, false)) as Box<dyn Prover>;
@@ -255,7 +255,7 @@ fn configured(plan: u8, keys: u8) -> Plan {
                 sasl: has(2).then(prover),
             };
             let subtypes = ours.subtypes();
-            (Role::Authenticate(ours), subtypes)
+            (Mode::Authenticate(ours), subtypes)
         }
     };
     let listen = match (has(4), has(0)) {
@@ -264,7 +264,7 @@ fn configured(plan: u8, keys: u8) -> Plan {
         (true, false) => all.to_vec(),
     };
     let introduction = Introduction::new(has(5), has(6).then(|| "fuzz".into()));
-    Plan { allowed: Allowed { schemes, subtypes, order }, role, listen, introduction }
+    Plan { allowed: Allowed { schemes, subtypes, order }, mode, listen, introduction }
 }
 
 /// Says its password in any mechanism; the server has to say something back.

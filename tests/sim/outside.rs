@@ -74,7 +74,7 @@ impl Outside for Desk {
             Question::Open { id, door } => papers.doors.push((id, door)),
             Question::Token { id, token, .. } => papers.tokens.push((id, token)),
             Question::Secrets { id, vnc, .. } => {
-                assert!(vnc.login.has_files(), "there is nothing to be read");
+                assert!(vnc.credentials.has_files(), "there is nothing to be read");
                 papers.secrets.push(id);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use penstock_core::close::Cause;
 use penstock_core::config::{
-    Account, Listener, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode,
+    Account, Credentials, Listener, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode,
 };
 use penstock_core::control::Secrets;
 use penstock_proto::Secret;
@@ -38,7 +38,7 @@ pub fn choose(plain: bool, within: bool, random: &mut Random) -> Arc<Vnc> {
     }
     let file = || PathBuf::from("/sim/password");
     let ours = mode == VncMode::Authenticate;
-    let login = Login {
+    let credentials = Credentials {
         password: (ours && random.percent(60)).then(|| Password::File(file())),
         plain: (ours && random.percent(40))
             .then(|| Account { user: ACCOUNT.into(), password_file: file() }),
@@ -54,7 +54,7 @@ pub fn choose(plain: bool, within: bool, random: &mut Random) -> Arc<Vnc> {
     Arc::new(Vnc {
         schemes,
         order: random.pick(&[SchemeOrder::Strongest, SchemeOrder::Server]),
-        login,
+        credentials,
         force_shared: random.percent(30),
         view_only: random.percent(25),
         listen,
@@ -100,7 +100,7 @@ pub fn meet(
     let password = PASSWORDS[usize::from(!knows)];
     let is_bridge = vnc.mode == VncMode::Bridge;
     let (mut fails, mut explains) = (Vec::new(), Vec::new());
-    if vnc.login.has_files() {
+    if vnc.credentials.has_files() {
         let (fault, delay) = read(number, vnc, password, population, random);
         fails.extend(fault);
         // It is taken from the time to connect, of which little may be left then, or nothing.
@@ -137,9 +137,9 @@ fn read(
 ) -> (Option<Cause>, Duration) {
     let secret = || Some(Secret::from(password));
     let secrets = Secrets {
-        password: vnc.login.password.as_ref().and_then(|_| secret()),
-        plain: vnc.login.plain.as_ref().and_then(|_| secret()),
-        sasl: vnc.login.sasl.as_ref().and_then(|_| secret()),
+        password: vnc.credentials.password.as_ref().and_then(|_| secret()),
+        plain: vnc.credentials.plain.as_ref().and_then(|_| secret()),
+        sasl: vnc.credentials.sasl.as_ref().and_then(|_| secret()),
     };
     let fails = random.percent(6);
     let result = if fails { Err("no such file".into()) } else { Ok(secrets) };
@@ -302,7 +302,7 @@ fn way(vnc: &Vnc, server: &Server) -> Result<Way, Vec<Cause>> {
 
 fn scheme(vnc: &Vnc, server: &Server) -> Option<Scheme> {
     let is_listed = |one| vnc.listen.is_empty() || vnc.listen.contains(&one);
-    let can_answer = vnc.login.password.is_some();
+    let can_answer = vnc.credentials.password.is_some();
     let usable = |scheme: Scheme| match (vnc.mode, scheme) {
         (_, Scheme::VeNCrypt) => server.minor() > 3,
         (VncMode::Authenticate, Scheme::Vnc) => can_answer,
@@ -332,9 +332,9 @@ fn scheme(vnc: &Vnc, server: &Server) -> Option<Scheme> {
 fn within(vnc: &Vnc, server: &Server) -> Option<Subtype> {
     let usable = |one: Subtype| match (vnc.mode, one) {
         (VncMode::Bridge, one) => vnc.listen.is_empty() || vnc.listen.contains(&one),
-        (VncMode::Authenticate, Subtype::X509Vnc) => vnc.login.password.is_some(),
-        (VncMode::Authenticate, Subtype::X509Plain) => vnc.login.plain.is_some(),
-        (VncMode::Authenticate, Subtype::X509Sasl) => vnc.login.sasl.is_some(),
+        (VncMode::Authenticate, Subtype::X509Vnc) => vnc.credentials.password.is_some(),
+        (VncMode::Authenticate, Subtype::X509Plain) => vnc.credentials.plain.is_some(),
+        (VncMode::Authenticate, Subtype::X509Sasl) => vnc.credentials.sasl.is_some(),
         (VncMode::Authenticate, one) => one == Subtype::X509None,
     };
     let offered: Vec<Subtype> = server

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use penstock_core::config::{
-    Account, Login, Password, Scheme, SchemeOrder, Subtype, UpstreamTls, Vnc, VncMode,
+    Account, Credentials, Password, Scheme, SchemeOrder, Subtype, UpstreamTls, Vnc, VncMode,
 };
 use penstock_core::libvirt::certificates::Places;
 use penstock_core::target::Target;
@@ -144,7 +144,7 @@ pub(crate) fn of(listen: &Listen) -> Result<Option<Arc<Vnc>>, Fault> {
             Some(Order::Server) => SchemeOrder::Server,
             Some(Order::Strongest) | None => SchemeOrder::Strongest,
         },
-        login: login(listen, table)?,
+        credentials: credentials(listen, table)?,
         view_only: is_set(table.view_only.as_ref()),
         force_shared: is_set(table.force_shared.as_ref()),
         listen: native(listen, table)?,
@@ -301,21 +301,21 @@ fn schemes(table: &VncTable) -> Result<Vec<Scheme>, Fault> {
 }
 
 /// What we prove ourselves by.
-fn login(listen: &Listen, table: &VncTable) -> Result<Login, Fault> {
+fn credentials(listen: &Listen, table: &VncTable) -> Result<Credentials, Fault> {
     if *table.mode.get_ref() == Mode::Bridge {
-        return nobodys(table).map(|()| Login::default());
+        return nobodys(table).map(|()| Credentials::default());
     }
-    let login = Login {
+    let credentials = Credentials {
         password: table.password.as_ref().map(|word| password(listen, word)).transpose()?,
         plain: table.plain.as_ref().map(account).transpose()?,
         sasl: table.sasl.as_ref().map(account).transpose()?,
     };
-    if schemes(table)?.contains(&Scheme::Vnc) && login.password.is_none() {
+    if schemes(table)?.contains(&Scheme::Vnc) && credentials.password.is_none() {
         let span = table.schemes.as_ref().map_or(table.mode.span(), Spanned::span);
         let message = "\"vnc\" is a password's challenge: expected `password` beside it, such as { file = \"/etc/penstock/vnc-password\" }";
         return Err(Fault::at(span, message));
     }
-    Ok(login)
+    Ok(credentials)
 }
 
 /// In a bridge, people prove themselves.

@@ -51,17 +51,17 @@ fn late() -> Box<str> {
 }
 
 fn read(vnc: &Vnc, target: Option<&str>) -> Result<Secrets, Box<str>> {
-    let login = &vnc.login;
+    let credentials = &vnc.credentials;
     let of_account = |account: &Account| first_line(&account.password_file);
-    let password = match &login.password {
+    let password = match &credentials.password {
         Some(Password::File(path)) => Some(first_line(path)?),
         Some(Password::Folder(folder)) => Some(of_target(folder, target)?),
         Some(Password::Token) | None => None,
     };
     Ok(Secrets {
         password,
-        plain: login.plain.as_ref().map(of_account).transpose()?,
-        sasl: login.sasl.as_ref().map(of_account).transpose()?,
+        plain: credentials.plain.as_ref().map(of_account).transpose()?,
+        sasl: credentials.sasl.as_ref().map(of_account).transpose()?,
     })
 }
 
@@ -101,12 +101,12 @@ fn content(path: &Path) -> io::Result<Vec<u8>> {
 mod tests {
     use std::fs;
 
-    use penstock_core::config::{Login, VncMode};
+    use penstock_core::config::{Credentials, VncMode};
 
     use super::*;
 
-    fn with(login: Login) -> Vnc {
-        Vnc { login, ..Vnc::new(VncMode::Authenticate) }
+    fn with(credentials: Credentials) -> Vnc {
+        Vnc { credentials, ..Vnc::new(VncMode::Authenticate) }
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("one");
         let account = Account { user: "me".into(), password_file: path.clone() };
-        let login = Login {
+        let credentials = Credentials {
             password: Some(Password::File(path.clone())),
             plain: Some(account.clone()),
             sasl: Some(account),
@@ -125,12 +125,12 @@ mod tests {
             fs::write(&path, content).expect("written");
             let all = Some(Secret::from(secret));
             let expected = Secrets { password: all.clone(), plain: all.clone(), sasl: all };
-            assert_eq!(read(&with(login.clone()), None), Ok(expected));
+            assert_eq!(read(&with(credentials.clone()), None), Ok(expected));
         }
         let long = "canary".repeat(1000);
         for wrong in ["", "\ncanary", long.as_str()] {
             fs::write(&path, wrong).expect("written");
-            let error = read(&with(login.clone()), None).expect_err("none");
+            let error = read(&with(credentials.clone()), None).expect_err("none");
             assert!(error.contains("one") && !error.contains("canary"), "{error}");
         }
     }
@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("10.0.0.7:5901"), "secret\n").expect("written");
         let password = Some(Password::Folder(folder.path().to_owned()));
-        let vnc = with(Login { password, ..Login::default() });
+        let vnc = with(Credentials { password, ..Credentials::default() });
         let found = read(&vnc, Some("10.0.0.7:5901")).expect("it is there");
         assert_eq!(found.password, Some("secret".into()));
         for other in [Some("10.0.0.8:5901"), Some("../x:1"), None] {
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn what_the_token_tells_is_in_no_file() {
-        let vnc = with(Login { password: Some(Password::Token), ..Login::default() });
+        let vnc = with(Credentials { password: Some(Password::Token), ..Credentials::default() });
         assert_eq!(read(&vnc, None), Ok(Secrets::default()));
-        assert!(!vnc.login.has_files());
+        assert!(!vnc.credentials.has_files());
     }
 }

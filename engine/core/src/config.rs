@@ -32,7 +32,7 @@ pub use nova::{
     NameTemplate, NovaDatabase,
 };
 pub use nova_api::{KeystoneLogin, NovaApi};
-pub use vnc::{Account, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
+pub use vnc::{Account, Credentials, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode};
 
 /// Everything the workers need.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ mod heap;
 mod limits;
 mod nova;
 mod ovirt;
+mod pid_file;
 mod resolve;
 mod serve;
 mod supervise;

@@ -19,12 +19,15 @@ pub(crate) const ARGUMENT: &str = "ovirt-websocket-proxy";
 /// What oVirt's proxy ends with where it can't start.
 const NOT_STARTED: u8 = 1;
 
-/// The first five are those of oVirt's proxy.
+/// The first six are those of oVirt's proxy.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// More messages.
     #[arg(short, long)]
     debug: bool,
+    /// Write the number of the process to that file, and remove it at the end.
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
     /// Become a background process.
     #[arg(long)]
     background: bool,
@@ -128,6 +131,7 @@ fn start(arguments: &Arguments) -> Result<(), String> {
         messages,
         coloured: io::stderr().is_terminal(),
         daemon: arguments.background,
+        pid_file: arguments.pidfile.clone(),
         shown,
         warnings,
         ..Manner::usual(None)

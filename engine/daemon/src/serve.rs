@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::TcpListener;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
@@ -24,6 +25,7 @@ use penstock_core::ring::{Driver, Feature, Mask};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
+use crate::pid_file::PidFile;
 use crate::{heap, limits, supervise};
 
 /// How long what is still to be recorded may take to be written.
@@ -43,6 +45,8 @@ pub(crate) struct Manner {
     pub(crate) coloured: bool,
     /// In the background, once nothing can be wrong any more with what was asked for.
     pub(crate) daemon: bool,
+    /// Where the number of the process is written.
+    pub(crate) pid_file: Option<PathBuf>,
     /// What is served, in other words.
     pub(crate) shown: Vec<String>,
     pub(crate) warnings: Vec<String>,
@@ -58,6 +62,7 @@ impl Manner {
             moved: Arc::default(),
             coloured: io::stderr().is_terminal(),
             daemon: false,
+            pid_file: None,
             shown: Vec::new(),
             warnings: Vec::new(),
             ending: Ending::default(),
@@ -89,11 +94,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     };
     let bound = bind(plan)?;
     let admin_listener = admin.map(bind_admin).transpose()?;
-    if manner.daemon {
-        // No thread would live on in the background.
-        nix::unistd::daemon(false, false)
-            .map_err(|e| Failure::System("can't go to the background", e.into()))?;
-    }
+    let _pid_file = settle(manner.daemon, manner.pid_file)?;
     let (guard, messages_dropped) =
         messages::start(level(log.level), manner.messages, manner.coloured);
     let access_log = start_access_log(log.access.as_ref(), &config)?;
@@ -134,6 +135,21 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     }
     drop(guard);
     Ok(())
+}
+
+/// Goes to the background, if that is wanted, and says there which process it is.
+fn settle(daemon: bool, pid_file: Option<PathBuf>) -> Result<Option<PidFile>, Failure> {
+    let unwritten = |e| Failure::System("can't write the file with the process's number", e);
+    // From where it was started: the background is elsewhere.
+    let path = pid_file.map(std::path::absolute).transpose().map_err(unwritten)?;
+    let mut pid_file = path.map(PidFile::create).transpose().map_err(unwritten)?;
+    if daemon {
+        // No thread would live on in the background.
+        nix::unistd::daemon(false, false)
+            .map_err(|e| Failure::System("can't go to the background", e.into()))?;
+    }
+    pid_file.as_mut().map_or(Ok(()), PidFile::write).map_err(unwritten)?;
+    Ok(pid_file)
 }
 
 fn descriptors(config: &Config) -> Result<Descriptors, Failure> {

@@ -3,6 +3,8 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::web_socket::{BINARY, close, frame, request};
 use penstock_tests::{Driver, both_drivers, loopback};
@@ -18,6 +20,7 @@ both_drivers! {
     who_is_not_there_is_told_by_a_close_code,
     a_page_is_nothing_and_an_origin_may_be_asked_for,
     a_target_on_tls_has_a_certificate_of_the_authority,
+    a_file_has_the_number_of_the_process_while_it_serves,
 }
 
 fn a_ticket_leads_to_a_console_that_speaks_first(driver: Driver) {
@@ -115,4 +118,13 @@ fn echoes(proxy: &crate::rig::Proxy, target: SocketAddr, engine: &Engine) -> boo
             false
         }
     }
+}
+
+fn a_file_has_the_number_of_the_process_while_it_serves(driver: Driver) {
+    let engine = Engine::new();
+    let mut proxy = Plan::new(driver, &engine).argument("--pidfile=proxy.pid").start();
+    assert_eq!(proxy.process.text("proxy.pid"), format!("{}\n", proxy.process.pid()));
+    proxy.process.signal(Signal::SIGTERM);
+    assert!(proxy.process.wait(PATIENCE).success());
+    assert!(!proxy.process.path("proxy.pid").exists());
 }

@@ -16,7 +16,7 @@ pub(super) fn write(to: &mut String, vnc: &Vnc) -> fmt::Result {
         SchemeOrder::Server => "the first in the server's list",
     };
     writeln!(to, "    a server may ask for {}; of several, {order} is taken", schemes.join(", "))?;
-    match &vnc.login.password {
+    match &vnc.credentials.password {
         None => {}
         Some(Password::File(path)) => writeln!(to, "    password: from {}", path.display())?,
         Some(Password::Folder(path)) => {
@@ -24,7 +24,9 @@ pub(super) fn write(to: &mut String, vnc: &Vnc) -> fmt::Result {
         }
         Some(Password::Token) => writeln!(to, "    password: as the token's source says")?,
     }
-    for (what, account) in [("X509Plain", &vnc.login.plain), ("X509SASL", &vnc.login.sasl)] {
+    for (what, account) in
+        [("X509Plain", &vnc.credentials.plain), ("X509SASL", &vnc.credentials.sasl)]
+    {
         if let Some(Account { user, password_file }) = account {
             writeln!(to, "    {what}: as {user}, password from {}", password_file.display())?;
         }

@@ -1,7 +1,7 @@
 //! What is done with VNC: what each key does, and each contradiction at its place, marked as `⟨what is wrong⟩`.
 
 use penstock_core::config::{
-    Account, Listener, Login, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode,
+    Account, Credentials, Listener, Password, Scheme, SchemeOrder, Subtype, Vnc, VncMode,
 };
 
 use super::gateways::{Files, assert_all_wrong_of};
@@ -61,7 +61,7 @@ fn each_key_does_what_it_says() {
     let expected = Vnc {
         schemes: vec![Scheme::VeNCrypt, Scheme::Vnc, Scheme::None],
         order: SchemeOrder::Server,
-        login: Login {
+        credentials: Credentials {
             password: Some(Password::File(files.filled("DIR/secret").into())),
             plain: account("p"),
             sasl: account("s"),
@@ -72,10 +72,10 @@ fn each_key_does_what_it_says() {
     };
     assert_eq!(vnc(&files, &secure(keys)), expected);
     let folder = vnc(&files, &secure("mode = \"authenticate\", password = { dir = \"DIR\" }"));
-    assert_eq!(folder.login.password, Some(Password::Folder(files.filled("DIR").into())));
+    assert_eq!(folder.credentials.password, Some(Password::Folder(files.filled("DIR").into())));
     let tokens = "tokens = { plugin = \"JSONTokenApi\", source = \"http://h/%s\" }\n";
     let told = secure("mode = \"authenticate\", password = \"token\"");
-    assert_eq!(vnc(&files, &[tokens, &told].concat()).login.password, Some(Password::Token));
+    assert_eq!(vnc(&files, &[tokens, &told].concat()).credentials.password, Some(Password::Token));
     let native = secure(
         "mode = \"bridge\", listen = [\"x509none\", \"x509vnc\", \"x509plain\", \"x509sasl\"]",
     );

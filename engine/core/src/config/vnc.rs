@@ -14,7 +14,7 @@ pub struct Vnc {
     /// Which one, if a server offers several.
     pub order: SchemeOrder,
     /// What we prove ourselves by.
-    pub login: Login,
+    pub credentials: Credentials,
     /// Whoever looks on can't type, point or paste.
     pub view_only: bool,
     /// Nobody who opens a console throws out whoever has it open.
@@ -34,7 +34,7 @@ impl Vnc {
             mode,
             schemes: vec![Scheme::VeNCrypt],
             order: SchemeOrder::Strongest,
-            login: Login::default(),
+            credentials: Credentials::default(),
             view_only: false,
             force_shared: false,
             listen: Vec::new(),
@@ -55,7 +55,7 @@ pub enum VncMode {
 
 /// What we prove ourselves by, where a server asks for it. Files are read at each connection.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Login {
+pub struct Credentials {
     /// For the challenge.
     pub password: Option<Password>,
     /// For X509Plain.
@@ -64,7 +64,7 @@ pub struct Login {
     pub sasl: Option<Account>,
 }
 
-impl Login {
+impl Credentials {
     /// Whether any of it is in a file.
     pub fn has_files(&self) -> bool {
         let in_file = matches!(self.password, Some(Password::File(_) | Password::Folder(_)));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use penstock_ring::{Close, Errno, Kernel, Leg, Outcome};
 
-use super::opening::Stage;
 use super::{Session, State, discard};
 use crate::close::{Cause, Side};
 use crate::sessions::{Recipient, Role};
@@ -44,24 +43,12 @@ impl Session {
         Step::Continue(())
     }
 
-    pub(super) fn step_target<K: Kernel>(
+    pub(super) fn step_dial<K: Kernel>(
         &mut self,
         leg: Leg,
         outcome: Outcome,
         turn: &mut Turn<K>,
     ) -> Step {
-        match &self.state {
-            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Tls(_)) => {
-                self.step_target_tls(leg, outcome, turn)
-            }
-            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Login(_)) => {
-                self.step_target_login(leg, outcome, turn)
-            }
-            _ => self.step_dial(leg, outcome, turn),
-        }
-    }
-
-    fn step_dial<K: Kernel>(&mut self, leg: Leg, outcome: Outcome, turn: &mut Turn<K>) -> Step {
         let (State::AwaitTarget(opening), Outcome::Connected(result)) = (&mut self.state, &outcome)
         else {
             discard(outcome, turn);

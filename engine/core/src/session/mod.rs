@@ -26,6 +26,7 @@ mod prelude;
 mod refusal;
 mod relaying;
 mod secure;
+mod target;
 mod target_tls;
 mod vnc;
 

@@ -20,6 +20,7 @@ use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Door, HalfClose, Reach, SendProxy};
 use crate::control::{Secrets, Terms};
+use crate::layers::Layers;
 use crate::opaque::Opaque;
 use crate::relay::{CONGESTED, Receiving};
 use crate::turn::{Step, Turn};
@@ -49,6 +50,17 @@ pub(super) enum Stage {
     Tls(Handshake),
     /// A console's login, TLS within it.
     Login(Box<Login>),
+}
+
+impl Stage {
+    /// A target that is there already, and what stands before it.
+    pub(super) fn target(&mut self) -> Option<(Leg, &mut Layers)> {
+        match self {
+            Stage::Tls(handshake) => Some((handshake.leg, &mut handshake.layers)),
+            Stage::Login(login) => Some((login.leg, &mut login.layers)),
+            _ => None,
+        }
+    }
 }
 
 /// See the module.

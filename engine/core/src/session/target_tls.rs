@@ -4,12 +4,12 @@
 //! target showed. A libvirt server says by one byte more that it lets us in.
 
 use penstock_proto::http::Host;
-use penstock_ring::{Arrival, Errno, Group, Kernel, Leg, Outcome};
+use penstock_ring::{Errno, Group, Kernel, Leg};
 use penstock_tls::{Ca, CertificateFault, Error};
 
 use super::opening::Stage;
 use super::secure::LET_IN;
-use super::{Session, State, discard};
+use super::{Session, State};
 use crate::close::{Cause, Side};
 use crate::config::{Door, UpstreamTls};
 use crate::layers::{Broken, Fault, Layers, Opened};
@@ -21,7 +21,7 @@ use crate::turn::{Step, Turn};
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) leg: Leg,
-    layers: Layers,
+    pub(super) layers: Layers,
     /// TLS stands; a word that we are let in may still be to come.
     agreed: bool,
     left: Left,
@@ -134,38 +134,6 @@ impl Session {
         }
     }
 
-    /// Takes an outcome of the target's leg during its handshake.
-    pub(super) fn step_target_tls<K: Kernel>(
-        &mut self,
-        leg: Leg,
-        outcome: Outcome,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        let Some(handshake) = self.handshake() else { return Step::Continue(()) };
-        // Attempts that lost the race may still be heard of.
-        if handshake.leg != leg {
-            discard(outcome, turn);
-            return Step::Continue(());
-        }
-        match outcome {
-            Outcome::Received(buffer) => {
-                let bytes = turn.kernel.bytes(&buffer).to_vec();
-                turn.kernel.release(buffer);
-                let opened = handshake.layers.open_apart(bytes, turn.now);
-                self.take_from_target(leg, opened, turn)?;
-                self.await_target(turn)
-            }
-            Outcome::ReceiveEnded(Arrival::Failed(errno)) | Outcome::SendFailed(errno) => {
-                self.target_left(Some(errno), turn)
-            }
-            Outcome::ReceiveEnded(Arrival::Ended) => self.target_left(None, turn),
-            other => {
-                discard(other, turn);
-                Step::Continue(())
-            }
-        }
-    }
-
     /// Hears on while the handshake lasts: like a prelude, in buffers that relays can't have taken all.
     fn await_target<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         if let Some(handshake) = self.handshake() {
@@ -174,7 +142,7 @@ impl Session {
         Step::Continue(())
     }
 
-    fn take_from_target<K: Kernel>(
+    pub(super) fn take_from_target<K: Kernel>(
         &mut self,
         leg: Leg,
         opened: Opened<Vec<u8>>,
@@ -192,10 +160,11 @@ impl Session {
         }
         self.say(Role::Target, leg, reply, turn);
         match broken {
-            Some(fault) => self.target_garbled(libvirt, fault, turn),
-            None if stands => self.target_speaks(libvirt, turn),
-            None => Step::Continue(()),
+            Some(fault) => self.target_garbled(libvirt, fault, turn)?,
+            None if stands => self.target_speaks(libvirt, turn)?,
+            None => {}
         }
+        self.await_target(turn)
     }
 
     /// TLS with the target stands, and where libvirt is spoken its first word counts.
@@ -237,7 +206,11 @@ impl Session {
     }
 
     /// The target left in the middle of its handshake, or before it had let us in.
-    fn target_left<K: Kernel>(&mut self, errno: Option<Errno>, turn: &mut Turn<K>) -> Step {
+    pub(super) fn target_left<K: Kernel>(
+        &mut self,
+        errno: Option<Errno>,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         match (&opening.stage, errno) {
             (Stage::Tls(Handshake { agreed: true, .. }), _) => self.not_let_in(turn),

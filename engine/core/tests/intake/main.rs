@@ -265,7 +265,7 @@ fn a_terminal_is_a_stream(driver: Driver) {
 /// The target is there all the while, and is met once it is known what it is told.
 fn a_login_waits_for_its_secrets(driver: Driver) {
     let mut vnc = Vnc::new(VncMode::Authenticate);
-    vnc.login.password = Some(Password::File("/nobody/reads/it".into()));
+    vnc.credentials.password = Some(Password::File("/nobody/reads/it".into()));
     let (engine, intake, records) =
         start_on(driver, Listener { vnc: Some(Arc::new(vnc)), ..terms() });
     let ((mut client, one), (other, mut target)) = (unix_pair(), unix_pair());

@@ -69,6 +69,7 @@ pub(crate) fn start(invocation: Invocation) -> Result<(), Failure> {
             moved,
             coloured,
             daemon,
+            pid_file: None,
             shown,
             warnings,
             ending,

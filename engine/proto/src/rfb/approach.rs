@@ -31,7 +31,7 @@ pub struct Allowed {
 
 /// How a server is to be spoken to from now on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Approached {
+pub(super) struct Approached {
     /// The version agreed on.
     pub version: Version,
     /// What comes next.
@@ -40,7 +40,7 @@ pub struct Approached {
 
 /// What comes next with a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Security {
+pub(super) enum Security {
     /// Nothing.
     None,
     /// A password's challenge.
@@ -51,7 +51,7 @@ pub enum Security {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Approach {
+pub(super) struct Approach {
     allowed: Allowed,
     version: Version,
     state: State,
@@ -68,7 +68,7 @@ enum State {
 
 impl Approach {
     /// From the first byte on.
-    pub fn new(allowed: Allowed) -> Self {
+    pub(super) fn new(allowed: Allowed) -> Self {
         Self { allowed, version: Version::V3_8, state: State::AwaitVersion }
     }
 
@@ -76,7 +76,7 @@ impl Approach {
     ///
     /// # Errors
     /// It speaks no RFB, refuses, or offers nothing that is allowed.
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,

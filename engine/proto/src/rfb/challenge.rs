@@ -7,10 +7,10 @@ use des::Des;
 use des::cipher::{Array, BlockCipherEncrypt, KeyInit};
 
 /// Bytes of a challenge, and of the answer.
-pub const LENGTH: usize = 16;
+pub(super) const LENGTH: usize = 16;
 
 /// Answers a challenge: DES in two blocks, the key being the first eight bytes of the password with the bits of each reversed.
-pub fn answer(challenge: &[u8; LENGTH], password: &str) -> [u8; LENGTH] {
+pub(super) fn answer(challenge: &[u8; LENGTH], password: &str) -> [u8; LENGTH] {
     let mut key = [0; 8];
     for (key, byte) in key.iter_mut().zip(password.bytes()) {
         *key = byte.reverse_bits();

@@ -32,7 +32,7 @@ pub struct Plan {
     /// What the server may be spoken to by.
     pub allowed: Allowed,
     /// Who proves to it that it may come in.
-    pub role: Role,
+    pub mode: Mode,
     /// What clients may use towards us; empty: no TLS within RFB.
     pub listen: Vec<Subtype>,
     /// What is wanted of the time after that.
@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// Who proves to the server that it may come in.
 #[derive(Debug)]
-pub enum Role {
+pub enum Mode {
     /// The client.
     Bridge,
     /// We.
@@ -193,12 +193,12 @@ impl Gateway {
     /// As [`step`](Self::step), which goes on after it.
     pub fn secured(&mut self, both: &mut Both<'_, '_>) -> Result<Next, Failure> {
         self.state = match core::mem::replace(&mut self.state, State::Over) {
-            State::AwaitServersTls(version, subtype) => match &mut self.plan.role {
-                Role::Bridge => {
+            State::AwaitServersTls(version, subtype) => match &mut self.plan.mode {
+                Mode::Bridge => {
                     let passage = Passage::new(version, self.client, subtype);
                     self.offer(subtype, Some(passage), both)?
                 }
-                Role::Authenticate(keys) => {
+                Mode::Authenticate(keys) => {
                     let method = keys.method(subtype)?;
                     State::Proof(Box::new(Proof::new(version, true, method, both.to_server)))
                 }
@@ -281,13 +281,13 @@ impl Gateway {
             Security::None | Security::Tls(_) => Subtype::X509None,
         };
         self.used = Some((false, within));
-        match &mut self.plan.role {
-            Role::Bridge => {
+        match &mut self.plan.mode {
+            Mode::Bridge => {
                 let asks = within == Subtype::X509Vnc;
                 let passage = Passage::in_the_clear(server, self.client, asks);
                 self.offer(within, Some(passage), both)
             }
-            Role::Authenticate(keys) => {
+            Mode::Authenticate(keys) => {
                 let method = keys.method(within)?;
                 Ok(State::Proof(Box::new(Proof::new(server, false, method, both.to_server))))
             }

@@ -6,12 +6,12 @@
 //!                                                   └─▶ Introduction
 //! ```
 //!
-//! Each machine speaks with one side; [`Passage`] and [`Introduction`] stand between both. No screen is understood. After RFC 6143, rfbproto and,
-//! where they differ, QEMU.
+//! Each machine speaks with one side; `Passage` and [`Introduction`] stand between both, and [`Gateway`] leads them all. No screen is
+//! understood. After RFC 6143, rfbproto and, where they differ, QEMU.
 
 mod activity;
 mod approach;
-pub mod challenge;
+mod challenge;
 mod error;
 mod gateway;
 mod introduction;
@@ -28,15 +28,12 @@ mod welcome;
 mod wire;
 
 pub use activity::{Activity, Follower};
-pub use approach::{Allowed, Approach, Approached, Security};
+pub use approach::Allowed;
 pub use error::{Error, SaslError};
-pub use gateway::{Both, Failure, Gateway, Keys, Next, Plan, Role};
+pub use gateway::{Both, Failure, Gateway, Keys, Mode, Next, Plan};
 pub use introduction::Introduction;
-pub use passage::Passage;
-pub use proof::{Method, Proof};
 pub use sasl::Prover;
 pub use security::{Scheme, SchemeOrder};
-pub use vencrypt::{Subtype, Within};
+pub use vencrypt::Subtype;
 pub use version::Version;
 pub use view_only::ViewOnly;
-pub use welcome::{Offer, Offered, Welcome, let_in_for_nothing, refuse, refuse_result};

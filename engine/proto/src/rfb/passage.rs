@@ -29,7 +29,7 @@ const MECHANISM_MAX: u32 = 100;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Passage {
+pub(super) struct Passage {
     state: State,
     server: Outcome,
     client: Version,
@@ -58,7 +58,7 @@ enum State {
 
 impl Passage {
     /// Between these versions of server and client, of what the server asks for within TLS.
-    pub fn new(server: Version, client: Version, within: Subtype) -> Self {
+    pub(super) fn new(server: Version, client: Version, within: Subtype) -> Self {
         let state = match within {
             Subtype::X509None => State::AwaitOutcome,
             Subtype::X509Vnc => State::AwaitChallenge,
@@ -78,7 +78,7 @@ impl Passage {
     }
 
     /// The same without TLS: what the server asks for in the clear.
-    pub fn in_the_clear(server: Version, client: Version, asks_for_password: bool) -> Self {
+    pub(super) fn in_the_clear(server: Version, client: Version, asks_for_password: bool) -> Self {
         match asks_for_password {
             true => Self::new(server, client, Subtype::X509Vnc),
             // Only since 3.8 there is a result of nothing.
@@ -90,7 +90,7 @@ impl Passage {
     }
 
     /// Whether the client has yet to answer something that a person may have to type.
-    pub fn awaits_client(&self) -> bool {
+    pub(super) fn awaits_client(&self) -> bool {
         matches!(
             self.state,
             State::AwaitResponse | State::AwaitNames | State::AwaitMechanism | State::AwaitData
@@ -98,7 +98,7 @@ impl Passage {
     }
 
     /// The client has chosen VeNCrypt.
-    pub fn by_vencrypt(self) -> Self {
+    pub(super) fn by_vencrypt(self) -> Self {
         Self { by_vencrypt: true, ..self }
     }
 
@@ -106,7 +106,7 @@ impl Passage {
     ///
     /// # Errors
     /// It is not, or something makes no sense. What the client is told of that is in the output all the same.
-    pub fn server(
+    pub(super) fn server(
         &mut self,
         input: &mut &[u8],
         to_client: &mut Vec<u8>,
@@ -151,7 +151,7 @@ impl Passage {
     ///
     /// # Errors
     /// It makes no sense.
-    pub fn client(
+    pub(super) fn client(
         &mut self,
         input: &mut &[u8],
         to_server: &mut Vec<u8>,
@@ -207,7 +207,7 @@ impl Passage {
     }
 
     /// Tells the client that it is not let in, if that is what it awaits: in the place of a challenge it would be taken for one.
-    pub fn tell_refusal(&self, reason: &str, to_client: &mut Vec<u8>) {
+    pub(super) fn tell_refusal(&self, reason: &str, to_client: &mut Vec<u8>) {
         let awaits_result = match self.state {
             State::AwaitResponse | State::AwaitNames | State::AwaitOutcome => !self.has_told,
             _ => false,

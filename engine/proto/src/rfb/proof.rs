@@ -22,7 +22,7 @@ use crate::Secret;
 
 /// What we prove ourselves by.
 #[derive(Debug)]
-pub enum Method {
+pub(super) enum Method {
     /// Nothing; with a certificate, TLS has done it.
     None,
     /// VNC's challenge.
@@ -35,7 +35,7 @@ pub enum Method {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Proof {
+pub(super) struct Proof {
     state: State,
     outcome: Outcome,
 }
@@ -50,7 +50,12 @@ enum State {
 
 impl Proof {
     /// In a version of RFB that was agreed on; `secured`: through TLS. Says what we begin with.
-    pub fn new(version: Version, secured: bool, method: Method, output: &mut Vec<u8>) -> Self {
+    pub(super) fn new(
+        version: Version,
+        secured: bool,
+        method: Method,
+        output: &mut Vec<u8>,
+    ) -> Self {
         let state = match method {
             // Only since 3.8 there is a result of nothing. VeNCrypt always has one.
             Method::None if version < Version::V3_8 && !secured => State::LetIn,
@@ -72,7 +77,7 @@ impl Proof {
     ///
     /// # Errors
     /// It does not let us in, or makes no sense.
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,

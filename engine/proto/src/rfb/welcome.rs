@@ -16,11 +16,11 @@ use crate::Progress::{self, Done, Wait};
 
 /// Waits for a client's version.
 #[derive(Debug)]
-pub struct Welcome;
+pub(super) struct Welcome;
 
 impl Welcome {
     /// Says ours.
-    pub fn new(output: &mut Vec<u8>) -> Self {
+    pub(super) fn new(output: &mut Vec<u8>) -> Self {
         output.extend(Version::V3_8.bytes());
         Self
     }
@@ -29,7 +29,7 @@ impl Welcome {
     ///
     /// # Errors
     /// It is none.
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         _output: &mut Vec<u8>,
@@ -40,7 +40,7 @@ impl Welcome {
 }
 
 /// Says in place of an offer that there is none, and why.
-pub fn refuse(version: Version, reason: &str, output: &mut Vec<u8>) {
+pub(super) fn refuse(version: Version, reason: &str, output: &mut Vec<u8>) {
     match version {
         Version::V3_3 => output.extend([0; 4]),
         Version::V3_7 | Version::V3_8 => output.push(0),
@@ -49,7 +49,7 @@ pub fn refuse(version: Version, reason: &str, output: &mut Vec<u8>) {
 }
 
 /// Says that what was asked for has been refused. Before version 3.8, without a reason.
-pub fn refuse_result(version: Version, reason: &str, output: &mut Vec<u8>) {
+pub(super) fn refuse_result(version: Version, reason: &str, output: &mut Vec<u8>) {
     output.extend([0, 0, 0, 1]);
     if version == Version::V3_8 {
         put_reason(reason, output);
@@ -57,7 +57,7 @@ pub fn refuse_result(version: Version, reason: &str, output: &mut Vec<u8>) {
 }
 
 /// Says that the client is let in, if it expects a word after having had to do nothing.
-pub fn let_in_for_nothing(version: Version, output: &mut Vec<u8>) {
+pub(super) fn let_in_for_nothing(version: Version, output: &mut Vec<u8>) {
     if version == Version::V3_8 {
         output.extend([0; 4]);
     }
@@ -65,7 +65,7 @@ pub fn let_in_for_nothing(version: Version, output: &mut Vec<u8>) {
 
 /// The one type that a client is offered.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Offered {
+pub(super) enum Offered {
     /// Nothing is asked of it.
     None,
     /// A password's challenge.
@@ -78,7 +78,7 @@ pub enum Offered {
 
 /// Waits for a client's choice, where there is one.
 #[derive(Debug)]
-pub struct Offer {
+pub(super) struct Offer {
     version: Version,
     number: u8,
     vencrypt: Option<Server>,
@@ -90,7 +90,11 @@ impl Offer {
     ///
     /// # Errors
     /// The client's version can't say it; nothing was said.
-    pub fn new(version: Version, offered: Offered, output: &mut Vec<u8>) -> Result<Self, Error> {
+    pub(super) fn new(
+        version: Version,
+        offered: Offered,
+        output: &mut Vec<u8>,
+    ) -> Result<Self, Error> {
         let (number, vencrypt) = match offered {
             Offered::None => (NONE, None),
             Offered::Vnc => (VNC, None),
@@ -109,7 +113,7 @@ impl Offer {
     ///
     /// # Errors
     /// It chose what it was not offered, which it is told, or sent something before TLS.
-    pub fn receive(
+    pub(super) fn receive(
         &mut self,
         input: &mut &[u8],
         output: &mut Vec<u8>,

@@ -41,7 +41,7 @@ const AHEAD: usize = 64 << 10;
 pub(super) struct Login {
     pub(super) leg: Leg,
     /// The target's.
-    layers: Layers,
+    pub(super) layers: Layers,
     stage: LoginStage,
     /// How the target's stream is left: plain bytes that are not understood yet, or for the client.
     left: Left,

@@ -1,6 +1,6 @@
 //! What a login has to go by: the listener's wishes, the token's terms, and secrets that somebody reads from files who may wait.
 
-use penstock_proto::rfb::{Allowed, Introduction, Keys, Plan, Role, Scheme, Subtype};
+use penstock_proto::rfb::{Allowed, Introduction, Keys, Mode, Plan, Scheme, Subtype};
 use penstock_ring::Kernel;
 
 use super::sasl::Sasl;
@@ -22,7 +22,7 @@ impl Session {
     pub(in crate::session) fn lacks_secrets(&self) -> bool {
         let State::AwaitTarget(opening) = &self.state else { return false };
         let vnc = self.listener().vnc.as_ref();
-        vnc.is_some_and(|vnc| vnc.login.has_files()) && opening.secrets.is_none()
+        vnc.is_some_and(|vnc| vnc.credentials.has_files()) && opening.secrets.is_none()
     }
 
     pub(in crate::session) fn ask_for_secrets<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
@@ -80,22 +80,22 @@ impl Session {
         let name = terms.as_ref().and_then(|terms| terms.name.clone());
         let of_token = terms.and_then(|terms| terms.password);
         let introduction = Introduction::new(vnc.force_shared, name);
-        let (role, subtypes, mut schemes) = match vnc.mode {
+        let (mode, subtypes, mut schemes) = match vnc.mode {
             VncMode::Bridge => {
                 self.judge_encryption(&vnc)?;
-                (Role::Bridge, bridged(&vnc.listen), in_the_clear(&vnc))
+                (Mode::Bridge, bridged(&vnc.listen), in_the_clear(&vnc))
             }
             VncMode::Authenticate => {
                 let keys = keys(&vnc, secrets, of_token);
                 let (subtypes, schemes) = (keys.subtypes(), schemes(&vnc, &keys));
-                (Role::Authenticate(keys), subtypes, schemes)
+                (Mode::Authenticate(keys), subtypes, schemes)
             }
         };
         if must_be_secured {
             schemes.retain(|scheme| *scheme == Scheme::VeNCrypt);
         }
         let allowed = Allowed { schemes, subtypes, order: vnc.order };
-        Ok(Plan { allowed, role, listen: vnc.listen.clone(), introduction })
+        Ok(Plan { allowed, mode, listen: vnc.listen.clone(), introduction })
     }
 
     /// A password that is typed in the clear is not made any safer by TLS behind us.
@@ -145,14 +145,14 @@ fn in_the_clear(vnc: &Vnc) -> Vec<Scheme> {
 }
 
 fn keys(vnc: &Vnc, secrets: Secrets, of_token: Option<penstock_proto::Secret>) -> Keys {
-    let login = &vnc.login;
-    let password = match &login.password {
+    let credentials = &vnc.credentials;
+    let password = match &credentials.password {
         Some(Password::Token) => of_token,
         Some(Password::File(_) | Password::Folder(_)) => secrets.password,
         None => None,
     };
-    let plain = login.plain.as_ref().zip(secrets.plain);
-    let sasl = login.sasl.as_ref().zip(secrets.sasl);
+    let plain = credentials.plain.as_ref().zip(secrets.plain);
+    let sasl = credentials.sasl.as_ref().zip(secrets.sasl);
     Keys {
         password,
         plain: plain.map(|(account, password)| (account.user.clone(), password)),

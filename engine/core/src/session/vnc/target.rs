@@ -1,46 +1,16 @@
 //! What the target's leg tells during a login.
 
-use penstock_ring::{Arrival, Errno, Kernel, Leg, Outcome};
+use penstock_ring::{Errno, Kernel, Leg};
 use penstock_tls::Error;
 
 use crate::close::{Cause, Side};
 use crate::layers::{Fault, Opened};
-use crate::session::{Session, discard};
+use crate::session::Session;
 use crate::sessions::Role;
 use crate::turn::{Step, Turn};
 
 impl Session {
-    pub(in crate::session) fn step_target_login<K: Kernel>(
-        &mut self,
-        leg: Leg,
-        outcome: Outcome,
-        turn: &mut Turn<K>,
-    ) -> Step {
-        let Some((login, _)) = self.login() else { return Step::Continue(()) };
-        // Attempts that lost the race may still be heard of.
-        if login.leg != leg {
-            discard(outcome, turn);
-            return Step::Continue(());
-        }
-        match outcome {
-            Outcome::Received(buffer) => {
-                let bytes = turn.kernel.bytes(&buffer).to_vec();
-                turn.kernel.release(buffer);
-                let opened = login.layers.open_apart(bytes, turn.now);
-                self.take_from_server(leg, opened, turn)
-            }
-            Outcome::ReceiveEnded(Arrival::Failed(errno)) | Outcome::SendFailed(errno) => {
-                self.server_left(Some(errno), turn)
-            }
-            Outcome::ReceiveEnded(Arrival::Ended) => self.server_left(None, turn),
-            other => {
-                discard(other, turn);
-                Step::Continue(())
-            }
-        }
-    }
-
-    fn take_from_server<K: Kernel>(
+    pub(in crate::session) fn take_from_server<K: Kernel>(
         &mut self,
         leg: Leg,
         opened: Opened<Vec<u8>>,
@@ -70,7 +40,11 @@ impl Session {
     }
 
     /// The server leaves before anything came of it.
-    fn server_left<K: Kernel>(&mut self, errno: Option<Errno>, turn: &mut Turn<K>) -> Step {
+    pub(in crate::session) fn server_left<K: Kernel>(
+        &mut self,
+        errno: Option<Errno>,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let Some((login, _)) = self.login() else { return Step::Continue(()) };
         if errno.is_none() && login.secures_server() {
             return self.refuse_target(&Fault::Tls(Error::Closed), turn);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use penstock_proto::rfb::{Allowed, Introduction, Keys, Plan, Role, Scheme, SchemeOrder, Subtype};
+use penstock_proto::rfb::{Allowed, Introduction, Keys, Mode, Plan, Scheme, SchemeOrder, Subtype};
 use penstock_ring::Time;
 
 use super::*;
@@ -22,8 +22,8 @@ fn gateway() -> Gateway {
     };
     let keys = Keys { password: Some(TYPED.into()), ..Keys::default() };
     let introduction = Introduction::new(false, None);
-    let role = Role::Authenticate(keys);
-    let plan = Plan { allowed, role, listen: Vec::new(), introduction };
+    let mode = Mode::Authenticate(keys);
+    let plan = Plan { allowed, mode, listen: Vec::new(), introduction };
     let mut gateway = Gateway::new(plan, &mut Vec::new());
     let both = Both {
         from_client: &mut &b"RFB 003.008\n"[..],

@@ -74,20 +74,20 @@ impl Peers {
     }
 }
 
-fn plan(role: Role, schemes: &[Scheme], listen: &[Subtype]) -> Plan {
-    let subtypes = match &role {
-        Role::Bridge => {
+fn plan(mode: Mode, schemes: &[Scheme], listen: &[Subtype]) -> Plan {
+    let subtypes = match &mode {
+        Mode::Bridge => {
             vec![Subtype::X509Plain, Subtype::X509Vnc, Subtype::X509Sasl, Subtype::X509None]
         }
-        Role::Authenticate(keys) => keys.subtypes(),
+        Mode::Authenticate(keys) => keys.subtypes(),
     };
     let allowed = Allowed { schemes: schemes.to_vec(), subtypes, order: SchemeOrder::Strongest };
     let introduction = Introduction::new(false, None);
-    Plan { allowed, role, listen: listen.to_vec(), introduction }
+    Plan { allowed, mode, listen: listen.to_vec(), introduction }
 }
 
-fn ours() -> Role {
-    Role::Authenticate(Keys { password: Some("secret".into()), ..Keys::default() })
+fn ours() -> Mode {
+    Mode::Authenticate(Keys { password: Some("secret".into()), ..Keys::default() })
 }
 
 const SECURE: &[Scheme] = &[Scheme::VeNCrypt];
@@ -153,7 +153,7 @@ fn old_clients_have_their_own_words_for_it() {
 
 #[test]
 fn the_client_answers_within_the_servers_tls() {
-    let bridge = || plan(Role::Bridge, SECURE, &[]);
+    let bridge = || plan(Mode::Bridge, SECURE, &[]);
     let begin = [client(V8), server(V8), server(VENCRYPT)];
     let script = [&begin[..], &[server(X509_VNC), client(&[2])]].concat();
     let end = [server(&[7; 16]), client(&[8; 16]), server(OK), server(b"init")];
@@ -214,7 +214,7 @@ fn native_clients_of_a_bridge_hear_a_result_of_nothing_in_any_version() {
         client(&[19, 0, 2, 0, 0, 1, 4]),
         server(OK),
     ];
-    let seen = run(&|| plan(Role::Bridge, SECURE, &[Subtype::X509None]), &script);
+    let seen = run(&|| plan(Mode::Bridge, SECURE, &[Subtype::X509None]), &script);
     assert_eq!(seen.end, Ok(Next::Done));
     assert_eq!(seen.to_client, [V8, &[1, 19, 0, 2, 0, 1, 0, 0, 1, 4, 1], OK].concat());
 }
@@ -230,14 +230,14 @@ fn without_tls_only_where_that_is_allowed() {
     assert_eq!(seen.end, Err(Failure { by_client: false, error }));
     assert_eq!(text(&seen.to_client), "RFB 003.008\n\0\0\0\0\x05sorry");
     let bridged = [client(V8), server(V8), server(&[1, 1]), client(&[1]), server(OK)];
-    let seen = run(&|| plan(Role::Bridge, ALL, &[]), &bridged);
+    let seen = run(&|| plan(Mode::Bridge, ALL, &[]), &bridged);
     assert_eq!((seen.end, seen.to_client), (Ok(Next::Done), [V8, &[1, 1], OK].concat()));
 }
 
 #[test]
 fn who_is_refused_is_told_in_the_words_of_the_moment() {
-    let told = |role: fn() -> Role, script: &[(bool, &[u8])]| {
-        let seen = run(&|| plan(role(), SECURE, &[]), script);
+    let told = |mode: fn() -> Mode, script: &[(bool, &[u8])]| {
+        let seen = run(&|| plan(mode(), SECURE, &[]), script);
         assert!(seen.end.is_err(), "{seen:?}");
         text(&seen.to_client[V8.len()..])
     };
@@ -251,10 +251,10 @@ fn who_is_refused_is_told_in_the_words_of_the_moment() {
         &begin[..],
         &[server(X509_VNC), client(&[2]), server(&[7; 16]), client(&[8; 16]), server(refused)],
     ];
-    let said = told(|| Role::Bridge, &passage.concat());
+    let said = told(|| Mode::Bridge, &passage.concat());
     assert!(said.ends_with("\0\0\0\x01\0\0\0\x02no"), "the client's own doing: {said:?}");
     let old = [client(b"RFB 003.003\n"), server(V8), server(VENCRYPT), server(X509_SASL)];
-    let said = told(|| Role::Bridge, &old);
+    let said = told(|| Mode::Bridge, &old);
     assert!(said.ends_with("viewer that speaks RFB 3.8"), "once, and nothing behind it: {said:?}");
     assert_eq!(said.matches("viewer").count(), 1);
     let other = [&begin[..], &[server(X509_NONE), server(OK), client(&[2])]].concat();
@@ -264,7 +264,7 @@ fn who_is_refused_is_told_in_the_words_of_the_moment() {
 
 #[test]
 fn what_is_allowed_and_not_there_lets_nobody_in() {
-    let none = || plan(Role::Authenticate(Keys::default()), ALL, &[]);
+    let none = || plan(Mode::Authenticate(Keys::default()), ALL, &[]);
     for version in [b"RFB 003.003\n".as_slice(), b"RFB 003.008\n"] {
         let asks: &[u8] = if version == V8 { &[1, 2] } else { &[0, 0, 0, 2] };
         let seen = run(&none, &[server(version), client(version), server(asks)]);
@@ -276,7 +276,7 @@ fn what_is_allowed_and_not_there_lets_nobody_in() {
 #[test]
 fn who_awaits_no_verdict_is_told_none() {
     let told = |script: &[(bool, &[u8])]| {
-        let seen = run(&|| plan(Role::Bridge, SECURE, &[]), script);
+        let seen = run(&|| plan(Mode::Bridge, SECURE, &[]), script);
         assert_eq!(seen.end, Ok(Next::Wait));
         seen.sorry
     };

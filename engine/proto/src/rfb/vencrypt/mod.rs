@@ -10,7 +10,7 @@ pub(super) mod client;
 mod server;
 
 pub(super) use server::Server;
-pub use server::Within;
+pub(super) use server::Within;
 
 /// The version that everybody speaks.
 const VERSION: [u8; 2] = [0, 2];

@@ -16,7 +16,7 @@ const NOT_THIS_VERSION: u8 = 255;
 
 /// What a client may choose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Within {
+pub(crate) enum Within {
     /// TLS, and something within it.
     Tls(Subtype),
     /// A user's name and password without TLS: for clients that came through TLS already.
