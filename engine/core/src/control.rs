@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -401,17 +401,23 @@ impl Mailbox {
     ///
     /// # Errors
     /// Gives the command back if the inbox is full, or the worker has come to its end.
-    pub(crate) fn post_surely(&self, command: Command) -> Result<(), (Command, IsClosed)> {
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        match *closed {
-            true => Err((command, IsClosed(true))),
-            false => self.post(command).map_err(|command| (command, IsClosed(false))),
-        }
+    pub(crate) fn post_surely(&self, command: Command) -> Result<(), Command> {
+        let closed = self.lock();
+        if *closed { Err(command) } else { self.post(command) }
     }
 
     /// Takes no more of what must not get lost; for the worker, before its last look.
     pub(crate) fn close(&self) {
-        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.lock() = true;
+    }
+
+    /// Whether the worker has come to its end.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Posts a command and wakes the worker.
@@ -434,10 +440,6 @@ impl Mailbox {
         self.queue.pop()
     }
 }
-
-/// Whether a worker has come to its end, or only has too much to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct IsClosed(pub(crate) bool);
 
 impl fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

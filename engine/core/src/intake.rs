@@ -63,7 +63,7 @@ use penstock_proto::websocket::Payload;
 use penstock_ring::sockets::{Kind, stream_kind};
 
 use crate::config::{HalfClose, Listener, ProxyProtocol, Reach};
-use crate::control::{Command, IsClosed, Mailbox};
+use crate::control::{Command, Mailbox};
 use crate::shared::Shared;
 
 /// Two connections that are to become one tunnel.
@@ -180,10 +180,11 @@ impl Intake {
         }
         let number = self.shared.next_number();
         let tag = Tag::new(number as usize % self.mailboxes.len(), number);
-        match self.mailboxes[tag.worker()].post_surely(Command::TakeOver { tag, handed }) {
-            Err((Command::TakeOver { handed, .. }, IsClosed(is_closed))) => {
+        let mailbox = &self.mailboxes[tag.worker()];
+        match mailbox.post_surely(Command::TakeOver { tag, handed }) {
+            Err(Command::TakeOver { handed, .. }) => {
                 self.shared.leave_all(listener);
-                let why = if is_closed { Why::Stopped } else { Why::Busy };
+                let why = if mailbox.is_closed() { Why::Stopped } else { Why::Busy };
                 Err(Refused { handed, why })
             }
             _ => Ok(tag),
