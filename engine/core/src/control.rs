@@ -223,6 +223,8 @@ pub enum Command {
     TakeOver {
         /// What the tunnel is called.
         tag: Tag,
+        /// The target never ends by itself.
+        is_endless: bool,
         /// Both of them.
         handed: Box<HandOver>,
     },
@@ -248,7 +250,7 @@ impl fmt::Debug for Command {
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
             Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
-            Command::TakeOver { tag, handed } => write!(f, "TakeOver {tag} {handed:?}"),
+            Command::TakeOver { tag, handed, .. } => write!(f, "TakeOver {tag} {handed:?}"),
             Command::Cancel(tag) => write!(f, "Cancel {tag}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),

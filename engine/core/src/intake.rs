@@ -172,16 +172,17 @@ impl Intake {
     pub fn hand_over(&self, handed: HandOver) -> Result<Tag, Refused> {
         let handed = Box::new(handed);
         let listener = handed.listener;
-        if let Err(why) = self.ensure_possible(&handed) {
-            return Err(Refused { handed, why });
-        }
+        let is_endless = match self.ensure_possible(&handed) {
+            Ok(is_endless) => is_endless,
+            Err(why) => return Err(Refused { handed, why }),
+        };
         if self.shared.enter(listener).is_err() {
             return Err(Refused { handed, why: Why::Full });
         }
         let number = self.shared.next_number();
         let tag = Tag::new(number as usize % self.mailboxes.len(), number);
         let mailbox = &self.mailboxes[tag.worker()];
-        match mailbox.post_surely(Command::TakeOver { tag, handed }) {
+        match mailbox.post_surely(Command::TakeOver { tag, is_endless, handed }) {
             Err(Command::TakeOver { handed, .. }) => {
                 self.shared.leave_all(listener);
                 let why = if mailbox.is_closed() { Why::Stopped } else { Why::Busy };
@@ -191,8 +192,8 @@ impl Intake {
         }
     }
 
-    /// Whether these two can be joined on these terms.
-    fn ensure_possible(&self, handed: &HandOver) -> Result<(), Why> {
+    /// That these two can be joined on these terms; whether the target is a terminal, which has no end.
+    fn ensure_possible(&self, handed: &HandOver) -> Result<bool, Why> {
         let terms = self.terms(handed.listener).ok_or(Why::NoSuchTerms)?;
         let stream =
             |descriptor: &OwnedFd| stream_kind(descriptor.as_fd()).map_err(|_| Why::NoStream);
@@ -202,7 +203,7 @@ impl Intake {
         match handed.web_socket {
             Some(_) if is_below => Err(Why::TooLateForTls),
             _ if is_terminal && terms.half_close == HalfClose::Forward => Err(Why::NeverEnds),
-            _ => Ok(()),
+            _ => Ok(is_terminal),
         }
     }
 

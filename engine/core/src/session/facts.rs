@@ -55,8 +55,8 @@ pub(super) struct Unusual {
     pub(super) tag: Option<Tag>,
     /// What was handed over with the client, until it is needed.
     pub(super) held: Option<Held>,
-    /// That is a terminal.
-    pub(super) is_terminal: bool,
+    /// That never ends by itself.
+    pub(super) is_endless: bool,
 }
 
 /// A target that somebody else has connected.

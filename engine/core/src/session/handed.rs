@@ -3,12 +3,11 @@
 //! The client comes as if it had connected, with what was read of it; the target as soon as the client is ready for it, with what was read
 //! of that one. In between is what the listener has of its own: TLS with either side, a login.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use penstock_proto::websocket::Payload;
 use penstock_ring::Kernel;
-use penstock_ring::sockets::{Kind, kind};
 
 use super::facts::Held;
 use super::opening::Stage;
@@ -26,12 +25,13 @@ pub(crate) struct Handed {
     from_target: Vec<u8>,
     web_socket: Option<Payload>,
     heartbeat: Option<Duration>,
-    target_name: Option<Box<str>>,
+    is_endless: bool,
+    pub(crate) target_name: Option<Box<str>>,
 }
 
 impl Handed {
     /// The client's connection, and all the rest.
-    pub(crate) fn split(tag: Tag, handed: HandOver) -> (OwnedFd, Handed) {
+    pub(crate) fn split(tag: Tag, is_endless: bool, handed: HandOver) -> (OwnedFd, Handed) {
         let HandOver {
             listener: _,
             client,
@@ -42,25 +42,17 @@ impl Handed {
             heartbeat,
             target_name,
         } = handed;
-        let handed =
-            Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name };
-        (client, handed)
-    }
-
-    /// The whole again.
-    pub(crate) fn rejoin(self, listener: u16, client: OwnedFd) -> HandOver {
-        let Handed { tag: _, target, from_client, from_target, web_socket, heartbeat, target_name } =
-            self;
-        HandOver {
-            listener,
-            client,
+        let handed = Handed {
+            tag,
             target,
             from_client,
             from_target,
             web_socket,
             heartbeat,
+            is_endless,
             target_name,
-        }
+        };
+        (client, handed)
     }
 }
 
@@ -75,21 +67,20 @@ impl Session {
         handed: Handed,
         turn: &mut Turn<K>,
     ) -> Step {
-        let Handed { tag, target, from_client, from_target, web_socket, heartbeat, target_name } =
-            handed;
         self.handle = handle;
-        self.facts.target = target_name;
+        self.facts.target = handed.target_name;
         let unusual = self.facts.unusual();
-        unusual.tag = Some(tag);
-        unusual.is_terminal = kind(target.as_fd()) == Ok(Kind::Plain);
-        unusual.held = Some(Held { target: Some(target), came: from_target.into() });
-        if let Some(payload) = web_socket {
+        unusual.tag = Some(handed.tag);
+        unusual.is_endless = handed.is_endless;
+        let came = handed.from_target.into();
+        unusual.held = Some(Held { target: Some(handed.target), came });
+        if let Some(payload) = handed.web_socket {
             turn.counters.upgrades[usize::from(payload == Payload::Base64)].add(1);
-            let heartbeat = heartbeat.map(|interval| interval.max(SHORTEST));
+            let heartbeat = handed.heartbeat.map(|interval| interval.max(SHORTEST));
             let browser = self.browser(payload, heartbeat, turn.now);
             self.layers.upgrade(browser);
         }
-        self.await_prelude(from_client, turn)?;
+        self.await_prelude(handed.from_client, turn)?;
         self.join_target(turn)
     }
 

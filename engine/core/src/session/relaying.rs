@@ -87,7 +87,7 @@ impl Session {
         match door {
             Some(Door::Command(_)) => relay.prove_until(now + self.listener().timeouts.handshake),
             Some(Door::Terminal(_)) => relay.never_ends(),
-            None if self.facts.unusual.as_ref().is_some_and(|unusual| unusual.is_terminal) => {
+            None if self.facts.unusual.as_ref().is_some_and(|unusual| unusual.is_endless) => {
                 relay.never_ends();
             }
             Some(

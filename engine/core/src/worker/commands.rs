@@ -46,7 +46,9 @@ impl<K: Kernel> Worker<K> {
             Command::Unsealed { id, result } => {
                 self.answer(id, |session, turn| session.unsealed(result, turn));
             }
-            Command::TakeOver { tag, handed } => self.take_over(tag, *handed),
+            Command::TakeOver { tag, is_endless, handed } => {
+                self.take_over(tag, is_endless, *handed)
+            }
             Command::Cancel(tag) => self.cancel(tag),
             Command::Drain(patience) => {
                 self.stop_listening(false);

@@ -16,18 +16,18 @@ use crate::session::{Handed, Session};
 use crate::sessions::{NOBODY, Recipient, Role};
 
 impl<K: Kernel> Worker<K> {
-    pub(super) fn take_over(&mut self, tag: Tag, handed: HandOver) {
+    pub(super) fn take_over(&mut self, tag: Tag, is_endless: bool, handed: HandOver) {
         let listener = handed.listener;
         self.turn.counters.handed_over.add(1);
         if self.drain_until.is_some() {
-            return self.turn_back(tag, handed, Cause::Drained, None);
+            return self.turn_back(tag, listener, handed.target_name, Cause::Drained, None);
         }
-        let (client, handed) = Handed::split(tag, handed);
+        let (client, handed) = Handed::split(tag, is_endless, handed);
         let leg = match self.turn.kernel.adopt(client, NOBODY) {
             Ok(leg) => leg,
-            Err((errno, client)) => {
-                let handed = handed.rejoin(listener, client);
-                return self.turn_back(tag, handed, Cause::Broken, Some(errno));
+            Err((errno, _)) => {
+                let name = handed.target_name;
+                return self.turn_back(tag, listener, name, Cause::Broken, Some(errno));
             }
         };
         let admitting = Arc::clone(&self.turn.shared.config);
@@ -54,16 +54,22 @@ impl<K: Kernel> Worker<K> {
     pub(crate) fn close(&mut self) {
         self.mailbox.close();
         while let Some(command) = self.mailbox.take() {
-            if let Command::TakeOver { tag, handed } = command {
+            if let Command::TakeOver { tag, handed, .. } = command {
                 self.turn.counters.handed_over.add(1);
-                self.turn_back(tag, *handed, Cause::Drained, None);
+                self.turn_back(tag, handed.listener, handed.target_name, Cause::Drained, None);
             }
         }
     }
 
-    /// Gives the places back, and tells that nothing came of it. The descriptors are closed.
-    fn turn_back(&mut self, tag: Tag, handed: HandOver, cause: Cause, errno: Option<Errno>) {
-        let HandOver { listener, target_name, .. } = handed;
+    /// Gives the places back, and tells that nothing came of it. The descriptors are closed by whoever drops them.
+    fn turn_back(
+        &mut self,
+        tag: Tag,
+        listener: u16,
+        target: Option<Box<str>>,
+        cause: Cause,
+        errno: Option<Errno>,
+    ) {
         self.turn.shared.leave_all(listener);
         let reason = CloseReason::new(Side::Penstock, Phase::Admission, cause);
         self.turn.counters.closed[reason.index()].add(1);
@@ -73,7 +79,7 @@ impl<K: Kernel> Worker<K> {
             listener,
             client: None,
             method: None,
-            target: target_name,
+            target,
             status: 0,
             connected: None,
             bytes_to_client: 0,
