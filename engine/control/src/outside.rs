@@ -160,23 +160,7 @@ mod tests {
     }
 
     fn record(slot: u32) -> Record {
-        Record {
-            id: id(slot),
-            tag: None,
-            listener: 0,
-            client: None,
-            method: None,
-            target: None,
-            status: 0,
-            connected: None,
-            bytes_to_client: 0,
-            bytes_to_target: 0,
-            bytes_spliced: 0,
-            elapsed: Duration::ZERO,
-            reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
-            detail: None,
-            tls: Default::default(),
-        }
+        Record::new(id(slot), 0, CloseReason::new(Side::Client, Phase::Relay, Cause::Finished))
     }
 
     fn program(slot: u32) -> Question {

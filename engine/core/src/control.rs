@@ -7,19 +7,19 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_queue::ArrayQueue;
 use penstock_proto::console::Token;
 use penstock_proto::{Secret, http};
-use penstock_ring::{Errno, Waker};
+use penstock_ring::Errno;
 use penstock_tls::Agreed;
 
 use crate::close::CloseReason;
 use crate::config::{Door, Tokens, Vnc};
 use crate::intake::{HandOver, Tag};
+pub use crate::mailbox::Mailbox;
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -332,6 +332,29 @@ pub struct Record {
     pub tls: AgreedTls,
 }
 
+impl Record {
+    /// Of a connection of which nothing is known but how it ended, at once.
+    pub fn new(id: SessionId, listener: u16, reason: CloseReason) -> Record {
+        Record {
+            id,
+            tag: None,
+            listener,
+            client: None,
+            method: None,
+            target: None,
+            status: 0,
+            connected: None,
+            bytes_to_client: 0,
+            bytes_to_target: 0,
+            bytes_spliced: 0,
+            elapsed: Duration::ZERO,
+            reason,
+            detail: None,
+            tls: AgreedTls::default(),
+        }
+    }
+}
+
 /// What was agreed on with each side of a connection, where TLS was.
 #[derive(Clone, Debug, Default)]
 pub struct AgreedTls {
@@ -382,69 +405,4 @@ pub trait Outside: Send {
 
     /// Tells of a connection that ended. Losing one is counted by the receiver, never waited for.
     fn finished(&mut self, record: Record);
-}
-
-/// A worker's bounded inbox, writable from any thread.
-#[derive(Clone)]
-pub struct Mailbox {
-    queue: Arc<ArrayQueue<Command>>,
-    waker: Waker,
-    /// Its worker looks into it no more. Whatever must not get lost is posted under this lock, so that the last look finds it.
-    closed: Arc<Mutex<bool>>,
-}
-
-impl Mailbox {
-    /// An inbox for `capacity` commands whose worker is woken by `waker`.
-    pub fn new(capacity: usize, waker: Waker) -> Mailbox {
-        Mailbox { queue: Arc::new(ArrayQueue::new(capacity)), waker, closed: Arc::default() }
-    }
-
-    /// The same as [`post`](Self::post), of what must not get lost: its worker takes it, now or at its end.
-    ///
-    /// # Errors
-    /// Gives the command back if the inbox is full, or the worker has come to its end.
-    pub(crate) fn post_surely(&self, command: Command) -> Result<(), Command> {
-        let closed = self.lock();
-        if *closed { Err(command) } else { self.post(command) }
-    }
-
-    /// Takes no more of what must not get lost; for the worker, before its last look.
-    pub(crate) fn close(&self) {
-        *self.lock() = true;
-    }
-
-    /// Whether the worker has come to its end.
-    pub(crate) fn is_closed(&self) -> bool {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Posts a command and wakes the worker.
-    ///
-    /// # Errors
-    /// Gives the command back if the inbox is full.
-    pub fn post(&self, command: Command) -> Result<(), Command> {
-        let posted = self.queue.push(command);
-        self.waker.wake();
-        posted
-    }
-
-    /// Whether no command waits.
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    /// The next command; for the worker.
-    pub fn take(&self) -> Option<Command> {
-        self.queue.pop()
-    }
-}
-
-impl fmt::Debug for Mailbox {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mailbox({} waiting)", self.queue.len())
-    }
 }

@@ -12,6 +12,7 @@ pub mod engine;
 mod gathering;
 pub mod intake;
 mod layers;
+mod mailbox;
 pub mod metrics;
 mod opaque;
 pub mod policy;

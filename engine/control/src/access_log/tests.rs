@@ -14,22 +14,13 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn record(slot: u32) -> Record {
+    let id = SessionId { worker: 0, slot, generation: 1 };
     Record {
-        id: SessionId { worker: 0, slot, generation: 1 },
-        tag: None,
-        listener: 0,
-        client: None,
         method: Some("CONNECT".into()),
         target: Some(format!("host:{slot}").into()),
         status: 200,
-        connected: None,
         bytes_to_client: 39,
-        bytes_to_target: 0,
-        bytes_spliced: 0,
-        elapsed: Duration::ZERO,
-        reason: CloseReason::new(Side::Client, Phase::Relay, Cause::Finished),
-        detail: None,
-        tls: Default::default(),
+        ..Record::new(id, 0, CloseReason::new(Side::Client, Phase::Relay, Cause::Finished))
     }
 }
 

@@ -44,23 +44,8 @@ fn id(slot: u32) -> SessionId {
 }
 
 fn record(slot: u32, detail: Option<&str>) -> Record {
-    Record {
-        id: id(slot),
-        tag: None,
-        listener: 0,
-        client: None,
-        method: None,
-        target: None,
-        status: 0,
-        connected: None,
-        bytes_to_client: 0,
-        bytes_to_target: 0,
-        bytes_spliced: 0,
-        elapsed: Duration::ZERO,
-        reason: CloseReason::new(Side::Target, Phase::Relay, Cause::Finished),
-        detail: detail.map(Into::into),
-        tls: Default::default(),
-    }
+    let reason = CloseReason::new(Side::Target, Phase::Relay, Cause::Finished);
+    Record { detail: detail.map(Into::into), ..Record::new(id(slot), 0, reason) }
 }
 
 impl Rig {

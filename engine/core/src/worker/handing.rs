@@ -4,13 +4,12 @@
 //! record and no more. A worker that is to end takes none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use penstock_ring::{Errno, Kernel};
 
 use super::Worker;
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::control::{AgreedTls, Command, Record, SessionId};
+use crate::control::{Command, Record, SessionId};
 use crate::intake::{HandOver, Tag};
 use crate::session::{Handed, Session};
 use crate::sessions::{NOBODY, Recipient, Role};
@@ -73,24 +72,11 @@ impl<K: Kernel> Worker<K> {
         self.turn.shared.leave_all(listener);
         let reason = CloseReason::new(Side::Penstock, Phase::Admission, cause);
         self.turn.counters.closed[reason.index()].add(1);
-        self.turn.outside.finished(Record {
-            id: SessionId { worker: self.turn.worker, slot: u32::MAX, generation: 0 },
-            tag: Some(tag),
-            listener,
-            client: None,
-            method: None,
-            target,
-            status: 0,
-            connected: None,
-            bytes_to_client: 0,
-            bytes_to_target: 0,
-            bytes_spliced: 0,
-            elapsed: Duration::ZERO,
-            reason,
-            detail: errno.map(|errno| {
-                format!("the client's connection can't be driven: {}", errno.desc()).into()
-            }),
-            tls: AgreedTls::default(),
+        let id = SessionId { worker: self.turn.worker, slot: u32::MAX, generation: 0 };
+        let detail = errno.map(|errno| {
+            format!("the client's connection can't be driven: {}", errno.desc()).into()
         });
+        let record = Record::new(id, listener, reason);
+        self.turn.outside.finished(Record { tag: Some(tag), target, detail, ..record });
     }
 }
