@@ -42,9 +42,6 @@ impl Session {
         client_ended: bool,
         turn: &mut Turn<K>,
     ) -> Step {
-        if let Some(unusual) = &mut self.facts.unusual {
-            unusual.held = None;
-        }
         let until = turn.now + LINGER;
         let carried = Carried::default();
         let goodbye = Goodbye { reason, until, dropped: 0, shut: false, client_ended, carried };

@@ -97,7 +97,9 @@ impl Session {
     }
 
     /// Ends the way to the target, if one was begun, or to the web server; how the client's leg was left.
-    pub(super) fn leave_opening<K: Kernel>(&self, turn: &mut Turn<K>) -> (Receiving, bool) {
+    pub(super) fn leave_opening<K: Kernel>(&mut self, turn: &mut Turn<K>) -> (Receiving, bool) {
+        // A target that was handed over and not joined is closed.
+        drop(self.left_with_target());
         match &self.state {
             State::AwaitTarget(opening) => {
                 opening.close_legs(turn);

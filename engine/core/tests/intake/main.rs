@@ -19,17 +19,17 @@ use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use penstock_core::close::{Cause, Phase, Side};
 use penstock_core::config::{
-    self, Address, HalfClose, Listener, Password, ProxyProtocol, Service, Vnc, VncMode,
+    self, Address, Config, HalfClose, Listener, Password, ProxyProtocol, Service, Vnc, VncMode,
 };
 use penstock_core::control::{Command, Page, Record, Secrets, TunnelInfo};
-use penstock_core::engine::Engine;
+use penstock_core::engine::{Engine, Plan};
 use penstock_core::intake::{HandOver, Intake, Why};
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_proto::websocket::Payload;
 use penstock_ring::Driver;
 
 use refused::*;
-use rig::{start_engine, stop};
+use rig::{plan, start_engine, start_plan, stop};
 
 /// An engine that listens nowhere.
 fn start(driver: Driver, half_close: HalfClose) -> (Engine, Intake, Receiver<Record>) {
@@ -119,6 +119,8 @@ on_both!(
     who_is_cancelled_is_told,
     what_is_no_stream_is_given_back,
     a_terminal_is_a_stream,
+    nobody_waits_for_the_end_of_a_terminal,
+    each_worker_has_its_own,
     a_worker_that_stops_takes_nothing,
     an_engine_that_has_ended_gives_back_or_tells,
     what_can_not_be_joined_is_given_back,
@@ -285,6 +287,53 @@ fn a_login_waits_for_its_secrets(driver: Driver) {
     let record = ended(&records);
     assert_eq!((record.reason.phase, record.target.as_deref()), (Phase::Login, Some("node1:5900")));
     stop(engine);
+}
+
+/// Of a socket, the end is awaited for two seconds. One of three is enough: a machine may stand still for as long.
+fn nobody_waits_for_the_end_of_a_terminal(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let is_quick = |_: u32| {
+        let ((mut client, one), pty) = (pair(), openpty(None, None).expect("a terminal"));
+        intake.hand_over(HandOver::new(0, one.into(), pty.master)).expect("room");
+        let mut line = File::from(pty.slave);
+        line.write_all(b"login:").expect("written");
+        assert_eq!(hear(&mut client, 6), b"login:");
+        let begun = Instant::now();
+        drop(client);
+        ended(&records);
+        begun.elapsed() < Duration::from_secs(1)
+    };
+    assert!((0..3).any(is_quick));
+    stop(engine);
+}
+
+fn each_worker_has_its_own(driver: Driver) {
+    let config = Config { engine: config::Engine::default(), listeners: vec![terms()] };
+    let plan = Plan { workers: 3, config: Arc::new(config), ..plan(driver) };
+    let (engine, _, records) = start_plan(plan);
+    let intake = engine.intake();
+    let ends: Vec<_> = (0..6)
+        .map(|_| {
+            let ((near, one), (other, far)) = (unix_pair(), unix_pair());
+            let tag = intake.hand_over(HandOver::new(0, one.into(), other.into())).expect("room");
+            (tag, near, far)
+        })
+        .collect();
+    let mut workers: Vec<_> = ends
+        .into_iter()
+        .map(|(tag, _near, _far)| {
+            assert!(intake.cancel(tag));
+            let record = ended(&records);
+            assert_eq!((record.tag, record.reason.cause), (Some(tag), Cause::Cancelled));
+            record.id.worker
+        })
+        .collect();
+    workers.sort_unstable();
+    assert_eq!(workers, [0, 0, 1, 1, 2, 2]);
+    for mailbox in engine.mailboxes() {
+        mailbox.post(Command::Stop).expect("room");
+    }
+    engine.join();
 }
 
 /// From four threads at once; every third one is left in the middle of something.

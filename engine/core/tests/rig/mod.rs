@@ -76,15 +76,24 @@ pub(crate) fn start_engine(
     listener: Listener,
 ) -> (Engine, Vec<Address>, Receiver<Record>) {
     let config = Arc::new(Config { engine: limits, listeners: vec![listener] });
-    let plan = Plan {
-        config,
+    start_plan(Plan { config, ..plan(driver) })
+}
+
+/// One worker and room for 64, of which nothing listens.
+pub(crate) fn plan(driver: Driver) -> Plan {
+    Plan {
+        config: Arc::new(Config { engine: config::Engine::default(), listeners: Vec::new() }),
         driver,
         mask: Mask::default(),
         workers: 1,
         max_tunnels: 64,
         pipes_per_worker: 8,
         at_rest: None,
-    };
+    }
+}
+
+/// The same with a plan of one's own.
+pub(crate) fn start_plan(plan: Plan) -> (Engine, Vec<Address>, Receiver<Record>) {
     let bound = bind(plan).expect("a free port");
     let addresses = bound.addresses().to_vec();
     let (records, kept) = channel();
