@@ -13,6 +13,7 @@ use penstock_core::control::{Place, TokenFault};
 use penstock_core::http::Target;
 use penstock_core::policy::{AccessLists, Kind, ListBuilder, Rules};
 
+use crate::sim::answers::Manner;
 use crate::sim::browser::{PORTAL, auth};
 use crate::sim::doors::Opening;
 use crate::sim::population::Population;
@@ -112,10 +113,11 @@ pub fn token(
             (Ok(Place::Network(target)), explains)
         }
     };
-    if lost || delay > Duration::from_secs(1) {
+    let manner = Manner { delay, lost };
+    if manner.is_slow() {
         explains.push(Cause::TokenLookupFailed);
     }
-    population.tokens.known.insert(token.clone(), Judgement { result, delay, lost });
+    population.tokens.known.insert(token.clone(), Judgement { result, manner });
     (token, explains)
 }
 

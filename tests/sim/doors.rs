@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::Door;
-use penstock_core::control::{Command, Mailbox, OpenError, SessionId};
-use penstock_ring::{Close, Errno, Time};
+use penstock_core::control::{Command, OpenError, SessionId};
+use penstock_ring::{Close, Errno};
 
+use crate::sim::answers::{Answers, Manner};
 use crate::sim::link::Holder;
-use crate::sim::outside::{Desk, confuse};
+use crate::sim::outside::Desk;
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::{End, World};
 
@@ -24,32 +25,24 @@ use crate::sim::world::{End, World};
 pub struct Opening {
     /// Why it stays shut.
     pub shut: Option<Errno>,
-    /// How long it takes.
-    pub delay: Duration,
-    /// No answer ever comes.
-    pub lost: bool,
+    /// How the answer comes.
+    pub manner: Manner,
 }
 
 /// See the module.
 pub struct Doors {
-    /// Its number as a host.
-    pub host: usize,
     /// What is expected, by the host of the client.
     pub plans: HashMap<usize, (Arc<Door>, Opening)>,
     /// The same of pages, each of whose doors is made anew.
     pub webs: HashMap<usize, Opening>,
-    /// Doors opened for nobody, in percent of all.
-    pub confused: u32,
-    /// The mailbox was too full for an answer.
-    pub lost: bool,
+    /// Doors that are opened, or stay shut.
+    pub answers: Answers<Answer>,
     desk: Desk,
-    mailbox: Option<Mailbox>,
-    answers: Vec<Answer>,
     handed_over: Vec<HandedOver>,
 }
 
-/// When whose door is answered for, and how; the door itself and the host behind it.
-type Answer = (Time, SessionId, Arc<Door>, Result<usize, Errno>);
+/// A door, and the host behind it.
+type Answer = (Arc<Door>, Result<usize, Errno>);
 
 /// A descriptor that may be open still, or was taken.
 struct HandedOver {
@@ -62,21 +55,12 @@ impl Doors {
     /// Doors at a desk.
     pub fn new(host: usize, desk: Desk) -> Doors {
         Doors {
-            host,
             plans: HashMap::new(),
             webs: HashMap::new(),
-            confused: 0,
-            lost: false,
+            answers: Answers::new(host),
             desk,
-            mailbox: None,
-            answers: Vec::new(),
             handed_over: Vec::new(),
         }
-    }
-
-    /// Where answers go.
-    pub fn answer_to(&mut self, mailbox: Mailbox) {
-        self.mailbox = Some(mailbox);
     }
 
     /// Looks at what was asked since the last turn, and at what became of what was handed over.
@@ -91,23 +75,22 @@ impl Doors {
                     *opening
                 }
             };
-            self.answer_later(id, (door, client + 1), opening, world);
+            let result = opening.shut.map_or(Ok(client + 1), Err);
+            let missed = [Fault::DoorLost, Fault::DoorLate];
+            self.answers.give(id, (door, result), opening.manner, missed, world);
         }
         self.look_after(world);
     }
 
     /// Posts the answers whose time has come.
     pub fn step(&mut self, world: &mut World) {
-        let due: Vec<_> = self.answers.extract_if(.., |(time, ..)| *time <= world.now).collect();
-        for (_, id, door, result) in due {
+        for (id, (door, result)) in self.answers.due(world.now) {
             count(if result.is_ok() { Fault::DoorOpened } else { Fault::DoorShut });
             let result = match result {
                 Ok(target) => Ok(self.open(&door, target, world)),
                 Err(errno) => Err(OpenError { errno, detail: "the simulation says no".into() }),
             };
-            let mailbox = self.mailbox.as_ref().expect("set at the start");
-            // A full mailbox loses an answer; the session must live with that.
-            self.lost |= mailbox.post(Command::Opened { id, result }).is_err();
+            self.answers.post(Command::Opened { id, result });
         }
     }
 
@@ -115,29 +98,6 @@ impl Doors {
     pub fn left_open(&mut self, world: &mut World) -> usize {
         self.look_after(world);
         self.handed_over.len()
-    }
-
-    fn answer_later(
-        &mut self,
-        id: SessionId,
-        (door, target): (Arc<Door>, usize),
-        opening: Opening,
-        world: &mut World,
-    ) {
-        if opening.lost {
-            return count(Fault::DoorLost);
-        }
-        if opening.delay > Duration::from_secs(1) {
-            count(Fault::DoorLate);
-        }
-        let result = opening.shut.map_or(Ok(target), Err);
-        if world.random.percent(self.confused) {
-            let other = confuse(id, &mut world.random);
-            self.answers.push((world.now, other, Arc::clone(&door), result));
-        }
-        self.answers.push((world.now + opening.delay, id, door, result));
-        world.wake_host(self.host, Duration::ZERO);
-        world.wake_host(self.host, opening.delay);
     }
 
     /// A socket that leads to a target, and the descriptor that stands for it.

@@ -49,10 +49,10 @@ impl Excuses {
                 || temper.adopt_fails > 0
                 || kernel.world.descriptors_failed,
             busy: hosts.resolver.busy > 0,
-            names_lost: hosts.resolver.lost,
-            doors_lost: hosts.doors.lost,
-            tokens_lost: hosts.tokens.lost,
-            secrets_lost: hosts.secrets.lost,
+            names_lost: hosts.resolver.answers.lost,
+            doors_lost: hosts.doors.answers.lost,
+            tokens_lost: hosts.tokens.answers.lost,
+            secrets_lost: hosts.secrets.answers.lost,
             drained: run.choices.drain.is_some(),
             exhausted: kernel.was_exhausted(),
         }

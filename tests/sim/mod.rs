@@ -8,6 +8,7 @@
 //! for the worker), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer`, `looks` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`,
 //! `parting` and `trust` (what must be true).
 
+mod answers;
 mod browser;
 pub mod certificates;
 pub mod client;

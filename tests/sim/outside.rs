@@ -4,16 +4,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use penstock_core::config::Door;
 use penstock_core::console::Token;
 use penstock_core::control::{
-    Command, Mailbox, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
+    Command, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
 };
-use penstock_ring::Time;
 
-use crate::sim::random::Random;
+use crate::sim::answers::{Answers, Manner};
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::World;
 
@@ -95,47 +93,25 @@ impl Outside for Desk {
 pub struct Entry {
     /// None: it doesn't exist, or can't be told now.
     pub addresses: Result<Vec<IpAddr>, ResolveError>,
-    /// How long it takes.
-    pub delay: Duration,
-    /// It never comes.
-    pub lost: bool,
+    /// How it comes.
+    pub manner: Manner,
 }
 
 /// The host that answers.
 pub struct Resolver {
-    /// Its number as a host.
-    pub host: usize,
     /// All names.
     pub names: HashMap<Box<str>, Entry>,
-    /// Answers for nobody, in percent of all answers.
-    pub confused: u32,
     /// Questions refused, in percent of all turns.
     pub busy: u32,
-    /// The mailbox was too full for an answer.
-    pub lost: bool,
+    /// Their addresses.
+    pub answers: Answers<Result<Vec<IpAddr>, ResolveError>>,
     desk: Desk,
-    mailbox: Option<Mailbox>,
-    answers: Vec<(Time, SessionId, Result<Vec<IpAddr>, ResolveError>)>,
 }
 
 impl Resolver {
     /// A resolver at a desk.
     pub fn new(host: usize, desk: Desk) -> Resolver {
-        Resolver {
-            host,
-            names: HashMap::new(),
-            confused: 0,
-            busy: 0,
-            lost: false,
-            desk,
-            mailbox: None,
-            answers: Vec::new(),
-        }
-    }
-
-    /// Where answers go.
-    pub fn answer_to(&mut self, mailbox: Mailbox) {
-        self.mailbox = Some(mailbox);
+        Resolver { names: HashMap::new(), busy: 0, answers: Answers::new(host), desk }
     }
 
     /// Looks at what was asked since the last turn.
@@ -143,45 +119,21 @@ impl Resolver {
         let asked = std::mem::take(&mut self.desk.papers().asked);
         for (id, name) in asked {
             let entry = self.names.get(&name).cloned();
-            let entry = entry.unwrap_or_else(|| panic!("nobody would ask for {name:?}"));
-            self.answer_later(id, entry, world);
+            let Entry { addresses, manner } =
+                entry.unwrap_or_else(|| panic!("nobody would ask for {name:?}"));
+            let missed = [Fault::AnswerLost, Fault::AnswerLate];
+            if self.answers.give(id, addresses, manner, missed, world) {
+                count(Fault::AnswerForNobody);
+            }
         }
         self.desk.papers().closed = world.random.percent(self.busy);
     }
 
     /// Posts the answers whose time has come.
     pub fn step(&mut self, world: &mut World) {
-        let mailbox = self.mailbox.as_ref().expect("set at the start");
-        for (_, id, result) in self.answers.extract_if(.., |(time, ..)| *time <= world.now) {
+        for (id, result) in self.answers.due(world.now) {
             count(if result.is_ok() { Fault::Answered } else { Fault::AnswerNone });
-            // A full mailbox loses an answer; the session must live with that.
-            self.lost |= mailbox.post(Command::Resolved { id, result }).is_err();
+            self.answers.post(Command::Resolved { id, result });
         }
-    }
-
-    fn answer_later(&mut self, id: SessionId, entry: Entry, world: &mut World) {
-        if entry.lost {
-            return count(Fault::AnswerLost);
-        }
-        if entry.delay > Duration::from_secs(1) {
-            count(Fault::AnswerLate);
-        }
-        if world.random.percent(self.confused) {
-            count(Fault::AnswerForNobody);
-            let other = confuse(id, &mut world.random);
-            self.answers.push((world.now, other, entry.addresses.clone()));
-        }
-        self.answers.push((world.now + entry.delay, id, entry.addresses));
-        world.wake_host(self.host, Duration::ZERO);
-        world.wake_host(self.host, entry.delay);
-    }
-}
-
-/// An id that looks like one that asked: of one before it, or of one that there will not be for long, lest it ask by then.
-pub fn confuse(id: SessionId, random: &mut Random) -> SessionId {
-    match random.below(3) {
-        0 => SessionId { generation: id.generation.wrapping_sub(1) & 0xff_ffff, ..id },
-        1 => SessionId { generation: (id.generation + 0x40_0000) & 0xff_ffff, ..id },
-        _ => SessionId { slot: id.slot + 1_000_000, ..id },
     }
 }

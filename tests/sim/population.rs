@@ -37,13 +37,13 @@ impl Population {
 
 impl Hosts for Population {
     fn step(&mut self, host: usize, world: &mut World) {
-        if host == self.resolver.host {
+        if host == self.resolver.answers.host {
             self.resolver.step(world);
-        } else if host == self.doors.host {
+        } else if host == self.doors.answers.host {
             self.doors.step(world);
-        } else if host == self.tokens.host {
+        } else if host == self.tokens.answers.host {
             self.tokens.step(world);
-        } else if host == self.secrets.host {
+        } else if host == self.secrets.answers.host {
             self.secrets.step(world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);

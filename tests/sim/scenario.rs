@@ -107,10 +107,10 @@ pub fn run(seed: u64) -> Run {
     let mut kernel = SimKernel::new(seed, choices.temper.clone(), population);
     prepare(&mut kernel.world, &mut random);
     let mailbox = Mailbox::new(random.pick(&[2, 64]), kernel.waker());
-    kernel.hosts.resolver.answer_to(mailbox.clone());
-    kernel.hosts.doors.answer_to(mailbox.clone());
-    kernel.hosts.tokens.answer_to(mailbox.clone());
-    kernel.hosts.secrets.answer_to(mailbox.clone());
+    kernel.hosts.resolver.answers.go_to(mailbox.clone());
+    kernel.hosts.doors.answers.go_to(mailbox.clone());
+    kernel.hosts.tokens.answers.go_to(mailbox.clone());
+    kernel.hosts.secrets.answers.go_to(mailbox.clone());
     choices.forwarding = choices
         .config
         .listeners
@@ -132,14 +132,14 @@ pub fn run(seed: u64) -> Run {
 /// Those who know names, tokens and secrets and open doors; there will be so many clients.
 fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     let mut resolver = Resolver::new(2 * clients, desk.clone());
-    resolver.confused = random.pick(&[0, 0, 50]);
+    resolver.answers.confused = random.pick(&[0, 0, 50]);
     resolver.busy = random.pick(&[0, 0, 0, 30]);
     let mut doors = Doors::new(2 * clients + 1, desk.clone());
-    doors.confused = random.pick(&[0, 0, 50]);
+    doors.answers.confused = random.pick(&[0, 0, 50]);
     let mut tokens = Tokens::new(2 * clients + 2, desk.clone());
-    tokens.confused = random.pick(&[0, 0, 50]);
+    tokens.answers.confused = random.pick(&[0, 0, 50]);
     let mut secrets = Reader::new(2 * clients + 3, desk.clone());
-    secrets.confused = random.pick(&[0, 0, 50]);
+    secrets.answers.confused = random.pick(&[0, 0, 50]);
     Population { clients: Vec::new(), origins: Vec::new(), resolver, doors, tokens, secrets }
 }
 

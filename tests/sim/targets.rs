@@ -10,6 +10,7 @@ use penstock_core::control::ResolveError;
 use penstock_core::http::{Host, Target as Network};
 use penstock_ring::Errno;
 
+use crate::sim::answers::Manner;
 use crate::sim::doors::Opening;
 use crate::sim::outside::Entry;
 use crate::sim::population::Population;
@@ -88,8 +89,9 @@ fn named(
     let name = format!("h{number}.test");
     let delay =
         Duration::from_micros(random.pick(&[10, 2_000, 400_000, 400_000, 5_000_000, 20_000_000]));
-    let mut entry = Entry { addresses: Ok(Vec::new()), delay, lost: random.percent(5) };
-    let slow = entry.lost || delay > Duration::from_secs(1);
+    let manner = Manner { delay, lost: random.percent(5) };
+    let mut entry = Entry { addresses: Ok(Vec::new()), manner };
+    let slow = manner.is_slow();
     let late: &'static [Cause] = &[Cause::NameLookupFailed, Cause::ConnectTimeout];
     let mut explains: &'static [Cause] = if slow { late } else { &[] };
     match random.below(8) {
@@ -158,8 +160,9 @@ pub fn of_listener(
         Host::Name(name) => {
             let delay = Duration::from_micros(random.pick(&[10, 2_000, 400_000, 5_000_000]));
             let ip = IpAddr::from([10, 203, 1, *port as u8]);
-            let entry = Entry { addresses: Ok(vec![ip]), delay, lost: random.percent(5) };
-            if entry.lost || delay > Duration::from_secs(1) {
+            let manner = Manner { delay, lost: random.percent(5) };
+            let entry = Entry { addresses: Ok(vec![ip]), manner };
+            if manner.is_slow() {
                 explains.extend([Cause::NameLookupFailed, Cause::ConnectTimeout]);
             }
             population.resolver.names.insert(name.as_str().into(), entry);
@@ -200,9 +203,10 @@ pub fn opening(random: &mut Random) -> (Opening, Vec<Cause>) {
     });
     let delay =
         Duration::from_micros(random.pick(&[10, 10, 2_000, 400_000, 5_000_000, 20_000_000]));
-    let opening = Opening { shut: shut.map(|(errno, _)| errno), delay, lost: random.percent(5) };
+    let manner = Manner { delay, lost: random.percent(5) };
+    let opening = Opening { shut: shut.map(|(errno, _)| errno), manner };
     let mut explains: Vec<Cause> = shut.map(|(_, cause)| cause).into_iter().collect();
-    if opening.lost || delay > Duration::from_secs(1) {
+    if manner.is_slow() {
         explains.push(Cause::ConnectTimeout);
     }
     (opening, explains)

@@ -12,6 +12,7 @@ use penstock_core::control::Secrets;
 use penstock_proto::Secret;
 use penstock_tests::vnc::{security, subtype};
 
+use crate::sim::answers::Manner;
 use crate::sim::manner::SLOW;
 use crate::sim::population::Population;
 use crate::sim::random::Random;
@@ -144,8 +145,9 @@ fn read(
     let fails = random.percent(6);
     let result = if fails { Err("no such file".into()) } else { Ok(secrets) };
     let delay = Duration::from_micros(random.pick(&[10, 10, 2_000, 400_000, 2_000_000]));
-    let reading = Reading { result, delay, lost: random.percent(4) };
-    let fails = fails || reading.lost;
+    let manner = Manner { delay, lost: random.percent(4) };
+    let reading = Reading { result, manner };
+    let fails = fails || manner.lost;
     population.secrets.plans.insert(2 * number, reading);
     (fails.then_some(Cause::SecretMissing), delay)
 }
