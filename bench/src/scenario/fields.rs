@@ -1,6 +1,9 @@
 //! Who takes part where, and who is compared with whom.
 
+use std::time::Duration;
+
 use super::Bar;
+use crate::load::Pattern;
 use crate::record::{self, Measure};
 
 pub(super) const URING: &str = record::DEFAULT;
@@ -67,7 +70,15 @@ pub(super) const FEWER_OTHERS: &[&str] =
     &[UNGATHERED, "penstock-uring-copy", "trafficserver", "tokio"];
 
 pub(super) const fn cost(rivals: &'static [&'static str], limit: f64) -> Bar {
-    Bar { ours: URING, measure: Measure::Figure, rivals, scenario: None, limit }
+    cost_of(URING, rivals, limit)
+}
+
+pub(super) const fn cost_of(
+    ours: &'static str,
+    rivals: &'static [&'static str],
+    limit: f64,
+) -> Bar {
+    Bar { ours, measure: Measure::Figure, rivals, scenario: None, limit }
 }
 
 pub(super) const fn p99(rivals: &'static [&'static str], limit: f64) -> Bar {
@@ -92,6 +103,27 @@ pub(super) const fn workers(limit: f64) -> Bar {
     Bar { ours: "penstock-uring-2", measure: Measure::FigureToMean, rivals, scenario: None, limit }
 }
 
+/// In bytes for each tunnel.
+pub(super) const fn memory_of(ours: &'static str, limit: f64) -> Bar {
+    absolute(ours, Measure::Absolute, limit)
+}
+
 pub(super) const fn absolute(ours: &'static str, measure: Measure, limit: f64) -> Bar {
     Bar { ours, measure, rivals: &[], scenario: None, limit }
 }
+
+/// From the origin to so many clients.
+pub(super) const fn down(streams: usize) -> Pattern {
+    Pattern { streams, ..Pattern::NONE }
+}
+
+/// So many that were sent 1 MiB and fell silent.
+pub(super) const fn herd(streams: usize) -> Pattern {
+    Pattern { streams, fill: Some(1 << 20), ..Pattern::NONE }
+}
+
+/// So many clients that come for one byte and back, again and again.
+pub(super) const CONNECT: Pattern = Pattern { setups: 16, message: 1, ..Pattern::NONE };
+
+/// Of a process: of 64 that are always busy one or the other waits for 200 ms.
+pub(super) const PROCESS_TURN: Duration = Duration::from_millis(10);

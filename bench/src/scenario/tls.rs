@@ -2,11 +2,12 @@
 //!
 //! Everybody speaks TLS 1.3 with AES-256-GCM and X25519, and shows the same certificate of ECDSA on P-256: the load offers nothing else.
 
+use super::fields::*;
 use super::list::BASE;
-use super::{Bar, Path, Scenario, Special};
+use super::{Path, Scenario, Special};
 use crate::contestant::Legs;
 use crate::load::Pattern;
-use crate::record::{Measure, Unit};
+use crate::record::Unit;
 
 const FROM: &str = "penstock-tls";
 const FROM_EPOLL: &str = "penstock-tls-epoll";
@@ -29,23 +30,8 @@ const HANDSHAKE_GOAL: f64 = 0.8;
 /// Bytes of private memory.
 const IDLE_GOAL: f64 = 6144.0;
 
-const fn cost(ours: &'static str, rivals: &'static [&'static str], limit: f64) -> Bar {
-    Bar { ours, measure: Measure::Figure, rivals, scenario: None, limit }
-}
-
-const fn memory(ours: &'static str) -> Bar {
-    Bar { ours, measure: Measure::Absolute, rivals: &[], scenario: None, limit: IDLE_GOAL }
-}
-
-/// From the origin to so many clients.
-const fn down(streams: usize) -> Pattern {
-    Pattern { streams, ..Pattern::NONE }
-}
-
 const UP_8: Pattern = Pattern { pushers: 8, ..Pattern::NONE };
-const CONNECT: Pattern = Pattern { setups: 16, message: 1, ..Pattern::NONE };
 const AGAIN: Pattern = Pattern { resumes: true, ..CONNECT };
-const HERD: Pattern = Pattern { streams: 1000, fill: Some(1 << 20), ..Pattern::NONE };
 
 /// A loop that is a measure and no bound, whoever does not win by his buffers, and Penstock's other driver.
 const FROM_OTHERS: &[&str] =
@@ -74,7 +60,7 @@ pub(super) const FROM_BULK_8: Scenario = Scenario {
     pattern: down(8),
     unit: Unit::Gigabyte,
     field: &[FROM, "haproxy-tls-wide", "nginx-tls-wide"],
-    bars: &[cost(FROM, FROM_PEERS, BULK_GOAL)],
+    bars: &[cost_of(FROM, FROM_PEERS, BULK_GOAL)],
     ..FROM_BASE
 };
 
@@ -105,7 +91,7 @@ pub(super) const FROM_HANDSHAKE: Scenario = Scenario {
     unit: Unit::Connection,
     field: &[FROM, "nginx-tls", "hitch"],
     also: &[FROM_EPOLL, "haproxy-tls", "stunnel", "bare-tls"],
-    bars: &[cost(FROM, FROM_PEERS, HANDSHAKE_GOAL)],
+    bars: &[cost_of(FROM, FROM_PEERS, HANDSHAKE_GOAL)],
     ..FROM_BASE
 };
 
@@ -121,14 +107,14 @@ pub(super) const FROM_IDLE: Scenario = Scenario {
     name: "tls-idle-1000",
     title: "private memory that 1,000 tunnels of clients who speak TLS add after each carried 1 MiB and fell silent",
     question: "What does a console by TLS cost that nobody looks at?",
-    pattern: HERD,
+    pattern: herd(1000),
     group: "tls-idle",
     unit: Unit::BytesPerTunnel,
     special: Special::Fresh,
     reference: "haproxy-tls",
     field: &[FROM],
     also: &[FROM_EPOLL, "haproxy-tls", "nginx-tls", "hitch", "stunnel"],
-    bars: &[memory(FROM)],
+    bars: &[memory_of(FROM, IDLE_GOAL)],
     ..FROM_BASE
 };
 
@@ -152,7 +138,7 @@ pub(super) const TO_BULK_8: Scenario = Scenario {
     field: &[TO, "haproxy-to-tls-wide", "nginx-to-tls-wide"],
     also: &[TO_EPOLL, "haproxy-to-tls", "nginx-to-tls", "stunnel-to-tls", "bare-to-tls"],
     without: &[("hitch", "it does not check whom it speaks TLS with")],
-    bars: &[cost(TO, TO_PEERS, BULK_GOAL)],
+    bars: &[cost_of(TO, TO_PEERS, BULK_GOAL)],
     ..TO_BASE
 };
 
@@ -185,7 +171,7 @@ pub(super) const TO_HANDSHAKE: Scenario = Scenario {
     unit: Unit::Connection,
     field: &[],
     also: &[TO, "haproxy-to-tls", "nginx-to-tls", "stunnel-to-tls", "bare-to-tls"],
-    bars: &[cost(TO, TO_PEERS, HANDSHAKE_GOAL)],
+    bars: &[cost_of(TO, TO_PEERS, HANDSHAKE_GOAL)],
     ..TO_BASE
 };
 
@@ -201,14 +187,14 @@ pub(super) const TO_IDLE: Scenario = Scenario {
     name: "to-tls-idle-1000",
     title: "private memory that 1,000 tunnels to an origin that speaks TLS add after each carried 1 MiB and fell silent",
     question: "What does a console cost that nobody looks at, if its hypervisor speaks TLS?",
-    pattern: HERD,
+    pattern: herd(1000),
     group: "tls-idle",
     unit: Unit::BytesPerTunnel,
     special: Special::Fresh,
     reference: "haproxy-to-tls",
     field: &[],
     also: &[TO, TO_EPOLL, "haproxy-to-tls", "nginx-to-tls"],
-    bars: &[memory(TO)],
+    bars: &[memory_of(TO, IDLE_GOAL)],
     ..TO_BASE
 };
 

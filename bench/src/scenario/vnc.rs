@@ -1,13 +1,12 @@
 //! The scenarios in which browsers open consoles of VNC. Penstock encrypts them to the origin: VeNCrypt, X509None, its certificate checked.
 //! websockify can't, and carries the same in the clear: browsers log in at the origin themselves, which asks for nothing.
 
-use std::time::Duration;
-
+use super::fields::*;
 use super::list::BASE;
-use super::{Bar, Path, Scenario, Special};
+use super::{Path, Scenario, Special};
 use crate::contestant::Legs;
 use crate::load::Pattern;
-use crate::record::{Measure, Unit};
+use crate::record::Unit;
 
 const OURS: &str = "penstock-vnc";
 const EPOLL: &str = "penstock-vnc-epoll";
@@ -19,23 +18,6 @@ const MESSAGE_GOAL: f64 = 0.25;
 /// Bytes of private memory: what TLS and WebSocket may have alone.
 const IDLE_GOAL: f64 = 8192.0;
 
-/// Of a process: of 64 that are always busy one or the other waits for 200 ms.
-const PROCESS_TURN: Duration = Duration::from_millis(10);
-
-const fn cost(ours: &'static str, limit: f64) -> Bar {
-    Bar { ours, measure: Measure::Figure, rivals: &[THEIRS], scenario: None, limit }
-}
-
-const fn memory(ours: &'static str) -> Bar {
-    Bar { ours, measure: Measure::Absolute, rivals: &[], scenario: None, limit: IDLE_GOAL }
-}
-
-const fn herd(streams: usize) -> Pattern {
-    Pattern { streams, fill: Some(1 << 20), ..Pattern::NONE }
-}
-
-const CONNECT: Pattern = Pattern { setups: 16, message: 1, ..Pattern::NONE };
-
 pub(super) const LOGIN: Scenario = Scenario {
     name: "vnc-login",
     title: "connect, WebSocket, login at a VNC server, one byte and back, close; 16 clients",
@@ -43,7 +25,7 @@ pub(super) const LOGIN: Scenario = Scenario {
     pattern: CONNECT,
     unit: Unit::Connection,
     turn: PROCESS_TURN,
-    bars: &[cost(OURS, LOGIN_GOAL)],
+    bars: &[cost_of(OURS, &[THEIRS], LOGIN_GOAL)],
     ..VNC
 };
 
@@ -61,7 +43,7 @@ pub(super) const MESSAGES_64: Scenario = Scenario {
     question: "What does a key press cost in a console that is encrypted to the hypervisor?",
     pattern: Pattern { pingpongs: 64, ..Pattern::NONE },
     turn: PROCESS_TURN,
-    bars: &[cost(OURS, MESSAGE_GOAL)],
+    bars: &[cost_of(OURS, &[THEIRS], MESSAGE_GOAL)],
     ..VNC
 };
 
@@ -69,7 +51,7 @@ pub(super) const BULK_8: Scenario = Scenario {
     name: "vnc-bulk-8",
     title: "8 consoles of VNC, origin to clients",
     question: "What do 8 films cost that are encrypted to the hypervisor?",
-    pattern: Pattern { streams: 8, ..Pattern::NONE },
+    pattern: down(8),
     unit: Unit::Gigabyte,
     ..VNC
 };
@@ -95,7 +77,7 @@ pub(super) const IDLE_2000: Scenario = Scenario {
     field: &[OURS],
     also: &[EPOLL],
     without: &[(THEIRS, "a process for each of 2,000 consoles")],
-    bars: &[memory(OURS), memory(EPOLL)],
+    bars: &[memory_of(OURS, IDLE_GOAL), memory_of(EPOLL, IDLE_GOAL)],
     ..IDLE_50
 };
 

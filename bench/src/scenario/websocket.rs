@@ -2,14 +2,12 @@
 //!
 //! Clients ask for `/websockify` and the sub-protocol `binary`, send masked frames and get frames that are not.
 
-use std::time::Duration;
-
-use super::fields::URING;
+use super::fields::*;
 use super::list::BASE;
-use super::{Bar, Path, Scenario, Special};
+use super::{Path, Scenario, Special};
 use crate::contestant::Legs;
 use crate::load::Pattern;
-use crate::record::{Measure, Unit};
+use crate::record::Unit;
 
 const WS: &str = "penstock-ws";
 const EPOLL: &str = "penstock-ws-epoll";
@@ -25,34 +23,15 @@ const MESSAGE_TO_PLAIN_GOAL: f64 = 1.25;
 /// Bytes of private memory.
 const IDLE_GOAL: f64 = 2048.0;
 
-/// Of a process: of 64 that are always busy one or the other waits for 200 ms.
-const PROCESS_TURN: Duration = Duration::from_millis(10);
-
-const fn cost(ours: &'static str, rivals: &'static [&'static str], limit: f64) -> Bar {
-    Bar { ours, measure: Measure::Figure, rivals, scenario: None, limit }
-}
-
-const fn memory(ours: &'static str) -> Bar {
-    Bar { ours, measure: Measure::Absolute, rivals: &[], scenario: None, limit: IDLE_GOAL }
-}
-
 const fn consoles(pingpongs: usize) -> Pattern {
     Pattern { pingpongs, ..Pattern::NONE }
-}
-
-const fn down(streams: usize) -> Pattern {
-    Pattern { streams, ..Pattern::NONE }
-}
-
-const fn herd(streams: usize) -> Pattern {
-    Pattern { streams, fill: Some(1 << 20), ..Pattern::NONE }
 }
 
 pub(super) const SETUP: Scenario = Scenario {
     name: "ws-setup",
     title: "connect, WebSocket, one byte and back, close; 16 clients",
     question: "What does it cost to open a console in a browser?",
-    pattern: Pattern { setups: 16, message: 1, ..Pattern::NONE },
+    pattern: CONNECT,
     unit: Unit::Connection,
     turn: PROCESS_TURN,
     field: &[WS, "websockify", "bare-ws"],
@@ -80,7 +59,7 @@ pub(super) const BULK_8: Scenario = Scenario {
     reference: "bare-ws-splice",
     field: &[WS, COPY, "websockify", "bare-ws-splice"],
     also: &[EPOLL, "bare-ws"],
-    bars: &[cost(WS, &["websockify"], SPLICE_GOAL), cost(COPY, &["websockify"], COPY_GOAL)],
+    bars: &[cost_of(WS, &["websockify"], SPLICE_GOAL), cost_of(COPY, &["websockify"], COPY_GOAL)],
     ..PLAIN
 };
 
@@ -101,7 +80,10 @@ pub(super) const MESSAGES_64: Scenario = Scenario {
     turn: PROCESS_TURN,
     field: &[WS, URING, "websockify", "bare-ws"],
     also: &[EPOLL],
-    bars: &[cost(WS, &["websockify"], MESSAGE_GOAL), cost(WS, &[URING], MESSAGE_TO_PLAIN_GOAL)],
+    bars: &[
+        cost_of(WS, &["websockify"], MESSAGE_GOAL),
+        cost_of(WS, &[URING], MESSAGE_TO_PLAIN_GOAL),
+    ],
     ..PLAIN
 };
 
@@ -157,7 +139,7 @@ pub(super) const IDLE_2000: Scenario = Scenario {
     field: &[WS],
     also: &[EPOLL],
     without: &[("websockify", "a process for each of 2,000 consoles")],
-    bars: &[memory(WS), memory(EPOLL)],
+    bars: &[memory_of(WS, IDLE_GOAL), memory_of(EPOLL, IDLE_GOAL)],
     ..IDLE_50
 };
 
