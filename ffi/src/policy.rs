@@ -1,0 +1,131 @@
+//! Who may have what, where the host decides: requests out, decisions in.
+
+use std::ffi::{c_char, c_void};
+
+use crate::engine::penstock_engine;
+use crate::status::penstock_status;
+use crate::tunnel::penstock_id;
+
+/// What the host says of a request.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum penstock_verdict {
+    /// It may not have it. The client is answered by 403.
+    Deny = 0,
+    /// It may have what it asks for.
+    Allow = 1,
+    /// penstock_decide() says it: later, or was called already.
+    Pending = 2,
+}
+
+/// What a client asks for, at a listener with `policy = "host"`. TLS with the client stands by then, if the listener has any; no target was
+/// connected to. All of it is gone when the callback returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct penstock_request {
+    /// sizeof(penstock_request) of the library.
+    pub size: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
+    /// The number by which to decide; later it is that of the tunnel, and of its completion.
+    pub id: penstock_id,
+    /// The listener's name.
+    pub listener: *const c_char,
+    /// The client's address and port, such as `192.0.2.1:51234` or `[2001:db8::1]:51234`: the one in the PROXY header, or in
+    /// `X-Forwarded-For` of a trusted proxy, if the listener believes those (port 0 then, as nobody says it). Empty: it came through a UNIX socket.
+    pub client: *const c_char,
+    /// The common name of the client's certificate, which was verified; NULL: it showed none, or the listener asks for none.
+    pub common_name: *const c_char,
+    /// The method of its request, such as `CONNECT` or `GET`; NULL: the listener reads no request (`service = "forward"`).
+    pub method: *const c_char,
+    /// Where to: `host:port` of a CONNECT, or the listener's `target`; NULL: the host says it.
+    pub target: *const c_char,
+    /// The path and query of a browser's request, as it was sent; NULL: it is no browser's.
+    pub path: *const c_char,
+    /// The token in there (`?token=`), decoded; NULL: none.
+    pub token: *const c_char,
+    /// The head of the request as it was sent, up to and with its empty line: head_length bytes, no NUL behind. Credentials may be in it. NULL:
+    /// the listener reads no request.
+    pub head: *const c_char,
+    /// Bytes at head.
+    pub head_length: usize,
+}
+
+/// Asks the host whether a client may have what it asks for.
+///
+/// Answer PENSTOCK_VERDICT_ALLOW or PENSTOCK_VERDICT_DENY; or PENSTOCK_VERDICT_PENDING, and say it by penstock_decide(), which also has room
+/// for another target, for an account of the denial, and for a number of yours. Anything else is a denial. Who gets no decision within the
+/// listener's `timeouts.token` is answered by 503.
+pub type penstock_authorise = Option<
+    unsafe extern "C" fn(
+        engine: penstock_engine,
+        request: *const penstock_request,
+        context: *mut c_void,
+    ) -> u32,
+>;
+
+/// What the host says of a request, in particular. All zero: a denial, answered by 403.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct penstock_decision {
+    /// sizeof(penstock_decision), as PENSTOCK_INIT() sets it.
+    pub size: u32,
+    /// PENSTOCK_VERDICT_ALLOW or PENSTOCK_VERDICT_DENY.
+    pub verdict: u32,
+    /// Allow: where to, instead of what was asked for: `tcp://host:port`, `unix:/path`, or `host:port`. NULL: as the client or the listener
+    /// says. The listener's `access` rules are asked about this one, too.
+    pub target: *const c_char,
+    /// Allow: 1, if `target_descriptor` is the target. Then `target` is only what it is called.
+    pub has_descriptor: u32,
+    /// Allow, with has_descriptor: a connected stream, on the terms of penstock_tunnel(): the engine's, once penstock_decide() answers
+    /// PENSTOCK_OK.
+    pub target_descriptor: i32,
+    /// Allow, with has_descriptor: what was read of it already, target_early_length bytes. NULL with length 0: nothing.
+    pub target_early: *const c_void,
+    /// Bytes at target_early; 65536 at most.
+    pub target_early_length: usize,
+    /// Deny: the HTTP status, 400 to 599, where the client speaks HTTP; 0: 403.
+    pub http_status: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
+    /// Deny: why, for the log, and for the client in the answer's body; NULL: nothing in particular. No secrets.
+    pub message: *const c_char,
+    /// Deny: further header fields of the answer, each line ended by CR LF, such as `WWW-Authenticate: Basic realm="x"`; NULL: none.
+    pub headers: *const c_char,
+    /// Whatever the host likes: comes back with the completion.
+    pub user_data: *mut c_void,
+}
+
+/// Has the host asked about every client of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
+/// with such a listener does not start.
+///
+/// Ownership: `context` stays the host's, and has to live until penstock_stop() has answered. Threads: any; the callback comes on the engine's
+/// own. Errors: PENSTOCK_STARTED, if the engine runs.
+///
+/// # Safety
+/// `authorise` and `context` stand until the engine has been stopped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn penstock_on_authorise(
+    engine: penstock_engine,
+    authorise: penstock_authorise,
+    context: *mut c_void,
+) -> penstock_status {
+    todo!()
+}
+
+/// Decides about a request, within the callback or at any time after it. Whoever decides first has decided.
+///
+/// Ownership: of the descriptor, if there is one, passes to the engine with PENSTOCK_OK, and only then. Threads: any. Errors: PENSTOCK_NO_TUNNEL:
+/// it is decided already, the client has gone, or its time is over; PENSTOCK_INVALID: a value is wrong, nothing is decided;
+/// PENSTOCK_NO_STREAM: the descriptor is none; PENSTOCK_BUSY: try again.
+///
+/// # Safety
+/// `decision` is NULL or points to a structure with its own size, and its pointers to what they say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn penstock_decide(
+    engine: penstock_engine,
+    id: penstock_id,
+    decision: *const penstock_decision,
+) -> penstock_status {
+    todo!()
+}

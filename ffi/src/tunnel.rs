@@ -1,0 +1,184 @@
+//! Tunnels of a host's own: two descriptors in, a number out; ended, asked about and listed by that number.
+
+use std::ffi::{c_char, c_int, c_void};
+
+use crate::engine::penstock_engine;
+use crate::status::penstock_status;
+
+/// A tunnel or a connection, by a number: never 0, and not used again while the process lives.
+pub type penstock_id = u64;
+
+/// What the client of a tunnel speaks.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum penstock_web_socket {
+    /// No WebSocket: its bytes are the payload.
+    None = 0,
+    /// WebSocket, payload in binary messages. The host has answered its request with 101 already, without extensions.
+    Binary = 1,
+    /// The same with the subprotocol `base64`: payload as Base64 in text messages.
+    Base64 = 2,
+}
+
+/// What the end of one direction means for the other.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum penstock_half_close {
+    /// As the terms say; those that an engine has by itself say PENSTOCK_HALF_CLOSE_FORWARD.
+    Default = 0,
+    /// The tunnel ends as soon as what was read has been delivered.
+    Close = 1,
+    /// The end is passed on, and the other direction goes on until it ends, too.
+    Forward = 2,
+}
+
+/// How a tunnel is made. All zero: two plain streams of which nothing was read, joined until both have ended.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct penstock_tunnel_options {
+    /// sizeof(penstock_tunnel_options), as PENSTOCK_INIT() sets it.
+    pub size: u32,
+    /// One of penstock_web_socket.
+    pub web_socket: u32,
+    /// One of penstock_half_close.
+    pub half_close: u32,
+    /// Reserved: 0.
+    pub reserved: u32,
+    /// The listener of the configuration on whose terms the two are joined: TLS with either side, the answer to a WebSocket request, a login,
+    /// timers. One with `target = "handed-over"`, or which asks the host (`policy = "host"`) without a target of its own. NULL: plain streams,
+    /// no timers.
+    pub terms: *const c_char,
+    /// What the target is called in logs, lists and completions; NULL: nothing.
+    pub target_name: *const c_char,
+    /// What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
+    /// terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
+    pub client_early: *const c_void,
+    /// Bytes at client_early; 65536 at most.
+    pub client_early_length: usize,
+    /// The same of the target. Where the terms have `upstream_tls`, there may be none: they would be somebody's between.
+    pub target_early: *const c_void,
+    /// Bytes at target_early; 65536 at most.
+    pub target_early_length: usize,
+    /// Milliseconds without payload either way, after which the tunnel ends; 0: as the terms say; PENSTOCK_NEVER: none.
+    pub idle_ms: u64,
+    /// Milliseconds from now on, after which the tunnel ends whatever happens; 0: as the terms say; PENSTOCK_NEVER: none.
+    pub lifetime_ms: u64,
+    /// Milliseconds between two pings to a client that speaks WebSocket; 0: none.
+    pub heartbeat_ms: u64,
+    /// Whatever the host likes: comes back with the completion. The engine never looks at what it points to.
+    pub user_data: *mut c_void,
+}
+
+/// A live tunnel or connection.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct penstock_tunnel_info {
+    /// sizeof(penstock_tunnel_info), as PENSTOCK_INIT() sets it.
+    pub size: u32,
+    /// One of penstock_phase: how far it has come.
+    pub phase: u32,
+    /// Its number.
+    pub id: penstock_id,
+    /// The host's own, from penstock_tunnel_options or penstock_decision.
+    pub user_data: *mut c_void,
+    /// Payload from the client that the target's socket has accepted, in bytes.
+    pub bytes_to_target: u64,
+    /// The other way.
+    pub bytes_to_client: u64,
+    /// Since it began.
+    pub age_ms: u64,
+    /// Since the last payload either way.
+    pub idle_ms: u64,
+    /// One of penstock_strategy, for each direction: to the target, to the client.
+    pub strategy: [u32; 2],
+    /// The listener on whose terms it is carried.
+    pub listener: [c_char; 64],
+    /// The client's address and port; empty: it has none.
+    pub client: [c_char; 64],
+    /// What the target is called.
+    pub target: [c_char; 256],
+}
+
+/// How a direction is moved.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum penstock_strategy {
+    /// Through the engine's buffers.
+    Copy = 0,
+    /// By splice(2), past user space.
+    Splice = 1,
+}
+
+/// Is told of one live tunnel; it is gone when the callback returns. 0 goes on, anything else ends the listing.
+pub type penstock_told = Option<
+    unsafe extern "C" fn(
+        engine: penstock_engine,
+        tunnel: *const penstock_tunnel_info,
+        context: *mut c_void,
+    ) -> c_int,
+>;
+
+/// Joins two connected descriptors: stream sockets (TCP, UNIX) or terminals. The host has taken them out of its poller, and neither reads nor
+/// writes them from now on. What becomes of the tunnel is told by one completion, also if the engine is stopped meanwhile.
+///
+/// `options` may be NULL: two plain streams. `id` may be NULL: the host does not want to know. It is set before the completion is told.
+///
+/// Ownership: both descriptors pass to the engine with PENSTOCK_OK, and only then. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED,
+/// PENSTOCK_STOPPED; PENSTOCK_NO_STREAM: one of them is none, or both are one; PENSTOCK_NO_LISTENER: no such `terms`; PENSTOCK_TERMS: not
+/// possible on these terms, such as an end to be passed on to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
+///
+/// # Safety
+/// `options` is NULL or points to a structure with its own size, and its pointers to what they say; `id` is NULL or points to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn penstock_tunnel(
+    engine: penstock_engine,
+    client: c_int,
+    target: c_int,
+    options: *const penstock_tunnel_options,
+    id: *mut penstock_id,
+) -> penstock_status {
+    todo!()
+}
+
+/// Ends a tunnel or a connection, soon: its completion has the cause PENSTOCK_CAUSE_CANCELLED, unless it ended for another reason first. Of one
+/// that has ended already, nothing comes of it.
+///
+/// Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED; PENSTOCK_BUSY: the worker has too much to do to hear of it, try again.
+#[unsafe(no_mangle)]
+pub extern "C" fn penstock_cancel(engine: penstock_engine, id: penstock_id) -> penstock_status {
+    todo!()
+}
+
+/// Looks at one live tunnel or connection.
+///
+/// Ownership: `info` is filled, and stays the host's. Threads: any; waits for the worker that carries it, usually microseconds, a second at
+/// most. Errors: PENSTOCK_NO_TUNNEL: it has ended, or there never was one; PENSTOCK_NOT_STARTED; PENSTOCK_TIMED_OUT; PENSTOCK_INVALID: the size is not
+/// set.
+///
+/// # Safety
+/// `info` is NULL or points to a structure with its own size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn penstock_query(
+    engine: penstock_engine,
+    id: penstock_id,
+    info: *mut penstock_tunnel_info,
+) -> penstock_status {
+    todo!()
+}
+
+/// Tells of every live tunnel and connection, one after the other, by calls of `told` on the calling thread. Those that begin or end meanwhile may be
+/// among them or not.
+///
+/// Ownership: `context` stays the host's. Threads: any; waits for the workers, a second at most for each 256 of their slots. Within `told`
+/// everything may be called. Errors: PENSTOCK_NOT_STARTED; PENSTOCK_TIMED_OUT: some were told of, the others not.
+///
+/// # Safety
+/// `told` is NULL or a function that can be called with `context`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn penstock_for_each(
+    engine: penstock_engine,
+    told: penstock_told,
+    context: *mut c_void,
+) -> penstock_status {
+    todo!()
+}
