@@ -84,6 +84,8 @@ pub struct HandOver {
     pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists.
     pub target_name: Option<Box<str>>,
+    /// Whatever the host likes: comes back with the record; 0: nothing.
+    pub cookie: u64,
 }
 
 impl HandOver {
@@ -98,6 +100,7 @@ impl HandOver {
             web_socket: None,
             heartbeat: None,
             target_name: None,
+            cookie: 0,
         }
     }
 }
