@@ -41,6 +41,7 @@ impl Session {
         let asked = Asked {
             listener: self.facts.listener,
             client: self.facts.client,
+            tls: agreed.is_some(),
             common_name: agreed.and_then(|agreed| agreed.common_name.as_deref()).map(Into::into),
             target: self.facts.target.clone().filter(|_| is_known),
             ..request()

@@ -179,7 +179,7 @@ impl Session {
                 let early = rest.to_vec();
                 let end = prelude.input.len() - rest.len();
                 let head = end.saturating_sub(request.length)..end;
-                let head = asks_host.then(|| prelude.input[head].to_vec()).unwrap_or_default();
+                let head = if asks_host { prelude.input[head].to_vec() } else { Vec::new() };
                 self.facts.method = Method::Connect;
                 self.facts.target = Some(request.target.to_string().into());
                 let wanted = Wanted { target: Some(request.target), ..Wanted::default() };
