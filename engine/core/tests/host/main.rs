@@ -29,6 +29,7 @@ use penstock_core::http::{Host as TargetHost, Target};
 use penstock_core::intake::HandOver;
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::Driver;
+use socket2::SockRef;
 
 use denied::*;
 
@@ -174,6 +175,8 @@ fn upgrade(path: &str) -> String {
 /// A port that somebody listens on, and how it is named.
 fn target() -> (TcpListener, Place) {
     let listener = TcpListener::bind((HERE, 0)).expect("a port");
+    // Nobody waits for ever for a connection that does not come.
+    SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).expect("a socket");
     let port = listener.local_addr().expect("bound").port();
     (listener, Place::Network(Target { host: TargetHost::V4(Ipv4Addr::LOCALHOST), port }))
 }
