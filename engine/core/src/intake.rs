@@ -63,7 +63,7 @@ use penstock_proto::websocket::Payload;
 use penstock_ring::sockets::{Kind, stream_kind};
 
 use crate::config::{HalfClose, Listener, ProxyProtocol, Reach};
-use crate::control::{Command, Mailbox};
+use crate::control::{Command, Mailbox, Which};
 use crate::shared::Shared;
 
 /// Two connections that are to become one tunnel.
@@ -84,6 +84,42 @@ pub struct HandOver {
     pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists.
     pub target_name: Option<Box<str>>,
+    /// What this one tunnel has for itself.
+    pub own: OwnTerms,
+}
+
+/// What one tunnel has for itself, instead of what the listener's terms say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OwnTerms {
+    /// Without payload either way for so long, it ends.
+    pub idle: Timer,
+    /// So long after its beginning it ends, whatever happens.
+    pub lifetime: Timer,
+    /// What the end of one direction means for the other; none: as the terms say.
+    pub half_close: Option<HalfClose>,
+}
+
+/// A timer of one tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Timer {
+    /// As the listener's terms say.
+    #[default]
+    Terms,
+    /// None, whatever they say.
+    Never,
+    /// So long, whatever they say.
+    After(Duration),
+}
+
+impl Timer {
+    /// How long, where the terms say `terms`; none: it never fires.
+    pub(crate) fn or(self, terms: Option<Duration>) -> Option<Duration> {
+        match self {
+            Timer::Terms => terms,
+            Timer::Never => None,
+            Timer::After(span) => Some(span),
+        }
+    }
 }
 
 impl HandOver {
@@ -98,6 +134,7 @@ impl HandOver {
             web_socket: None,
             heartbeat: None,
             target_name: None,
+            own: OwnTerms::default(),
         }
     }
 }
@@ -112,7 +149,13 @@ impl Tag {
         Tag((worker as u64) << NUMBER_BITS | number & NUMBER_MASK)
     }
 
-    fn worker(self) -> usize {
+    /// The one of a number that was given before.
+    pub fn of_number(number: u64) -> Tag {
+        Tag(number)
+    }
+
+    /// The worker that carries it.
+    pub(crate) fn worker(self) -> usize {
         (self.0 >> NUMBER_BITS) as usize
     }
 
@@ -200,9 +243,10 @@ impl Intake {
         stream(&handed.client)?;
         let is_terminal = stream(&handed.target)? == Kind::Plain;
         let is_below = terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
+        let half_close = handed.own.half_close.unwrap_or(terms.half_close);
         match handed.web_socket {
             Some(_) if is_below => Err(Why::TooLateForTls),
-            _ if is_terminal && terms.half_close == HalfClose::Forward => Err(Why::NeverEnds),
+            _ if is_terminal && half_close == HalfClose::Forward => Err(Why::NeverEnds),
             _ => Ok(is_terminal),
         }
     }
@@ -210,7 +254,7 @@ impl Intake {
     /// Ends a tunnel. Of one that has ended, nothing comes of it. False: its worker has too much to do to hear of it.
     pub fn cancel(&self, tag: Tag) -> bool {
         let mailbox = self.mailboxes.get(tag.worker());
-        mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(tag)).is_ok())
+        mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(Which::HandedOver(tag))).is_ok())
     }
 
     fn terms(&self, listener: u16) -> Option<&Listener> {

@@ -12,7 +12,7 @@ use penstock_ring::Kernel;
 use super::facts::Held;
 use super::opening::Stage;
 use super::{Session, State};
-use crate::intake::{HandOver, Tag};
+use crate::intake::{HandOver, OwnTerms, Tag};
 use crate::relay::Left;
 use crate::sessions::Handle;
 use crate::turn::{Step, Turn};
@@ -27,6 +27,7 @@ pub(crate) struct Handed {
     heartbeat: Option<Duration>,
     is_endless: bool,
     pub(crate) target_name: Option<Box<str>>,
+    own: OwnTerms,
 }
 
 impl Handed {
@@ -41,6 +42,7 @@ impl Handed {
             web_socket,
             heartbeat,
             target_name,
+            own,
         } = handed;
         let handed = Handed {
             tag,
@@ -51,6 +53,7 @@ impl Handed {
             heartbeat,
             is_endless,
             target_name,
+            own,
         };
         (client, handed)
     }
@@ -72,6 +75,7 @@ impl Session {
         let unusual = self.facts.unusual();
         unusual.tag = Some(handed.tag);
         unusual.is_endless = handed.is_endless;
+        unusual.own = handed.own;
         let came = handed.from_target.into();
         unusual.held = Some(Held { target: Some(handed.target), came });
         if let Some(payload) = handed.web_socket {
