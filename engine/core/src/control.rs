@@ -2,6 +2,8 @@
 //!
 //! Both ways are bounded. A session's id carries its generation, so that an answer that comes too late reaches nobody.
 
+mod host;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,7 @@ use crate::close::CloseReason;
 use crate::config::{Door, Tokens, Vnc};
 use crate::intake::{HandOver, Tag};
 pub use crate::mailbox::Mailbox;
+pub use host::{Admitted, Asked, BadDenial, Connected, Denied, To};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -104,6 +107,13 @@ pub enum Question {
         vnc: Arc<Vnc>,
         /// Which target, as `host:port`; none: it has no such name.
         target: Option<Box<str>>,
+    },
+    /// Whether a client may have what it asks for.
+    Authorise {
+        /// Who asks.
+        id: SessionId,
+        /// What for.
+        asked: Box<Asked>,
     },
 }
 
@@ -247,6 +257,13 @@ pub enum Command {
         /// What could be read, or which file could not; for the operator.
         result: Result<Secrets, Box<str>>,
     },
+    /// The answer to [`Question::Authorise`].
+    Authorised {
+        /// Who asked.
+        id: SessionId,
+        /// What the host says.
+        result: Result<Admitted, Denied>,
+    },
     /// Join two connections. They have their place among all already.
     TakeOver {
         /// What the tunnel is called.
@@ -285,6 +302,7 @@ impl fmt::Debug for Command {
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
             Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
+            Command::Authorised { id, result } => write!(f, "Authorised {id} {result:?}"),
             Command::TakeOver { tag, handed, .. } => write!(f, "TakeOver {tag} {handed:?}"),
             Command::Cancel(which) => write!(f, "Cancel {which}"),
             Command::Describe { which, .. } => write!(f, "Describe {which}"),
@@ -311,6 +329,8 @@ pub struct TunnelInfo {
     pub id: SessionId,
     /// What it is called by whoever handed it over.
     pub tag: Option<Tag>,
+    /// The host's own number for it; 0: none.
+    pub cookie: u64,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it is for.
@@ -340,6 +360,8 @@ pub struct Record {
     pub id: SessionId,
     /// What it is called by whoever handed it over.
     pub tag: Option<Tag>,
+    /// The host's own number for it; 0: none.
+    pub cookie: u64,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it was for (from the PROXY header, if there was one).
@@ -374,6 +396,7 @@ impl Record {
         Record {
             id,
             tag: None,
+            cookie: 0,
             listener,
             client: None,
             method: None,

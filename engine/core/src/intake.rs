@@ -62,7 +62,7 @@ use std::time::Duration;
 use penstock_proto::websocket::Payload;
 use penstock_ring::sockets::{Kind, stream_kind};
 
-use crate::config::{HalfClose, Listener, ProxyProtocol, Reach};
+use crate::config::{HalfClose, Listener, ProxyProtocol, Reach, Service};
 use crate::control::{Command, Mailbox, Which};
 use crate::shared::Shared;
 
@@ -84,6 +84,8 @@ pub struct HandOver {
     pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists.
     pub target_name: Option<Box<str>>,
+    /// Whatever the host likes: comes back with the record; 0: nothing.
+    pub cookie: u64,
     /// What this one tunnel has for itself.
     pub own: OwnTerms,
 }
@@ -135,6 +137,7 @@ impl HandOver {
             heartbeat: None,
             target_name: None,
             own: OwnTerms::default(),
+            cookie: 0,
         }
     }
 }
@@ -184,8 +187,8 @@ pub enum Why {
     NoSuchTerms,
     /// One of the descriptors is no stream: neither a stream socket nor a terminal.
     NoStream,
-    /// The client speaks WebSocket already, and the terms have TLS or a PROXY header below that.
-    TooLateForTls,
+    /// The client speaks WebSocket already, and the terms have TLS, a PROXY header or the request for it below that.
+    TooLate,
     /// The target is a terminal, which has no end to pass on, and the terms are `half_close = "forward"`.
     NeverEnds,
     /// As many tunnels as may be, of all or of the listener.
@@ -242,10 +245,12 @@ impl Intake {
             |descriptor: &OwnedFd| stream_kind(descriptor.as_fd()).map_err(|_| Why::NoStream);
         stream(&handed.client)?;
         let is_terminal = stream(&handed.target)? == Kind::Plain;
-        let is_below = terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
+        let reads_requests = matches!(terms.service, Service::Console(_));
+        let is_below =
+            reads_requests || terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
         let half_close = handed.own.half_close.unwrap_or(terms.half_close);
         match handed.web_socket {
-            Some(_) if is_below => Err(Why::TooLateForTls),
+            Some(_) if is_below => Err(Why::TooLate),
             _ if is_terminal && half_close == HalfClose::Forward => Err(Why::NeverEnds),
             _ => Ok(is_terminal),
         }
@@ -285,7 +290,7 @@ impl fmt::Display for Refused {
             Why::NoSuchTerms => "no listener of that number takes tunnels that are handed over",
             Why::NoStream => "expected stream sockets or terminals, came something else",
             Why::Full => "there are as many tunnels as may be: end some, or raise the limits",
-            Why::TooLateForTls => "WebSocket stands above TLS and the PROXY header: hand it over before its 101, or on terms without them",
+            Why::TooLate => "WebSocket stands above TLS, the PROXY header and the request: hand it over before its 101, or on terms without them",
             Why::NeverEnds => "a terminal has no end that could be passed on: hand it over on terms with half_close = \"close\"",
             Why::Stopped => "the engine has ended",
             Why::Busy => "the worker has too much to do: try again in a moment",

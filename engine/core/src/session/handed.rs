@@ -20,6 +20,7 @@ use crate::turn::{Step, Turn};
 /// What was handed over, without the client's connection.
 pub(crate) struct Handed {
     tag: Tag,
+    pub(crate) cookie: u64,
     target: OwnedFd,
     from_client: Vec<u8>,
     from_target: Vec<u8>,
@@ -43,9 +44,11 @@ impl Handed {
             heartbeat,
             target_name,
             own,
+            cookie,
         } = handed;
         let handed = Handed {
             tag,
+            cookie,
             target,
             from_client,
             from_target,
@@ -73,7 +76,7 @@ impl Session {
         self.handle = handle;
         self.facts.target = handed.target_name;
         let unusual = self.facts.unusual();
-        unusual.tag = Some(handed.tag);
+        (unusual.tag, unusual.cookie) = (Some(handed.tag), handed.cookie);
         unusual.is_endless = handed.is_endless;
         unusual.own = handed.own;
         let came = handed.from_target.into();

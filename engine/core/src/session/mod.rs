@@ -38,7 +38,9 @@ use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{Found, OpenError, Record, ResolveError, Secrets, TokenRefusal, TunnelInfo};
+use crate::control::{
+    Admitted, Denied, Found, OpenError, Record, ResolveError, Secrets, TokenRefusal, TunnelInfo,
+};
 use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
@@ -217,6 +219,17 @@ impl Session {
                 Step::Continue(())
             }
         }
+    }
+
+    /// Takes what the host says of it. An answer that nobody waits for is counted and dropped, with the descriptor that it may hold.
+    pub(crate) fn authorised(
+        &mut self,
+        result: Result<Admitted, Denied>,
+        turn: &mut Turn<impl Kernel>,
+    ) -> Step {
+        drop(result);
+        turn.counters.answers_stale.add(1);
+        Step::Continue(())
     }
 
     /// The earliest time at which [`expired`](Self::expired) has something to do.

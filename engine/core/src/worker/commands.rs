@@ -46,6 +46,9 @@ impl<K: Kernel> Worker<K> {
             Command::Unsealed { id, result } => {
                 self.answer(id, |session, turn| session.unsealed(result, turn));
             }
+            Command::Authorised { id, result } => {
+                self.answer(id, |session, turn| session.authorised(result, turn));
+            }
             Command::TakeOver { tag, is_endless, handed } => {
                 self.take_over(tag, is_endless, *handed)
             }
