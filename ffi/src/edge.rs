@@ -5,11 +5,13 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::{mem, ptr, slice};
+
+use penstock_core::close::{Cause, Phase, Side};
 
 use crate::status::penstock_status;
 
@@ -262,9 +264,24 @@ fn cut(text: &str, most: usize) -> &str {
 
 /// A word of ours as a text that lives for ever.
 pub(crate) fn lasting(word: &'static str) -> *const c_char {
-    static WORDS: OnceLock<Mutex<HashMap<&'static str, CString>>> = OnceLock::new();
-    let words = WORDS.get_or_init(Mutex::default);
-    let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-    // What a CString points to stays where it is when the map grows.
-    words.entry(word).or_insert_with(|| CString::new(word).unwrap_or_default()).as_ptr()
+    // All at once, so that later nobody waits for anybody, in a forked child neither.
+    static WORDS: OnceLock<BTreeMap<&str, CString>> = OnceLock::new();
+    let of = |word: &'static str| (word, CString::new(word).unwrap_or_default());
+    let text = contain(|| {
+        let words = WORDS.get_or_init(|| words().chain([UNKNOWN]).map(of).collect());
+        words.get(word).map(|text| text.as_ptr())
+    });
+    text.unwrap_or(c"".as_ptr())
+}
+
+/// What is said of numbers that stand for nothing.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// Every word that is ever asked for.
+fn words() -> impl Iterator<Item = &'static str> {
+    let statuses = penstock_status::ALL.into_iter().map(penstock_status::sentence);
+    let sides = Side::ALL.iter().map(|side| side.label());
+    let phases = Phase::ALL.iter().map(|phase| phase.label());
+    let causes = Cause::ALL.iter().map(|cause| cause.label());
+    statuses.chain(sides).chain(phases).chain(causes)
 }

@@ -11,14 +11,20 @@
 #![allow(non_camel_case_types)]
 
 mod completion;
+mod courier;
+mod descriptors;
 mod edge;
 mod engine;
-mod error;
+mod life;
 mod log;
 mod metrics;
+mod numbers;
 mod policy;
 mod reason;
 mod registry;
+mod running;
+mod signals;
+mod start;
 mod status;
 mod tunnel;
 mod version;

@@ -4,6 +4,8 @@ use std::ffi::c_char;
 
 use penstock_core::close::{Cause, Phase, Side};
 
+use crate::edge::{UNKNOWN, lasting};
+
 /// Who brought an end about.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -203,6 +205,10 @@ impl From<Cause> for penstock_cause {
             Cause::Cancelled => penstock_cause::Cancelled,
         }
     }
+}
+
+fn named(mut all: impl Iterator<Item = (u32, &'static str)>, number: u32) -> *const c_char {
+    lasting(all.find(|(one, _)| *one == number).map_or(UNKNOWN, |(_, label)| label))
 }
 
 /// The word for a penstock_side in logs and metrics, such as `client`; `unknown` for a number that is none.

@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use crate::edge::{self, contain, guard};
+use crate::edge::{self, UNKNOWN, contain, lasting};
 
 /// cbindgen:rename-all=None
 ///
@@ -88,7 +88,7 @@ impl penstock_status {
         }
     }
 
-    const ALL: [penstock_status; 22] = [
+    pub(crate) const ALL: [penstock_status; 22] = [
         PENSTOCK_OK,
         PENSTOCK_NULL,
         PENSTOCK_NO_ENGINE,
@@ -120,7 +120,7 @@ impl penstock_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_status_text(status: u32) -> *const c_char {
     let status = penstock_status::ALL.into_iter().find(|one| *one as u32 == status);
-    contain(|| Lasting(edge::lasting(status.map_or("no status of penstock", penstock_status::sentence)))).0
+    lasting(status.map_or(UNKNOWN, penstock_status::sentence))
 }
 
 /// The particulars of the last call of this thread that did not answer PENSTOCK_OK: what was expected, what came, what to do. Empty: there was none.
@@ -132,11 +132,14 @@ pub extern "C" fn penstock_status_text(status: u32) -> *const c_char {
 /// `buffer` is NULL or has room for `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn penstock_last_error(buffer: *mut c_char, length: usize) -> penstock_status {
-    guard(|| {
+    // Without the guard: what is asked about must not be lost by asking.
+    contain(|| {
         // SAFETY: what the caller promises of `buffer`.
-        match unsafe { edge::put_text(&edge::last_error(), buffer, length) }? {
-            needed if needed > length => Err(PENSTOCK_TRUNCATED.into()),
-            _ => Ok(()),
-        }
+        Some(match unsafe { edge::put_text(&edge::last_error(), buffer, length) } {
+            Ok(needed) if needed > length => PENSTOCK_TRUNCATED,
+            Ok(_) => PENSTOCK_OK,
+            Err(refusal) => refusal.status,
+        })
     })
+    .unwrap_or(PENSTOCK_PANIC)
 }

@@ -5,6 +5,8 @@ use std::ffi::{CStr, c_char};
 use penstock_core::ring::probe::probe;
 use penstock_core::ring::{Driver, Mask};
 
+use crate::edge::contain;
+
 /// Of this header. penstock_abi_version() is that of the library.
 pub const PENSTOCK_ABI_VERSION: u32 = 1;
 
@@ -56,5 +58,11 @@ pub extern "C" fn penstock_abi_version() -> u32 {
 /// Threads: any. Never fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_features() -> u32 {
-    todo!()
+    use penstock_feature::{Epoll, Tls, Uring, Vnc, WebSocket};
+    contain(|| {
+        let has_uring = probe(Some(Driver::Uring), Mask::default()).is_ok();
+        let always = [Epoll, Tls, WebSocket, Vnc];
+        let features = always.into_iter().chain(has_uring.then_some(Uring));
+        features.fold(0, |bits, feature| bits | feature as u32)
+    })
 }
