@@ -87,7 +87,7 @@ impl Told {
         Told {
             listener: for_c(listener),
             client: for_c(client.as_deref().unwrap_or_default()),
-            tls: asked.is_secure,
+            tls: asked.tls,
             common_name: of(&asked.common_name),
             method: of(&asked.method),
             target: of(&asked.target),

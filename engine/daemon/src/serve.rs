@@ -77,7 +77,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     let spawner =
         spawner.map_err(|e| Failure::System("can't start the process that starts programs", e))?;
     supervise::block_signals().map_err(|e| Failure::System("can't hold back signals", e))?;
-    let Settings { config, log, admin } = settings;
+    let Settings { config, log, admin, needs_host: _ } = settings;
     let config = Arc::new(config);
     let descriptors = descriptors(&config)?;
     let max_tunnels =

@@ -19,8 +19,8 @@ pub struct Asked {
     pub listener: u16,
     /// Whom it is for; a port 0 is one that nobody has told.
     pub client: Option<SocketAddr>,
-    /// It has come through TLS.
-    pub is_secure: bool,
+    /// TLS stands with it.
+    pub tls: bool,
     /// That of its certificate, which was verified.
     pub common_name: Option<Box<str>>,
     /// The method of its request; none: it makes none.
