@@ -52,8 +52,10 @@ pub struct penstock_completion {
     pub detail: [c_char; 256],
 }
 
-// SAFETY: numbers and arrays of them, in C's layout, the size first.
+// SAFETY: numbers, a pointer and arrays of numbers, in C's layout, the size first.
 unsafe impl Structure for penstock_completion {}
+// SAFETY: `user_data` is only carried; the header says on which thread the host gets it back.
+unsafe impl Send for penstock_completion {}
 
 /// A record in C's words.
 pub(crate) fn completion_of(record: &Record, listener: &str) -> penstock_completion {

@@ -179,7 +179,10 @@ impl Courier {
     }
 
     /// Starts the thread, if the host has given anything to call.
-    pub(crate) fn start(self: &Arc<Self>, config: &Arc<Config>) -> std::io::Result<Option<JoinHandle<()>>> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        config: &Arc<Config>,
+    ) -> std::io::Result<Option<JoinHandle<()>>> {
         let _ = self.config.set(Arc::clone(config));
         let inbox = self.inbox();
         if !matches!(inbox.delivery, Delivery::Called(_)) && inbox.authorise.is_none() {
@@ -224,7 +227,9 @@ impl Courier {
     }
 
     fn tell(&self, completion: &penstock_completion) {
-        let Delivery::Called(Callback { function, context }) = self.inbox().delivery else { return };
+        let Delivery::Called(Callback { function, context }) = self.inbox().delivery else {
+            return;
+        };
         // SAFETY: the host has promised a function that can be called with this context until the engine has ended; the completion is
         // ours until it returns.
         unsafe { function(self.engine, completion, context.0) }

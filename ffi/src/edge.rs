@@ -129,7 +129,10 @@ pub(crate) unsafe fn read<T: Structure>(pointer: *const T, name: &str) -> Answer
 ///
 /// # Safety
 /// As [`read`].
-pub(crate) unsafe fn read_or_none<T: Structure>(pointer: *const T, name: &str) -> Answer<Option<T>> {
+pub(crate) unsafe fn read_or_none<T: Structure>(
+    pointer: *const T,
+    name: &str,
+) -> Answer<Option<T>> {
     // SAFETY: the caller's promise.
     (!pointer.is_null()).then(|| unsafe { read(pointer, name) }).transpose()
 }
@@ -179,10 +182,9 @@ pub(crate) unsafe fn text(pointer: *const c_char, name: &str) -> Answer<Option<S
     let text = unsafe { CStr::from_ptr(pointer) };
     match text.to_str() {
         Ok(text) => Ok(Some(text.to_owned())),
-        Err(_) => Err(Refusal::new(
-            penstock_status::PENSTOCK_INVALID,
-            format!("`{name}` is no UTF-8"),
-        )),
+        Err(_) => {
+            Err(Refusal::new(penstock_status::PENSTOCK_INVALID, format!("`{name}` is no UTF-8")))
+        }
     }
 }
 
@@ -193,8 +195,7 @@ pub(crate) unsafe fn text(pointer: *const c_char, name: &str) -> Answer<Option<S
 pub(crate) unsafe fn needed_text(pointer: *const c_char, name: &str) -> Answer<String> {
     // SAFETY: the caller's promise.
     let text = unsafe { text(pointer, name) }?;
-    let missing =
-        || Refusal::new(penstock_status::PENSTOCK_NULL, format!("`{name}` is NULL"));
+    let missing = || Refusal::new(penstock_status::PENSTOCK_NULL, format!("`{name}` is NULL"));
     text.ok_or_else(missing)
 }
 

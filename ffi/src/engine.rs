@@ -74,7 +74,9 @@ fn apply(values: &penstock_values, config: &mut Config) -> Answer<usize> {
         1 => engine.driver = Some(Driver::Uring),
         2 => engine.driver = Some(Driver::Epoll),
         other => {
-            return invalid(format!("`values->driver` is {other}: expected one of penstock_driver"));
+            return invalid(format!(
+                "`values->driver` is {other}: expected one of penstock_driver"
+            ));
         }
     }
     if workers > WORKERS {
@@ -132,7 +134,7 @@ unsafe fn create(
     }
     // SAFETY: the caller's promise.
     let values = unsafe { edge::read_or_none(values, "values") }?;
-    let Settings { mut config, log, admin } = settings;
+    let Settings { mut config, log, admin, needs_host: _ } = settings;
     let host_workers = values.map_or(Ok(0), |values| apply(&values, &mut config))?;
     let plain_terms = config.listeners.len() as u16;
     config.listeners.push(plain(&config));
@@ -164,7 +166,7 @@ pub unsafe extern "C" fn penstock_create(
 ) -> penstock_status {
     guard(|| {
         let config = Config { engine: Default::default(), listeners: Vec::new() };
-        let settings = Settings { config, log: Default::default(), admin: None };
+        let settings = Settings { config, log: Default::default(), admin: None, needs_host: None };
         // SAFETY: what the caller promises.
         unsafe { create(settings, values, engine) }
     })
@@ -194,8 +196,9 @@ pub unsafe extern "C" fn penstock_create_from_toml(
         }
         // SAFETY: what the caller promises of `text`.
         let text = unsafe { edge::bytes(text.cast::<c_void>(), length, usize::MAX, "text") }?;
-        let text = String::from_utf8(text)
-            .map_err(|error| Refusal::new(PENSTOCK_CONFIG, format!("the text is no UTF-8: {error}")))?;
+        let text = String::from_utf8(text).map_err(|error| {
+            Refusal::new(PENSTOCK_CONFIG, format!("the text is no UTF-8: {error}"))
+        })?;
         let settings = penstock_config::parse("configuration", &text)
             .map_err(|error| Refusal::new(PENSTOCK_CONFIG, error.to_string()))?;
         // SAFETY: what the caller promises of the others.
@@ -227,7 +230,8 @@ pub unsafe extern "C" fn penstock_listen(
             let socket = claim(socket, "socket")?;
             if let Err(errno) = ensure_listening(&socket) {
                 release(socket);
-                let words = format!("`socket` does not listen ({errno}): expected one after listen(2)");
+                let words =
+                    format!("`socket` does not listen ({errno}): expected one after listen(2)");
                 return Err(Refusal::new(PENSTOCK_NO_STREAM, words));
             }
             made.sockets.push((index, socket));

@@ -10,21 +10,21 @@
 //! ```
 #![allow(non_camel_case_types)]
 
-mod completion;
+pub mod completion;
 mod courier;
 mod descriptors;
 mod edge;
-mod engine;
+pub mod engine;
 mod life;
-mod log;
-mod metrics;
+pub mod log;
+pub mod metrics;
 mod numbers;
-mod policy;
-mod reason;
+pub mod policy;
+pub mod reason;
 mod registry;
 mod running;
 mod signals;
 mod start;
-mod status;
-mod tunnel;
-mod version;
+pub mod status;
+pub mod tunnel;
+pub mod version;

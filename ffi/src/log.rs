@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn a_line_has_a_level_and_a_message() {
         let (level, message) = parted("  WARN a certificate is old file=x\n");
-        assert_eq!((level, message.to_str()), (penstock_level::Warn, Ok("a certificate is old file=x")));
+        assert_eq!(
+            (level, message.to_str()),
+            (penstock_level::Warn, Ok("a certificate is old file=x"))
+        );
         let (level, message) = parted("no level\0here");
         assert_eq!((level, message.to_str()), (penstock_level::Info, Ok("no level?here")));
     }

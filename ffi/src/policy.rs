@@ -5,7 +5,6 @@ use std::mem::size_of;
 use std::ptr;
 
 use penstock_core::control::{Admitted, Asked, Connected, Denied, Place, To};
-use penstock_core::http::Target as NetworkTarget;
 use penstock_core::target::Target;
 
 use crate::courier::{Callback, Context};
@@ -182,7 +181,9 @@ unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, D
     let invalid = |words: String| Refusal::new(PENSTOCK_INVALID, words);
     match decision.verdict {
         verdict if verdict == penstock_verdict::Allow as u32 => match target {
-            Some(target) if decision.has_descriptor == 0 => place(&target).map(|place| Ok(Some(place))),
+            Some(target) if decision.has_descriptor == 0 => {
+                place(&target).map(|place| Ok(Some(place)))
+            }
             _ => Ok(Ok(None)),
         },
         verdict if verdict == penstock_verdict::Deny as u32 => {
@@ -200,13 +201,19 @@ unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, D
 
 /// Where a text of the host's leads to.
 fn place(text: &str) -> Answer<Place> {
-    let whole = if text.contains("://") || text.starts_with("unix:") { text.to_owned() } else { format!("tcp://{text}") };
+    let whole = if text.contains("://") || text.starts_with("unix:") {
+        text.to_owned()
+    } else {
+        format!("tcp://{text}")
+    };
     match Target::parse(&whole) {
         Ok(Target::Tcp(target)) => Ok(Place::Network(target)),
         Ok(Target::Unix(path)) => Ok(Place::Unix(path.into())),
         Ok(_) => Err(Refusal::new(
             PENSTOCK_INVALID,
-            format!("`decision->target` is {text}: expected tcp://host:port, host:port or unix:/path"),
+            format!(
+                "`decision->target` is {text}: expected tcp://host:port, host:port or unix:/path"
+            ),
         )),
         Err(error) => Err(Refusal::new(PENSTOCK_INVALID, format!("`decision->target`: {error}"))),
     }

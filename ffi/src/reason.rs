@@ -224,7 +224,10 @@ pub extern "C" fn penstock_side_name(side: u32) -> *const c_char {
 /// The text lives for ever. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_phase_name(phase: u32) -> *const c_char {
-    named(Phase::ALL.iter().map(|phase| (penstock_phase::from(*phase) as u32, phase.label())), phase)
+    named(
+        Phase::ALL.iter().map(|phase| (penstock_phase::from(*phase) as u32, phase.label())),
+        phase,
+    )
 }
 
 /// The word for a penstock_cause in logs and metrics, such as `idle_timeout`; `unknown` for a number that is none.
@@ -232,5 +235,8 @@ pub extern "C" fn penstock_phase_name(phase: u32) -> *const c_char {
 /// The text lives for ever. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_cause_name(cause: u32) -> *const c_char {
-    named(Cause::ALL.iter().map(|cause| (penstock_cause::from(*cause) as u32, cause.label())), cause)
+    named(
+        Cause::ALL.iter().map(|cause| (penstock_cause::from(*cause) as u32, cause.label())),
+        cause,
+    )
 }

@@ -77,7 +77,7 @@ impl Seats {
         let taken = without_sigpipe(|| seat.take());
         Ok(taken.map_err(|(seat, errno)| {
             std::mem::forget(leaving);
-            lock(&self.0.seats).push(seat);
+            lock(&self.0.seats).push(*seat);
             errno
         }))
     }

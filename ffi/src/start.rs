@@ -44,8 +44,7 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     let _held_back = HeldBack::all();
     let (plan, facts) = plan(&made.config)?;
     let max_tunnels = plan.max_tunnels;
-    let mut bound =
-        bind(plan).map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let mut bound = bind(plan).map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
     let addresses = addresses(made, &mut bound)?;
     let admin = made.admin.map(admin::bind).transpose();
     let admin = admin.map_err(system("can't listen on the admin address"))?;

@@ -13,10 +13,11 @@ pub const PENSTOCK_ABI_VERSION: u32 = 1;
 /// For timers that are never to fire, whatever the terms say.
 pub const PENSTOCK_NEVER: u64 = u64::MAX;
 
-const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(text) => text,
-    Err(_) => panic!("a version has no NUL"),
-};
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a version has no NUL"),
+    };
 
 /// What a library can do here, as bits of penstock_features().
 #[repr(C)]

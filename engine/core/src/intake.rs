@@ -223,11 +223,7 @@ impl Intake {
     ///
     /// # Errors
     /// Gives everything back.
-    pub fn hand_over_as(
-        &self,
-        handed: HandOver,
-        known: impl FnOnce(Tag),
-    ) -> Result<Tag, Refused> {
+    pub fn hand_over_as(&self, handed: HandOver, known: impl FnOnce(Tag)) -> Result<Tag, Refused> {
         let handed = Box::new(handed);
         let listener = handed.listener;
         let is_endless = match self.ensure_possible(&handed) {

@@ -20,8 +20,8 @@ use penstock_control::{
 };
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
-use penstock_core::ring::probe::{Facts, probe};
 use penstock_core::ring::Mask;
+use penstock_core::ring::probe::{Facts, probe};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
