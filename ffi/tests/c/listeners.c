@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/un.h>
 
 static void ensure_said(const char *words)
@@ -52,14 +51,7 @@ static int port_of(penstock_engine engine, const char *listener, size_t index)
 
 static void ensure_closed(int port)
 {
-    struct sockaddr_in address;
-    int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons((uint16_t)port);
-    CHECK(connect(connection, (struct sockaddr *)&address, sizeof address) == -1 && errno == ECONNREFUSED);
-    close(connection);
+    CHECK(rig_try_connect(port) == -1 && errno == ECONNREFUSED);
 }
 
 static void serve_one(struct rig *rig, int port, int origin, const char *listener)

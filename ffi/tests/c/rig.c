@@ -101,7 +101,7 @@ int rig_listener(int *port)
     return listener;
 }
 
-int rig_connect(int port)
+int rig_try_connect(int port)
 {
     struct sockaddr_in address;
     int one = 1, connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -109,8 +109,20 @@ int rig_connect(int port)
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons((uint16_t)port);
-    CHECK(connect(connection, (struct sockaddr *)&address, sizeof address) == 0);
+    if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0) {
+        int error = errno;
+        close(connection);
+        errno = error;
+        return -1;
+    }
     CHECK(setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0);
+    return connection;
+}
+
+int rig_connect(int port)
+{
+    int connection = rig_try_connect(port);
+    CHECK(connection >= 0);
     return connection;
 }
 

@@ -42,6 +42,8 @@ void rig_pair(int family, int pair[2]);
 int rig_listener(int *port);
 /* Connects to loopback. */
 int rig_connect(int port);
+/* The same, or -1 with errno. */
+int rig_try_connect(int port);
 /* Joins two new pairs; `options` may be NULL. */
 void rig_join(struct rig *rig, int family, const penstock_tunnel_options *options, struct rig_tunnel *tunnel);
 
