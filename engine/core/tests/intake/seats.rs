@@ -1,6 +1,6 @@
 //! Workers on threads of somebody else's, sockets that somebody else listens on, and terms of one tunnel.
 
-use penstock_core::control::{SessionId, Which};
+use penstock_core::control::{Outside, Piece, Question, SessionId, WallTime, Which};
 use penstock_core::engine::{Seat, bind};
 use penstock_core::intake::{OwnTerms, Timer};
 use std::os::fd::AsFd;
@@ -72,6 +72,50 @@ pub(crate) fn a_seat_that_nobody_took_tells_what_it_was_dealt(driver: Driver) {
     assert!(ends.iter().any(|(tag, _, _)| last.tag == Some(*tag)));
     assert_eq!(engine.shared().sessions(), 0);
     engine.join();
+}
+
+/// Nobody is told of what a worker carried that has lost its mind, but nothing is dealt to it any more.
+pub(crate) fn a_worker_that_panics_takes_nothing(driver: Driver) {
+    struct Fragile;
+
+    impl Outside for Fragile {
+        fn wall_time(&self) -> WallTime {
+            WallTime::default()
+        }
+
+        fn ask(&mut self, _question: Question) -> Result<(), Question> {
+            Ok(())
+        }
+
+        fn records(&mut self, _id: SessionId, _listener: u16) {}
+
+        fn recorded(&mut self, _piece: Piece) {}
+
+        fn finished(&mut self, _record: Record) {
+            panic!("on purpose");
+        }
+    }
+
+    let config = Config { engine: config::Engine::default(), listeners: vec![terms()] };
+    let plan = Plan { max_tunnels: 10_000, config: Arc::new(config), ..plan(driver) };
+    let bound = bind(plan).expect("nothing to bind");
+    let engine = bound.start(&mut |_, _| Box::new(Fragile)).expect("a worker");
+    let intake = engine.intake();
+    let hand_over = || {
+        let ((near, one), (other, _)) = (unix_pair(), unix_pair());
+        (near, intake.hand_over(HandOver::new(0, one.into(), other.into())))
+    };
+    let begun = Instant::now();
+    let refused = loop {
+        match hand_over() {
+            (_, Err(refused)) => break refused,
+            (_, Ok(_)) => assert!(begun.elapsed() < PATIENCE, "it takes whatever comes"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(refused.why, Why::Stopped);
+    let joined = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| engine.join()));
+    assert!(joined.is_err(), "a panic that nobody hears of");
 }
 
 pub(crate) fn somebody_else_may_have_made_the_socket(driver: Driver) {
