@@ -84,6 +84,13 @@ void ngx_stream_penstock_exit_process(ngx_cycle_t *cycle);
 /* this worker's; 0: there is none */
 penstock_engine ngx_stream_penstock_engine(void);
 
+/* 0: this worker's descriptors allow no further tunnel */
+ngx_uint_t ngx_stream_penstock_has_room(void);
+
+/* penstock_tunnel(), counted */
+penstock_status ngx_stream_penstock_join(int client, int upstream,
+    const penstock_tunnel_options *options, penstock_id *id);
+
 /* a server's content handler */
 void ngx_stream_penstock_handler(ngx_stream_session_t *s);
 

@@ -11,21 +11,14 @@
 #include "ngx_stream_penstock.h"
 
 #include <ngx_channel.h>
-#include <sys/resource.h>
 
 
 /* a line of nginx's log has no room for more */
 #define NGX_STREAM_PENSTOCK_MESSAGE  1900
 
-/* descriptors of a tunnel: two of nginx's, their duplicates, two pipes */
-#define NGX_STREAM_PENSTOCK_FDS      8
-/* what a worker has open beside its sessions: logs, listening sockets... */
-#define NGX_STREAM_PENSTOCK_OWN_FDS  64
-
 
 static ngx_int_t ngx_stream_penstock_start(ngx_cycle_t *cycle,
     ngx_stream_penstock_main_conf_t *pmcf);
-static ngx_uint_t ngx_stream_penstock_max_tunnels(ngx_cycle_t *cycle);
 static void ngx_stream_penstock_completion_handler(ngx_event_t *ev);
 static ngx_int_t ngx_stream_penstock_open_log(ngx_cycle_t *cycle);
 static void ngx_stream_penstock_log_callback(uint32_t level,
@@ -36,6 +29,10 @@ static void ngx_stream_penstock_write_log(ngx_log_t *log);
 
 static penstock_engine  engine;
 
+/* tunnels: that may be, and that are */
+static ngx_uint_t       most;
+static ngx_uint_t       live;
+
 /* messages: read here, written by the engine's thread */
 static int              log_pair[2] = { -1, -1 };
 static ngx_atomic_t     log_lost;
@@ -45,6 +42,29 @@ penstock_engine
 ngx_stream_penstock_engine(void)
 {
     return engine;
+}
+
+
+ngx_uint_t
+ngx_stream_penstock_has_room(void)
+{
+    return live < most;
+}
+
+
+penstock_status
+ngx_stream_penstock_join(int client, int upstream,
+    const penstock_tunnel_options *options, penstock_id *id)
+{
+    penstock_status  status;
+
+    status = penstock_tunnel(engine, client, upstream, options, id);
+
+    if (status == PENSTOCK_OK) {
+        live++;
+    }
+
+    return status;
 }
 
 
@@ -95,48 +115,33 @@ ngx_stream_penstock_start(ngx_cycle_t *cycle,
     ngx_stream_penstock_main_conf_t *pmcf)
 {
     int              fd;
+    penstock_counts  counts;
     penstock_values  values;
 
     PENSTOCK_INIT(values);
 
     values.workers = (uint32_t) pmcf->workers;
     values.driver = (uint32_t) pmcf->driver;
-    values.max_tunnels = (uint32_t) ngx_stream_penstock_max_tunnels(cycle);
+
+    PENSTOCK_INIT(counts);
 
     if (penstock_create(&values, &engine) != PENSTOCK_OK
         || penstock_completion_fd(engine, &fd) != PENSTOCK_OK
-        || penstock_start(engine) != PENSTOCK_OK)
+        || penstock_start(engine) != PENSTOCK_OK
+        || penstock_metrics(engine, &counts) != PENSTOCK_OK)
     {
         return NGX_ERROR;
     }
 
+    /*
+     * The engine takes as many as the descriptors of this process allow; but
+     * of each nginx holds two as well, and must not run out of them.
+     */
+
+    most = ngx_max(counts.max_tunnels / 2, 1);
+
     return ngx_add_channel_event(cycle, fd, NGX_READ_EVENT,
                                  ngx_stream_penstock_completion_handler);
-}
-
-
-/*
- * No more than nginx has connections for, and none that would leave nginx
- * without descriptors: what nginx can't open, it can't carry by itself either.
- */
-
-static ngx_uint_t
-ngx_stream_penstock_max_tunnels(ngx_cycle_t *cycle)
-{
-    ngx_uint_t     connections, descriptors;
-    struct rlimit  limit;
-
-    connections = cycle->connection_n / 2;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == -1) {
-        limit.rlim_cur = RLIM_INFINITY;
-    }
-
-    descriptors = ngx_min(limit.rlim_cur, NGX_MAX_INT32_VALUE);
-    descriptors -= ngx_min(descriptors, NGX_STREAM_PENSTOCK_OWN_FDS);
-
-    return ngx_max(ngx_min(connections, descriptors / NGX_STREAM_PENSTOCK_FDS),
-                   1);
 }
 
 
@@ -167,6 +172,7 @@ ngx_stream_penstock_completion_handler(ngx_event_t *ev)
             return;
         }
 
+        live--;
         ngx_stream_penstock_end(completion.user_data, &completion);
     }
 }

@@ -50,6 +50,14 @@ ngx_stream_penstock_hand_over(ngx_stream_penstock_ctx_t *ctx)
 
     ngx_stream_penstock_watch(ctx);
 
+    if (!ngx_stream_penstock_has_room()) {
+        ngx_stream_penstock_fall_back(ctx, "full",
+                                      "as many tunnels as the descriptors of "
+                                      "this worker allow, which "
+                                      "worker_rlimit_nofile can raise", 0);
+        return;
+    }
+
     early = ngx_alloc(ctx->early[0] + ctx->early[1] + 1, c->log);
     if (early == NULL) {
         ngx_stream_penstock_fall_back(ctx, "no memory", "no memory", 0);
@@ -119,8 +127,7 @@ ngx_stream_penstock_pass(ngx_stream_penstock_ctx_t *ctx, u_char *early)
     options.idle_ms = pscf->timeout ? pscf->timeout : 1;
     options.user_data = ctx;
 
-    status = penstock_tunnel(ngx_stream_penstock_engine(), client, upstream,
-                             &options, &ctx->id);
+    status = ngx_stream_penstock_join(client, upstream, &options, &ctx->id);
 
     if (status == PENSTOCK_OK) {
         return NGX_OK;

@@ -96,13 +96,12 @@ fn quit_waits_and_stop_does_not(driver: Driver) {
     assert!(!nginx.errors().contains("[alert]"), "{}", nginx.errors());
 }
 
-/// Two connections of nginx's for each session: eight are four sessions, and some are nginx's own.
+/// Of 200 descriptors the engine keeps 168, and 24 for pipes: what is left are two tunnels, with nginx's own two of each.
 #[test]
 fn what_the_engine_does_not_take_nginx_carries() {
     let (listener, address) = target();
-    // (100 - 64) / 8: a tunnel is eight descriptors.
-    let setup = Setup::new(Driver::Epoll).main("worker_rlimit_nofile 100;").connections(90);
-    let nginx = setup.in_front_of(address).start();
+    let nginx =
+        Setup::new(Driver::Epoll).main("worker_rlimit_nofile 200;").in_front_of(address).start();
     let sessions: Vec<_> = (0..6).map(|_| session(&nginx, &listener)).collect();
     for (client, target) in &sessions {
         speak(client, target, 1);
@@ -111,9 +110,9 @@ fn what_the_engine_does_not_take_nginx_carries() {
     let lines = nginx.lines(6);
     let on = lines.iter().filter(|line| line["penstock"] == "on").count();
     let fell_back = lines.iter().filter(|line| line["penstock"] == "fell back: full").count();
-    assert_eq!((on, fell_back), (4, 2), "{lines:?}");
+    assert_eq!((on, fell_back), (2, 4), "{lines:?}");
     assert!(lines.iter().all(|line| line["bytes_sent"] == "100000"), "{lines:?}");
     assert!(lines.iter().all(|line| line["upstream_bytes_sent"] == "100000"), "{lines:?}");
     let warning = "penstock: nginx carries this session by itself";
-    assert_eq!(nginx.errors().matches(warning).count(), 2, "{}", nginx.errors());
+    assert_eq!(nginx.errors().matches(warning).count(), 4, "{}", nginx.errors());
 }

@@ -26,7 +26,7 @@ pub(crate) fn module() -> PathBuf {
     if fs::read_to_string(folder.join("stamp")).is_ok_and(|built| built == stamp) {
         return module;
     }
-    build(&prefix(), &folder);
+    build(None, &folder);
     fs::write(folder.join("stamp"), stamp).expect("our directory");
     module
 }
@@ -45,27 +45,22 @@ fn stamp() -> String {
     stamp
 }
 
-fn build(prefix: &Path, into: &Path) {
+fn build(include: Option<&Path>, into: &Path) {
     let mut command = Command::new(sources().join("build"));
-    command.arg(into).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    command.arg(into).env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
+    if let Some(folder) = include {
+        command.env("PENSTOCK_CFLAGS", format!("-I{}", folder.display()));
+    }
     process::run(&mut command);
 }
 
 /// A module for a library with another header: `change` says what is to be replaced in there, by what.
 pub(crate) fn module_for(change: (&str, &str)) -> (PathBuf, TempDir) {
     let dir = process::directory();
-    let other = dir.path().join("prefix");
-    fs::create_dir_all(other.join("include")).expect("our directory");
-    fs::create_dir_all(other.join("lib/pkgconfig")).expect("our directory");
     let header = fs::read_to_string(prefix().join("include/penstock.h")).expect("a header");
     assert!(header.contains(change.0), "{} is not in the header", change.0);
-    fs::write(other.join("include/penstock.h"), header.replace(change.0, change.1))
+    fs::write(dir.path().join("penstock.h"), header.replace(change.0, change.1))
         .expect("our directory");
-    let facts = fs::read_to_string(prefix().join("lib/pkgconfig/penstock.pc")).expect("its facts");
-    let includes = format!("-I{}", other.join("include").display());
-    let facts = facts.replace("-I${includedir}", &includes);
-    assert!(facts.contains(&includes), "{facts}");
-    fs::write(other.join("lib/pkgconfig/penstock.pc"), facts).expect("our directory");
-    build(&other, dir.path());
+    build(Some(dir.path()), dir.path());
     (dir.path().join("ngx_stream_penstock_module.so"), dir)
 }

@@ -1,6 +1,8 @@
 //! What can't be configured, and a library that is not what the module was built for: said before anybody connects.
 
-use penstock_tests::Driver;
+use penstock_tests::pki::{Authority, Wanted};
+use penstock_tests::stream::Pattern;
+use penstock_tests::{Driver, process};
 
 use super::module::module_for;
 use super::rig::{PORT, Setup, session, target};
@@ -23,9 +25,16 @@ fn assert_refused(said: &str, beside: &str) {
 #[test]
 fn what_the_engine_would_not_do_is_refused() {
     let address = penstock_tests::loopback::address();
+    let (authority, dir) = (Authority::new("CA"), process::directory());
+    let (certificate, key) = (dir.path().join("server.pem"), dir.path().join("server.key"));
+    authority.issue(&Wanted::server(address)).write(&certificate, &key);
+    let (certificate, key) = (certificate.display(), key.display());
+    let ssl = format!(
+        "listen {address}:5999 ssl; ssl_certificate {certificate}; ssl_certificate_key {key};"
+    );
     let cases = [
         (format!("listen {address}:5999 udp;"), "\"listen ... udp\""),
-        (format!("listen {address}:5999 ssl;"), "\"listen ... ssl\""),
+        (ssl, "\"listen ... ssl\""),
         ("proxy_ssl on;".to_owned(), "\"proxy_ssl on\""),
         ("proxy_upload_rate 1m;".to_owned(), "proxy_upload_rate"),
         ("proxy_download_rate 1m;".to_owned(), "proxy_download_rate"),
@@ -77,8 +86,8 @@ fn without_io_uring_auto_is_epoll() {
     let setup = Setup::without_penstock().stream("penstock on;").without_uring();
     let nginx = setup.in_front_of(address).start();
     let (client, target) = session(&nginx, &listener);
-    penstock_tests::stream::Pattern::new(1).send(&mut &client, 1000).expect("an open stream");
-    penstock_tests::stream::Pattern::new(1).receive(&mut &target, 1000).expect("an open stream");
+    Pattern::new(1).send(&mut &client, 1000).expect("an open stream");
+    Pattern::new(1).receive(&mut &target, 1000).expect("an open stream");
     drop((client, target));
     assert_eq!(nginx.line()["penstock"], "on");
 }

@@ -22,7 +22,6 @@ pub(crate) struct Setup {
     pub(crate) address: IpAddr,
     module: PathBuf,
     main: String,
-    connections: usize,
     stream: String,
     servers: String,
     without_uring: bool,
@@ -57,7 +56,6 @@ impl Setup {
             address: loopback::address().into(),
             module: module(),
             main: String::new(),
-            connections: 512,
             stream: String::new(),
             servers: String::new(),
             without_uring: false,
@@ -78,11 +76,6 @@ impl Setup {
     /// Adds directives for all servers.
     pub(crate) fn stream(mut self, lines: &str) -> Setup {
         self.stream += &format!("  {lines}\n");
-        self
-    }
-
-    pub(crate) fn connections(mut self, most: usize) -> Setup {
-        self.connections = most;
         self
     }
 
@@ -110,9 +103,9 @@ impl Setup {
         format!(
             "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nload_module {module};\n\
              user root; daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log info;\n{}\n\
-             events {{ worker_connections {}; }}\n\
+             events {{ worker_connections 512; }}\n\
              stream {{\n  log_format numbers '{format}'; access_log {dir}/access.log numbers;\n{}{}}}\n",
-            self.main, self.connections, self.stream, self.servers
+            self.main, self.stream, self.servers
         )
     }
 
