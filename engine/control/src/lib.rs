@@ -10,6 +10,7 @@ pub mod admin;
 mod certificates;
 mod clock;
 mod demo;
+mod host;
 mod mailman;
 pub mod messages;
 mod metrics;
@@ -42,6 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::certificates::Watch;
 use crate::clock::Clock;
+pub use crate::host::Host;
 use crate::opener::{Notice, Opener};
 use crate::outside::{Asked, WorkerOutside};
 use crate::resolver::Resolver;
@@ -69,6 +71,7 @@ pub struct Control {
     open: mpsc::Sender<Notice>,
     notices: mpsc::Receiver<Notice>,
     spawner: Option<Spawner>,
+    host: Option<Arc<dyn Host>>,
 }
 
 /// Threads that may wait at the same time: for names, for doors, for tokens, for secrets, for pages, and one for certificates.
@@ -117,7 +120,14 @@ impl Control {
             open,
             notices,
             spawner,
+            host: None,
         })
+    }
+
+    /// Has workers ask this program about clients, and tell it of every end. To be called before any of them has its [`outside`](Self::outside).
+    #[must_use]
+    pub fn with_host(self, host: Arc<dyn Host>) -> Control {
+        Control { host: Some(host), ..self }
     }
 
     /// What a worker with this mailbox speaks to.
@@ -132,6 +142,7 @@ impl Control {
             access_log: self.access_log.clone(),
             recorder: self.recorder.as_ref().map(recorder::Sender::feed),
             clock: self.clock.clone(),
+            host: self.host.clone(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! A worker's end of the queues towards this crate.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use penstock_core::control::{Mailbox, Outside, Piece, Question, Record, SessionId, WallTime};
@@ -8,6 +9,7 @@ use tokio::sync::mpsc::{self, OwnedPermit};
 
 use crate::access_log;
 use crate::clock::Clock;
+use crate::host::Host;
 use crate::opener::{self, Notice};
 use crate::recorder::Feed;
 use crate::{secrets, tokens};
@@ -31,6 +33,7 @@ pub(crate) struct WorkerOutside {
     pub(crate) access_log: access_log::Sender,
     pub(crate) recorder: Option<Feed>,
     pub(crate) clock: Clock,
+    pub(crate) host: Option<Arc<dyn Host>>,
 }
 
 impl Outside for WorkerOutside {
@@ -55,6 +58,13 @@ impl Outside for WorkerOutside {
                     let secrets::Asked { id, vnc, target, .. } = refused.into_inner();
                     Question::Secrets { id, vnc, target }
                 })
+            }
+            Question::Authorise { id, asked } => {
+                let asked = match &self.host {
+                    Some(host) => host.authorise(id, asked, self.mailbox.clone()),
+                    None => Err(asked),
+                };
+                asked.map_err(|asked| Question::Authorise { id, asked })
             }
             Question::Resolve { id, name } => {
                 let asked = Asked { id, name, mailbox: self.mailbox.clone() };
@@ -97,6 +107,9 @@ impl Outside for WorkerOutside {
     fn finished(&mut self, record: Record) {
         if let Some(recorder) = &mut self.recorder {
             recorder.end(record.id);
+        }
+        if let Some(host) = &self.host {
+            host.finished(&record);
         }
         let at = SystemTime::now();
         if !self.awaited.is_empty()
@@ -151,6 +164,7 @@ mod tests {
             access_log,
             recorder: None,
             clock,
+            host: None,
         };
         Rig { outside, _questions, _tokens, _secrets, notices, records }
     }

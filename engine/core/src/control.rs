@@ -2,6 +2,8 @@
 //!
 //! Both ways are bounded. A session's id carries its generation, so that an answer that comes too late reaches nobody.
 
+mod host;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +22,7 @@ use crate::close::CloseReason;
 use crate::config::{Door, Tokens, Vnc};
 use crate::intake::{HandOver, Tag};
 pub use crate::mailbox::Mailbox;
+pub use host::{Admitted, Asked, BadDenial, Connected, Denied, To};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -35,6 +38,34 @@ pub struct SessionId {
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}", self.worker, self.slot, self.generation)
+    }
+}
+
+/// A connection, as who is outside calls it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Which {
+    /// One that was handed over.
+    HandedOver(Tag),
+    /// One that a listener has accepted; or any, by the number in its record.
+    Session(SessionId),
+}
+
+impl Which {
+    /// The worker that carries it.
+    pub fn worker(self) -> usize {
+        match self {
+            Which::HandedOver(tag) => tag.worker(),
+            Which::Session(id) => usize::from(id.worker),
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::HandedOver(tag) => write!(f, "{tag}"),
+            Which::Session(id) => write!(f, "{id}"),
+        }
     }
 }
 
@@ -76,6 +107,13 @@ pub enum Question {
         vnc: Arc<Vnc>,
         /// Which target, as `host:port`; none: it has no such name.
         target: Option<Box<str>>,
+    },
+    /// Whether a client may have what it asks for.
+    Authorise {
+        /// Who asks.
+        id: SessionId,
+        /// What for.
+        asked: Box<Asked>,
     },
 }
 
@@ -219,6 +257,13 @@ pub enum Command {
         /// What could be read, or which file could not; for the operator.
         result: Result<Secrets, Box<str>>,
     },
+    /// The answer to [`Question::Authorise`].
+    Authorised {
+        /// Who asked.
+        id: SessionId,
+        /// What the host says.
+        result: Result<Admitted, Denied>,
+    },
     /// Join two connections. They have their place among all already.
     TakeOver {
         /// What the tunnel is called.
@@ -228,8 +273,15 @@ pub enum Command {
         /// Both of them.
         handed: Box<HandOver>,
     },
-    /// End a tunnel that was handed over.
-    Cancel(Tag),
+    /// End a connection.
+    Cancel(Which),
+    /// Describe a connection.
+    Describe {
+        /// Which one.
+        which: Which,
+        /// Called on the worker: hand over and return at once. None: there is none.
+        reply: Box<dyn FnOnce(Option<TunnelInfo>) + Send>,
+    },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -250,8 +302,10 @@ impl fmt::Debug for Command {
             Command::Opened { id, result } => write!(f, "Opened {id} {result:?}"),
             Command::Judged { id, result } => write!(f, "Judged {id} {result:?}"),
             Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
+            Command::Authorised { id, result } => write!(f, "Authorised {id} {result:?}"),
             Command::TakeOver { tag, handed, .. } => write!(f, "TakeOver {tag} {handed:?}"),
-            Command::Cancel(tag) => write!(f, "Cancel {tag}"),
+            Command::Cancel(which) => write!(f, "Cancel {which}"),
+            Command::Describe { which, .. } => write!(f, "Describe {which}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),
@@ -275,6 +329,8 @@ pub struct TunnelInfo {
     pub id: SessionId,
     /// What it is called by whoever handed it over.
     pub tag: Option<Tag>,
+    /// The host's own number for it; 0: none.
+    pub cookie: u64,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it is for.
@@ -304,6 +360,8 @@ pub struct Record {
     pub id: SessionId,
     /// What it is called by whoever handed it over.
     pub tag: Option<Tag>,
+    /// The host's own number for it; 0: none.
+    pub cookie: u64,
     /// Index into the configuration's listeners.
     pub listener: u16,
     /// Whom it was for (from the PROXY header, if there was one).
@@ -338,6 +396,7 @@ impl Record {
         Record {
             id,
             tag: None,
+            cookie: 0,
             listener,
             client: None,
             method: None,

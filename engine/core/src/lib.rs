@@ -17,6 +17,7 @@ pub mod metrics;
 mod opaque;
 pub mod policy;
 mod relay;
+mod seat;
 mod session;
 mod sessions;
 pub mod shared;

@@ -97,6 +97,7 @@ mod tests {
         Record {
             id: SessionId { worker: 1, slot: 2, generation: 3 },
             tag: None,
+            cookie: 0,
             listener: 0,
             client: "[fd00::1]:4000".parse().ok(),
             method: Some("CONNECT".into()),

@@ -76,6 +76,7 @@ mod tests {
         Record {
             id: SessionId { worker: 0, slot: 1, generation: 1 },
             tag: None,
+            cookie: 0,
             listener: 0,
             client: "10.0.0.5:4000".parse().ok(),
             method: Some("CONNECT".into()),

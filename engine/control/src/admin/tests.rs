@@ -76,6 +76,7 @@ fn info(worker: u8, slot: u32) -> TunnelInfo {
     TunnelInfo {
         id: SessionId { worker, slot, generation: 1 },
         tag: None,
+        cookie: 0,
         listener: 0,
         client: "10.0.0.5:4000".parse().ok(),
         target: Some("vm\"1:5900".into()),

@@ -11,7 +11,7 @@ use penstock_tls::Agreed;
 
 use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
-use crate::intake::Tag;
+use crate::intake::{OwnTerms, Tag};
 use crate::opaque::Opaque;
 use crate::relay::Relay;
 use crate::siblings::Group;
@@ -53,10 +53,14 @@ pub(super) struct Unusual {
     pub(super) lifetime_end: Option<Time>,
     /// What it is called by whoever handed it over.
     pub(super) tag: Option<Tag>,
+    /// The host's own number for it; 0: none.
+    pub(super) cookie: u64,
     /// What was handed over with the client, until it is needed.
     pub(super) held: Option<Held>,
     /// That never ends by itself.
     pub(super) is_endless: bool,
+    /// What it has for itself, instead of what the listener says.
+    pub(super) own: OwnTerms,
 }
 
 /// A target that somebody else has connected.
@@ -138,6 +142,16 @@ impl Facts {
         self.unusual.as_ref()?.tag
     }
 
+    /// What it has for itself, instead of what the listener says.
+    pub(super) fn own(&self) -> OwnTerms {
+        self.unusual.as_ref().map(|unusual| unusual.own).unwrap_or_default()
+    }
+
+    /// The host's own number for it; 0: none.
+    fn cookie(&self) -> u64 {
+        self.unusual.as_ref().map_or(0, |unusual| unusual.cookie)
+    }
+
     /// A handshake with that side begins.
     pub(super) fn shakes_hands(&mut self, side: Side) {
         self.shaking[side as usize] = true;
@@ -167,7 +181,7 @@ impl Facts {
         carried: Carried,
         turn: &Turn<K>,
     ) -> Record {
-        let tag = self.tag();
+        let (tag, cookie) = (self.tag(), self.cookie());
         if let Some(group) = self.group {
             turn.shared.siblings.leave(group);
         }
@@ -178,6 +192,7 @@ impl Facts {
         Record {
             id,
             tag,
+            cookie,
             listener: self.listener,
             client: self.client,
             method: self.method.into(),
@@ -198,6 +213,7 @@ impl Facts {
         TunnelInfo {
             id,
             tag: self.tag(),
+            cookie: self.cookie(),
             listener: self.listener,
             client: self.client,
             target: self.target.clone(),

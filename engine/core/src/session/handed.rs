@@ -12,7 +12,7 @@ use penstock_ring::Kernel;
 use super::facts::Held;
 use super::opening::Stage;
 use super::{Session, State};
-use crate::intake::{HandOver, Tag};
+use crate::intake::{HandOver, OwnTerms, Tag};
 use crate::relay::Left;
 use crate::sessions::Handle;
 use crate::turn::{Step, Turn};
@@ -20,6 +20,7 @@ use crate::turn::{Step, Turn};
 /// What was handed over, without the client's connection.
 pub(crate) struct Handed {
     tag: Tag,
+    pub(crate) cookie: u64,
     target: OwnedFd,
     from_client: Vec<u8>,
     from_target: Vec<u8>,
@@ -27,6 +28,7 @@ pub(crate) struct Handed {
     heartbeat: Option<Duration>,
     is_endless: bool,
     pub(crate) target_name: Option<Box<str>>,
+    own: OwnTerms,
 }
 
 impl Handed {
@@ -41,9 +43,12 @@ impl Handed {
             web_socket,
             heartbeat,
             target_name,
+            own,
+            cookie,
         } = handed;
         let handed = Handed {
             tag,
+            cookie,
             target,
             from_client,
             from_target,
@@ -51,6 +56,7 @@ impl Handed {
             heartbeat,
             is_endless,
             target_name,
+            own,
         };
         (client, handed)
     }
@@ -70,8 +76,9 @@ impl Session {
         self.handle = handle;
         self.facts.target = handed.target_name;
         let unusual = self.facts.unusual();
-        unusual.tag = Some(handed.tag);
+        (unusual.tag, unusual.cookie) = (Some(handed.tag), handed.cookie);
         unusual.is_endless = handed.is_endless;
+        unusual.own = handed.own;
         let came = handed.from_target.into();
         unusual.held = Some(Held { target: Some(handed.target), came });
         if let Some(payload) = handed.web_socket {

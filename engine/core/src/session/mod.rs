@@ -38,7 +38,9 @@ use penstock_ring::{Chunk, Close, Event, Group, Kernel, Leg, Outcome, Sent, Time
 
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Config, Listener};
-use crate::control::{Found, OpenError, Record, ResolveError, Secrets, TokenRefusal, TunnelInfo};
+use crate::control::{
+    Admitted, Denied, Found, OpenError, Record, ResolveError, Secrets, TokenRefusal, TunnelInfo,
+};
 use crate::layers::Layers;
 use crate::relay::Relay;
 use crate::sessions::{Handle, Role};
@@ -219,6 +221,17 @@ impl Session {
         }
     }
 
+    /// Takes what the host says of it. An answer that nobody waits for is counted and dropped, with the descriptor that it may hold.
+    pub(crate) fn authorised(
+        &mut self,
+        result: Result<Admitted, Denied>,
+        turn: &mut Turn<impl Kernel>,
+    ) -> Step {
+        drop(result);
+        turn.counters.answers_stale.add(1);
+        Step::Continue(())
+    }
+
     /// The earliest time at which [`expired`](Self::expired) has something to do.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let timeouts = &self.listener().timeouts;
@@ -354,11 +367,12 @@ impl Session {
         &self.config.listeners[usize::from(self.facts.listener)]
     }
 
-    /// As the listener says, or earlier if what was looked up says so.
+    /// As the terms say, or earlier if what was looked up says so.
     fn lifetime_end(&self) -> Option<Time> {
-        let of_listener = self.listener().timeouts.lifetime.map(|lifetime| self.started + lifetime);
+        let lifetime = self.facts.own().lifetime.or(self.listener().timeouts.lifetime);
+        let of_terms = lifetime.map(|lifetime| self.started + lifetime);
         let own = self.facts.unusual.as_ref().and_then(|unusual| unusual.lifetime_end);
-        earlier(of_listener, own)
+        earlier(of_terms, own)
     }
 }
 

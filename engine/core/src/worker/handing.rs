@@ -14,19 +14,27 @@ use crate::intake::{HandOver, Tag};
 use crate::session::{Handed, Session};
 use crate::sessions::{NOBODY, Recipient, Role};
 
+/// What a tunnel is called that was handed over.
+struct Named {
+    tag: Tag,
+    cookie: u64,
+    target: Option<Box<str>>,
+}
+
 impl<K: Kernel> Worker<K> {
     pub(super) fn take_over(&mut self, tag: Tag, is_endless: bool, handed: HandOver) {
         let listener = handed.listener;
         self.turn.counters.handed_over.add(1);
         if self.drain_until.is_some() {
-            return self.turn_back(tag, listener, handed.target_name, Cause::Drained, None);
+            let named = Named { tag, cookie: handed.cookie, target: handed.target_name };
+            return self.turn_back(listener, named, Cause::Drained, None);
         }
         let (client, handed) = Handed::split(tag, is_endless, handed);
         let leg = match self.turn.kernel.adopt(client, NOBODY) {
             Ok(leg) => leg,
             Err((errno, _)) => {
-                let name = handed.target_name;
-                return self.turn_back(tag, listener, name, Cause::Broken, Some(errno));
+                let named = Named { tag, cookie: handed.cookie, target: handed.target_name };
+                return self.turn_back(listener, named, Cause::Broken, Some(errno));
             }
         };
         let admitting = Arc::clone(&self.turn.shared.config);
@@ -40,22 +48,14 @@ impl<K: Kernel> Worker<K> {
         self.after(handle, step);
     }
 
-    pub(super) fn cancel(&mut self, tag: Tag) {
-        let Some(handle) = self.handed.get(&tag).copied() else {
-            return self.turn.counters.answers_stale.add(1);
-        };
-        let Some(session) = self.sessions.get_mut(handle) else { return };
-        let step = session.dismiss(Cause::Cancelled, &mut self.turn);
-        self.after(handle, step);
-    }
-
     /// After the last turn: whoever came too late for it is told so.
     pub(crate) fn close(&mut self) {
         self.mailbox.close();
         while let Some(command) = self.mailbox.take() {
             if let Command::TakeOver { tag, handed, .. } = command {
                 self.turn.counters.handed_over.add(1);
-                self.turn_back(tag, handed.listener, handed.target_name, Cause::Drained, None);
+                let named = Named { tag, cookie: handed.cookie, target: handed.target_name };
+                self.turn_back(handed.listener, named, Cause::Drained, None);
             }
         }
     }
@@ -63,9 +63,8 @@ impl<K: Kernel> Worker<K> {
     /// Gives the places back, and tells that nothing came of it. The descriptors are closed by whoever drops them.
     fn turn_back(
         &mut self,
-        tag: Tag,
         listener: u16,
-        target: Option<Box<str>>,
+        Named { tag, cookie, target }: Named,
         cause: Cause,
         errno: Option<Errno>,
     ) {
@@ -77,6 +76,6 @@ impl<K: Kernel> Worker<K> {
             format!("the client's connection can't be driven: {}", errno.desc()).into()
         });
         let record = Record::new(id, listener, reason);
-        self.turn.outside.finished(Record { tag: Some(tag), target, detail, ..record });
+        self.turn.outside.finished(Record { tag: Some(tag), cookie, target, detail, ..record });
     }
 }

@@ -111,7 +111,7 @@ pub(crate) fn what_can_not_be_joined_is_given_back(driver: Driver) {
     };
     let below = Listener { proxy_protocol: ProxyProtocol::Required, ..terms() };
     let speaks = |handed: &mut HandOver| handed.web_socket = Some(Payload::Binary);
-    assert_eq!(why(below, &speaks), Why::TooLateForTls);
+    assert_eq!(why(below, &speaks), Why::TooLate);
     let endless = |handed: &mut HandOver| {
         handed.target = openpty(None, None).expect("a terminal").master;
     };

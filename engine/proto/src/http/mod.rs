@@ -3,6 +3,7 @@
 //! Forwards no head and reads no body.
 
 mod error;
+pub mod fields;
 mod head;
 mod headers;
 mod line;
