@@ -204,7 +204,8 @@ fn choose_contestants(
         .collect();
     let mut needed = needed.into_iter();
     recipes.retain(|_| needed.next().unwrap_or(false));
-    let is_ours = |recipe: &&Recipe| recipe.family == record::Family::Penstock;
+    let is_ours =
+        |recipe: &&Recipe| recipe.family == record::Family::Penstock && !recipe.is_hosted();
     let ours: Vec<String> = recipes.iter().filter(is_ours).map(|r| r.name.clone()).collect();
     let absent = contestant::remove_absent(&mut recipes);
     ensure!(

@@ -78,7 +78,7 @@ pub(crate) enum Version {
     /// Program and argument whose first line of output with a number in it tells it.
     Asked(String, &'static str),
     /// The program, and who finds out.
-    Examined(&'static str, fn(&Path) -> Result<String>),
+    Examined(String, fn(&Path) -> Result<String>),
     Told(String),
 }
 
@@ -186,13 +186,15 @@ pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
     let mut absent = Vec::new();
     recipes.retain(|recipe| {
         let program = match &recipe.version {
-            Version::Asked(program, _) => program,
-            Version::Examined(program, _) => *program,
+            Version::Asked(program, _) | Version::Examined(program, _) => program,
             Version::Told(_) => return true,
         };
         let installed = is_installed(program);
         if !installed {
             let how = match recipe.family {
+                Family::Penstock if recipe.is_hosted() => {
+                    "ffi/install --prefix target/prefix makes it, PENSTOCK_PREFIX names another"
+                }
                 Family::Penstock => "cargo build --release makes it",
                 _ => "bench/setup installs it",
             };
@@ -205,6 +207,11 @@ pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
 }
 
 impl Recipe {
+    /// Whether it is our library in somebody else's program, which nobody needs to have installed.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.family == Family::Penstock && matches!(self.version, Version::Examined(..))
+    }
+
     /// For the report, before it is started: command and configuration come with the first start.
     pub(crate) fn describe(&self) -> record::Contestant {
         record::Contestant {

@@ -1,41 +1,23 @@
 //! websockify's command line over the engine, targets behind it, and a browser's end.
-//!
-//! Python is Debian's, as websockify is; the library is the one that `tests/run` has installed, or that of `PENSTOCK_PREFIX`.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use penstock_tests::process::{self, Process};
 use penstock_tests::web_socket::{BINARY, CLOSE, Client, close, frame, request};
-use penstock_tests::{loopback, procfs, setup, wait};
+use penstock_tests::{loopback, procfs, python_host, wait};
 
-const PYTHON: &str = "/usr/bin/python3";
-const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ffi/hosts/python");
 /// What users' own modules are found in.
 const MODULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_host");
-const PREFIX: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../prefix");
 /// How long a busy machine may take for one thing.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 const PORT: u16 = 6080;
 
 /// A Python that knows the package, and modules of a user's.
 pub(crate) fn python() -> Command {
-    let prefix = std::env::var_os("PENSTOCK_PREFIX").map_or_else(|| PREFIX.into(), PathBuf::from);
-    let library = prefix.join("lib/libpenstock.so");
-    assert!(library.exists(), "no {}: `tests/run` installs it", library.display());
-    let mut command = process::command(PYTHON);
-    command.env("PYTHONPATH", format!("{PACKAGE}:{MODULES}")).env("PENSTOCK_LIBRARY", library);
-    command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
-    setup::clean(&mut command);
-    command
-}
-
-/// The folder of the package.
-pub(crate) fn package() -> &'static Path {
-    Path::new(PACKAGE)
+    python_host::command(MODULES)
 }
 
 /// A running server. It is killed when this is dropped.

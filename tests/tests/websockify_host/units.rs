@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use penstock_tests::process;
+use penstock_tests::python_host::package;
 
-use crate::rig::{package, python};
+use crate::rig::python;
 
 /// The options of a C compiler for a shared library.
 const SHARED: [&str; 4] = ["-shared", "-fPIC", "-x", "c"];

@@ -1,11 +1,12 @@
 """`python3 -m penstock.nova novncproxy|spicehtml5proxy|serialproxy ARGS...` instead of `nova-novncproxy ARGS...` and its siblings.
 
-The class of nova's module is replaced by a subclass of it, in this process.
+nova's command finds its class in a module that it calls `websocketproxy`. In this process, that name is something which has ours in there.
 """
 
 import importlib
 import os
 import sys
+from types import SimpleNamespace
 
 PROGRAMS = ("novncproxy", "spicehtml5proxy", "serialproxy")
 
@@ -18,13 +19,16 @@ def main():
     os.environ["OS_NOVA_DISABLE_EVENTLET_PATCHING"] = "1"
     sys.argv[:2] = ["nova-" + program]
     module = importlib.import_module("nova.cmd." + program)
+    from nova.cmd import baseproxy
     from nova.console import websocketproxy
 
     import penstock
     from penstock.nova.proxy import NovaWebSocketProxy
     from penstock.websockify import Unsupported
 
-    websocketproxy.NovaWebSocketProxy = NovaWebSocketProxy
+    baseproxy.websocketproxy = SimpleNamespace(
+        NovaWebSocketProxy=NovaWebSocketProxy, NovaProxyRequestHandler=websocketproxy.NovaProxyRequestHandler
+    )
     try:
         module.main()
     except (Unsupported, penstock.LibraryError, penstock.Error) as error:

@@ -53,6 +53,7 @@ class EngineServer:
 
     def start_server(self):
         """Serves until it is told to end, or has run once, or its time is over."""
+        self.msg("  - Consoles are carried by Penstock %s", penstock.version())
         warnings = self.judged()
         served = listener.of(self, self.terms(), self.patience)
         for warning in warnings + served.warnings:
