@@ -464,8 +464,8 @@ typedef void (*penstock_completed)(penstock_engine engine,
 typedef struct {
     // sizeof(penstock_request) of the library.
     uint32_t size;
-    // Reserved: 0.
-    uint32_t reserved;
+    // 1: the client has come through TLS, which the engine has ended.
+    uint32_t tls;
     // The number by which to decide; later it is that of the tunnel, and of its completion.
     penstock_id id;
     // The listener's name.
@@ -810,7 +810,7 @@ penstock_status penstock_metrics_text(penstock_engine engine,
 // process; too many at once are counted and dropped.
 //
 // Ownership: `context` stays the host's, and has to live until a call with NULL, or with another, has answered: by then no message is told to the former
-// any more. Threads: any but from within the callback. Errors: PENSTOCK_INVALID: no such level; PENSTOCK_IN_CALLBACK; PENSTOCK_SYSTEM: no thread can be started. In a
+// any more. Threads: any but from within the callback. Errors: PENSTOCK_INVALID: no such level; PENSTOCK_IN_CALLBACK. In a
 // forked child no message comes, and the answer is PENSTOCK_FORKED if the parent has called it.
 // `logged` and `context` stand until they are replaced.
 penstock_status penstock_on_log(uint32_t level,

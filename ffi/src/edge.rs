@@ -5,11 +5,13 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::{mem, ptr, slice};
+
+use penstock_core::close::{Cause, Phase, Side};
 
 use crate::status::penstock_status;
 
@@ -127,7 +129,10 @@ pub(crate) unsafe fn read<T: Structure>(pointer: *const T, name: &str) -> Answer
 ///
 /// # Safety
 /// As [`read`].
-pub(crate) unsafe fn read_or_none<T: Structure>(pointer: *const T, name: &str) -> Answer<Option<T>> {
+pub(crate) unsafe fn read_or_none<T: Structure>(
+    pointer: *const T,
+    name: &str,
+) -> Answer<Option<T>> {
     // SAFETY: the caller's promise.
     (!pointer.is_null()).then(|| unsafe { read(pointer, name) }).transpose()
 }
@@ -177,10 +182,9 @@ pub(crate) unsafe fn text(pointer: *const c_char, name: &str) -> Answer<Option<S
     let text = unsafe { CStr::from_ptr(pointer) };
     match text.to_str() {
         Ok(text) => Ok(Some(text.to_owned())),
-        Err(_) => Err(Refusal::new(
-            penstock_status::PENSTOCK_INVALID,
-            format!("`{name}` is no UTF-8"),
-        )),
+        Err(_) => {
+            Err(Refusal::new(penstock_status::PENSTOCK_INVALID, format!("`{name}` is no UTF-8")))
+        }
     }
 }
 
@@ -191,8 +195,7 @@ pub(crate) unsafe fn text(pointer: *const c_char, name: &str) -> Answer<Option<S
 pub(crate) unsafe fn needed_text(pointer: *const c_char, name: &str) -> Answer<String> {
     // SAFETY: the caller's promise.
     let text = unsafe { text(pointer, name) }?;
-    let missing =
-        || Refusal::new(penstock_status::PENSTOCK_NULL, format!("`{name}` is NULL"));
+    let missing = || Refusal::new(penstock_status::PENSTOCK_NULL, format!("`{name}` is NULL"));
     text.ok_or_else(missing)
 }
 
@@ -262,9 +265,24 @@ fn cut(text: &str, most: usize) -> &str {
 
 /// A word of ours as a text that lives for ever.
 pub(crate) fn lasting(word: &'static str) -> *const c_char {
-    static WORDS: OnceLock<Mutex<HashMap<&'static str, CString>>> = OnceLock::new();
-    let words = WORDS.get_or_init(Mutex::default);
-    let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
-    // What a CString points to stays where it is when the map grows.
-    words.entry(word).or_insert_with(|| CString::new(word).unwrap_or_default()).as_ptr()
+    // All at once, so that later nobody waits for anybody, in a forked child neither.
+    static WORDS: OnceLock<BTreeMap<&str, CString>> = OnceLock::new();
+    let of = |word: &'static str| (word, CString::new(word).unwrap_or_default());
+    let text = contain(|| {
+        let words = WORDS.get_or_init(|| words().chain([UNKNOWN]).map(of).collect());
+        words.get(word).map(|text| text.as_ptr())
+    });
+    text.unwrap_or(c"".as_ptr())
+}
+
+/// What is said of numbers that stand for nothing.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+/// Every word that is ever asked for.
+fn words() -> impl Iterator<Item = &'static str> {
+    let statuses = penstock_status::ALL.into_iter().map(penstock_status::sentence);
+    let sides = Side::ALL.iter().map(|side| side.label());
+    let phases = Phase::ALL.iter().map(|phase| phase.label());
+    let causes = Cause::ALL.iter().map(|cause| cause.label());
+    statuses.chain(sides).chain(phases).chain(causes)
 }

@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn a_number_leads_back_to_what_it_stands_for() {
-        for (worker, slot, generation) in [(0, 0, 1), (255, (1 << 31) - 1, (1 << 24) - 1), (3, 7, 9)] {
+        for (worker, slot, generation) in
+            [(0, 0, 1), (255, (1 << 31) - 1, (1 << 24) - 1), (3, 7, 9)]
+        {
             let id = SessionId { worker, slot, generation };
             assert_eq!(session(of_session(id)), Some(id));
             assert!(matches!(which(of_session(id)), Which::Session(same) if same == id));

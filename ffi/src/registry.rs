@@ -79,7 +79,9 @@ fn ensure_here(number: penstock_engine) -> Answer {
         process if process == std::process::id() => Ok(()),
         process => Err(Refusal::new(
             PENSTOCK_FORKED,
-            format!("the engine is in process {process}, from which this one was forked: create one here"),
+            format!(
+                "the engine is in process {process}, from which this one was forked: create one here"
+            ),
         )),
     }
 }

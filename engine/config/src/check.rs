@@ -43,6 +43,7 @@ pub(crate) fn settings(file: File) -> Result<Settings, Fault> {
         config: Config { engine, listeners },
         log: Log { level: file.log.level, access },
         admin: admin.map(|address| address.get_ref().0),
+        needs_host: None,
     })
 }
 
@@ -155,10 +156,10 @@ fn distinct(
             return Err(Fault::at(one.name.span(), message));
         }
         names.push(name);
-        for address in &one.address.get_ref().0 {
+        for address in one.places() {
             if addresses.contains(address) {
                 let message = format!("{address} is listened on twice in this file");
-                return Err(Fault::at(one.address.span(), message));
+                return Err(Fault::at(one.places_at(), message));
             }
             addresses.push(address.clone());
         }

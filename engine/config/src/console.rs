@@ -21,7 +21,7 @@ use crate::listener::is_set;
 use crate::ovirt::Replay;
 use crate::tls::{self, Provider};
 use crate::value::{Span, SpanOrOff};
-use crate::{forward, nova, ovirt, tokens, vnc};
+use crate::{forward, host, nova, ovirt, tokens, vnc};
 
 /// What stands for a path or a target where the one that is built in is meant.
 pub(crate) const DEMO: &str = "demo:";
@@ -125,6 +125,10 @@ fn target(
     provider: Provider,
 ) -> Result<(ConsoleTarget, Option<UpstreamTls>), Fault> {
     match (&listen.target, &listen.tokens) {
+        (_, None) if host::names_target(listen) => {
+            let (destination, upstream) = host::destination(listen, provider)?;
+            Ok((ConsoleTarget::Fixed(destination), upstream))
+        }
         (Some(text), None) if text.get_ref() == DEMO => {
             if let Some(table) = &listen.upstream_tls {
                 let message =

@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use penstock_core::config::{
-    Address, Config, Engine, HalfClose, IdleScope, Listener, ProxyProtocol, RecordFormat,
-    Recording, SendProxy,
+    Address, Config, Engine, HalfClose, HostPolicy, IdleScope, Listener, ProxyProtocol,
+    RecordFormat, Recording, SendProxy,
 };
 use penstock_core::ring::{Driver, PoolSizes, SpliceMode};
 
@@ -24,7 +24,7 @@ pub fn explain(settings: &Settings) -> String {
 }
 
 fn write_settings(to: &mut String, settings: &Settings) -> fmt::Result {
-    let Settings { config: Config { engine, listeners }, log, admin } = settings;
+    let Settings { config: Config { engine, listeners }, log, admin, needs_host: _ } = settings;
     write_engine(to, engine)?;
     writeln!(to, "log\n  messages: {:?} and worse, to standard error", log.level)?;
     match &log.access {
@@ -131,6 +131,9 @@ fn write_listener(to: &mut String, listener: &Listener) -> fmt::Result {
         span_or(timeouts.idle, "off"),
         span_or(timeouts.lifetime, "off"),
     )?;
+    if let Some(HostPolicy { timeout }) = listener.asks_host {
+        writeln!(to, "  the host is asked about each client, and has {} to answer", span(timeout))?;
+    }
     if listener.strict_target {
         writeln!(to, "  unbracketed IPv6 targets are refused")?;
     }

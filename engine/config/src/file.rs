@@ -3,6 +3,7 @@
 //! Values that mean something only beside others keep their place in the text, for the checks that come later.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use toml::Spanned;
 use crate::console::{AuthTable, TokensTable};
 use crate::tls::{Provider, Tls, Upstream};
 use crate::value::{
-    Address, Addresses, Auto, Mode, Name, NumberOrOff, Size, Span, SpanOrOff, Word,
+    Address, Addresses, Auto, Mode, Name, NumberOrOff, Place, Size, Span, SpanOrOff, Word,
 };
 use crate::vnc::VncTable;
 use crate::{AccessFormat, Level};
@@ -129,11 +130,12 @@ pub(crate) type Values = Spanned<Vec<Spanned<Word>>>;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listen {
     pub(crate) name: Spanned<String>,
-    pub(crate) address: Spanned<Addresses>,
+    pub(crate) address: Option<Spanned<Addresses>>,
     pub(crate) mode: Option<Spanned<Mode>>,
     pub(crate) owner: Option<Spanned<Name>>,
     pub(crate) group: Option<Spanned<Name>>,
     pub(crate) service: Spanned<Service>,
+    pub(crate) policy: Option<Spanned<Policy>>,
     pub(crate) target: Option<Spanned<String>>,
     pub(crate) readonly: Option<Spanned<bool>>,
     pub(crate) unauthenticated: Option<Spanned<bool>>,
@@ -165,6 +167,25 @@ pub(crate) struct Listen {
     pub(crate) timeouts: Timeouts,
     pub(crate) connect_timeout_status: Option<Spanned<u16>>,
     pub(crate) strict_connect_target: Option<Spanned<bool>>,
+}
+
+impl Listen {
+    /// Where it listens.
+    pub(crate) fn places(&self) -> &[Place] {
+        self.address.as_ref().map_or(&[], |address| &address.get_ref().0)
+    }
+
+    /// Where that is written, or its name, if it is nowhere.
+    pub(crate) fn places_at(&self) -> Range<usize> {
+        self.address.as_ref().map_or(self.name.span(), Spanned::span)
+    }
+}
+
+/// Who is asked about clients, beside the access rules.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Policy {
+    Host,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]

@@ -17,6 +17,7 @@ use toml::Spanned;
 
 use crate::error::Fault;
 use crate::file::Listen;
+use crate::host;
 use crate::listener::is_set;
 use crate::tls::{self, Provider, Upstream, VerifyWord, VersionWord};
 use crate::value::Place;
@@ -215,13 +216,14 @@ pub(crate) fn shown(upstream: Option<&UpstreamTls>) -> Option<&'static str> {
 
 /// Whoever reaches an open port must not be handed what only we may use, unless that is said.
 pub(crate) fn judge_safety(listen: &Listen, holds: Option<&str>) -> Result<(), Fault> {
-    let open = listen.address.get_ref().0.iter().any(|address| matches!(address, Place::Tcp(_)));
-    let asks = listen.auth.as_ref().is_some_and(|auth| auth.get_ref().tells_who())
+    let open = listen.places().iter().any(|address| matches!(address, Place::Tcp(_)));
+    let asks = host::is_asked(listen)
+        || listen.auth.as_ref().is_some_and(|auth| auth.get_ref().tells_who())
         || listen.tls.as_ref().is_some_and(|tls| tls.get_ref().requires_certificates());
     let said = is_set(listen.unauthenticated.as_ref());
     match (holds, open && !asks && !said) {
         (Some(what), true) => Err(Fault::at(
-            listen.address.span(),
+            listen.places_at(),
             format!(
                 "whoever reaches this port would be given {what}: expected `tls` with `client_auth = \"require\"`, a UNIX socket to listen on, or `unauthenticated = true` if that is what you want"
             ),

@@ -12,6 +12,7 @@ mod error;
 mod explain;
 mod file;
 mod forward;
+mod host;
 pub mod limits;
 mod listener;
 pub mod nova;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub log: Log,
     /// Where metrics and state are shown; none: nowhere.
     pub admin: Option<SocketAddr>,
+    /// The first thing that only a program can do that embeds the engine, and that it alone may take for no error.
+    pub needs_host: Option<Error>,
 }
 
 /// What is logged, and where.
@@ -94,15 +97,19 @@ pub enum Level {
     Debug,
 }
 
-/// Reads and checks a file.
+/// Reads and checks a file of a program that stands alone.
 ///
 /// # Errors
-/// When it can't be read, or something in it is wrong; with the place.
+/// When it can't be read, something in it is wrong, or needs a program that embeds the engine; with the place.
 pub fn load(path: &Path) -> Result<Settings, Error> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::of_file(&name, format!("can't read the configuration: {error}")))?;
-    parse(&name, &text)
+    let settings = parse(&name, &text)?;
+    match settings.needs_host {
+        Some(error) => Err(error),
+        None => Ok(settings),
+    }
 }
 
 /// Checks the text of a file; `name` is for the errors.
@@ -114,10 +121,12 @@ pub fn parse(name: &str, text: &str) -> Result<Settings, Error> {
         let range = error.span().unwrap_or(text.len()..text.len());
         Error::at(name, text, range, error.message().replace('\n', ", "))
     })?;
-    check::settings(file).map_err(|fault| match fault.range {
+    let placed = |fault: error::Fault| match fault.range {
         Some(range) => Error::at(name, text, range, fault.message),
         None => Error::of_file(name, fault.message),
-    })
+    };
+    let needs_host = host::needed(&file.listen).map(placed);
+    Ok(Settings { needs_host, ..check::settings(file).map_err(placed)? })
 }
 
 /// The embedded default.

@@ -14,7 +14,7 @@ use crate::file::{self, Listen, Service};
 use crate::tls::{self, Provider};
 use crate::value::{Mode, NumberOrOff, Place};
 use crate::vnc;
-use crate::{access, console, forward, record, together};
+use crate::{access, console, forward, host, record, together};
 
 /// How long a console may be open, if nothing else is said.
 const CONSOLE_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -52,6 +52,7 @@ pub(crate) fn listener(
         },
         record: listen.record.as_ref().map(recording).transpose()?,
         rules: rules(listen, lists)?,
+        asks_host: host::policy(listen),
         half_close,
         idle_scope: match listen.idle_scope {
             file::IdleScope::Tunnel => config::IdleScope::Tunnel,
@@ -85,6 +86,10 @@ fn service(
     provider: Provider,
 ) -> Result<(config::Service, Option<UpstreamTls>), Fault> {
     match (listen.service.get_ref(), &listen.target) {
+        (Service::Forward, _) if host::names_target(listen) => {
+            let (destination, upstream) = host::destination(listen, provider)?;
+            Ok((config::Service::Forward(destination), upstream))
+        }
         (Service::Forward, Some(target)) => {
             let (destination, upstream) = forward::destination(listen, target, provider)?;
             Ok((config::Service::Forward(destination), upstream))
@@ -155,10 +160,11 @@ fn tls(listen: &Listen, provider: Provider) -> Result<Option<ListenerTls>, Fault
     }
 }
 
-/// A listener that forwards has one target, and lets everybody go there whom nobody forbids it.
+/// A listener that forwards has one target, and lets everybody go there whom nobody forbids it. So does one that asks the host.
 fn rules(listen: &Listen, lists: &AccessLists) -> Result<Rules, Fault> {
     match (&listen.access, listen.service.get_ref()) {
         (Some(lines), _) => access::rules(lines, lists),
+        (None, Service::Connect) if host::is_asked(listen) => Ok(access::everybody()),
         (None, Service::Forward) => Ok(access::everybody()),
         (None, Service::Console) => Ok(access::but_neighbours()),
         (None, Service::Connect) => {
@@ -170,7 +176,7 @@ fn rules(listen: &Listen, lists: &AccessLists) -> Result<Rules, Fault> {
 }
 
 fn addresses(listen: &Listen) -> Result<Vec<Address>, Fault> {
-    let places = &listen.address.get_ref().0;
+    let places = listen.places();
     let unix = places.iter().any(|place| matches!(place, Place::Unix(_)));
     let mode = listen.mode.as_ref().map(Spanned::span);
     let others = [&listen.owner, &listen.group].map(|name| name.as_ref().map(Spanned::span));
@@ -190,7 +196,7 @@ fn addresses(listen: &Listen) -> Result<Vec<Address>, Fault> {
         let message = format!(
             "expected the path of a UNIX socket in at most {SOCKET_PATH} bytes, got {place}"
         );
-        return Err(Fault::at(listen.address.span(), message));
+        return Err(Fault::at(listen.places_at(), message));
     }
     let address = |place: &Place| match place {
         Place::Tcp(address) => Address::Tcp(*address),

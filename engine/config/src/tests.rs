@@ -13,6 +13,7 @@ use super::*;
 
 mod consoles;
 mod gateways;
+mod hosts;
 mod tickets;
 mod vnc;
 

@@ -5,17 +5,21 @@
 
 mod console;
 
+use std::ops::Range;
+
 use penstock_core::target::Target;
 use toml::Spanned;
 
 use crate::console::DEMO;
 use crate::error::Fault;
 use crate::file::{Listen, ProxyProtocol, SendProxy, Service};
+use crate::host;
 use crate::tls::{Upstream, VerifyWord};
 use crate::value::Place;
 
 /// Whether what is configured can be meant.
 pub(crate) fn judge(listen: &Listen) -> Result<(), Fault> {
+    host::judge(listen)?;
     match listen.service.get_ref() {
         Service::Connect => {
             of_forward_only(listen)?;
@@ -58,7 +62,7 @@ fn of_console_only(listen: &Listen) -> Result<(), Fault> {
         ("allowed_origins", listen.allowed_origins.as_ref().map(Spanned::span)),
         ("trusted_proxies", listen.trusted_proxies.as_ref().map(Spanned::span)),
         ("host_token", listen.host_token.as_ref().map(Spanned::span)),
-        ("timeouts.token", listen.timeouts.token.as_ref().map(Spanned::span)),
+        ("timeouts.token", token_timeout(listen)),
         ("timeouts.user_idle", listen.timeouts.user_idle.as_ref().map(Spanned::span)),
         ("timeouts.dead_peer", listen.timeouts.dead_peer.as_ref().map(Spanned::span)),
         ("heartbeat", listen.heartbeat.as_ref().map(Spanned::span)),
@@ -73,6 +77,11 @@ fn of_console_only(listen: &Listen) -> Result<(), Fault> {
         }
         None => Ok(()),
     }
+}
+
+/// The time to judge a token, where the host is not asked, who takes the same time.
+fn token_timeout(listen: &Listen) -> Option<Range<usize>> {
+    listen.timeouts.token.as_ref().filter(|_| !host::is_asked(listen)).map(Spanned::span)
 }
 
 fn of_connect_only(listen: &Listen) -> Result<(), Fault> {
@@ -110,7 +119,7 @@ fn proxy_headers(listen: &Listen) -> Result<(), Fault> {
     let required = required.filter(|value| *value.get_ref() == ProxyProtocol::Required);
     let is_unix = |place: &Place| matches!(place, Place::Unix(_));
     match (required, &listen.proxy_from) {
-        (Some(value), _) if listen.address.get_ref().0.iter().any(is_unix) => {
+        (Some(value), _) if listen.places().iter().any(is_unix) => {
             let message = "who connects to a UNIX socket has no address that `proxy_from` could name: give that socket a [[listen]] of its own, without `proxy_protocol`";
             return Err(Fault::at(value.span(), message));
         }

@@ -409,7 +409,7 @@ fn judge_clients(listen: &Listen, table: &VncTable, mode: VncMode) -> Result<(),
         let message = "nobody types a password with `mode = \"authenticate\"`: leave it out";
         return Err(Fault::at(word.span(), message));
     }
-    let has_ports = listen.address.get_ref().0.iter().any(|one| matches!(one, Place::Tcp(_)));
+    let has_ports = listen.places().iter().any(|one| matches!(one, Place::Tcp(_)));
     if mode == VncMode::Bridge && listen.tls.is_none() && has_ports && forced.is_none() {
         let message = "what people type towards the server would come here in the clear: expected `tls` on this listener, or `unencrypted_clients = true` if the way to here is safe";
         return Err(Fault::at(table.mode.span(), message));

@@ -117,6 +117,8 @@ pub struct Listener {
     pub record: Option<Recording>,
     /// Who may reach what.
     pub rules: Rules,
+    /// The host is asked about clients that these let in; none: they alone decide.
+    pub asks_host: Option<HostPolicy>,
     /// What the end of one direction means for the other.
     pub half_close: HalfClose,
     /// Whose traffic keeps a tunnel from being idle.
@@ -146,6 +148,7 @@ impl Listener {
             send_proxy: SendProxy::Off,
             record: None,
             rules,
+            asks_host: None,
             half_close: HalfClose::Close,
             idle_scope: IdleScope::ClientAndTarget,
             timeouts: Timeouts::default(),
@@ -153,6 +156,13 @@ impl Listener {
             strict_target: false,
         }
     }
+}
+
+/// The program around the engine decides who gets what. Of what that program hands over itself, it is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HostPolicy {
+    /// How long it may think about it.
+    pub timeout: Duration,
 }
 
 /// What passes through a listener's connections is written to files.
@@ -226,7 +236,8 @@ pub enum Reach {
     Network(http::Target),
     /// By a descriptor that somebody opens who may wait.
     Door(Arc<Door>),
-    /// By a descriptor that is handed over with the client's ([`Intake`](crate::intake::Intake)); of clients that connect, nobody gets anywhere.
+    /// By a descriptor that is handed over with the client's ([`Intake`](crate::intake::Intake)), or as the host says of a client that connects
+    /// ([`HostPolicy`]). Where it is not asked, nobody who connects gets anywhere.
     HandedOver,
 }
 

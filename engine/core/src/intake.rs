@@ -216,6 +216,14 @@ impl Intake {
     /// # Errors
     /// Gives everything back.
     pub fn hand_over(&self, handed: HandOver) -> Result<Tag, Refused> {
+        self.hand_over_as(handed, |_| ())
+    }
+
+    /// The same; `known` learns of the number before anybody else does, also if nothing comes of it.
+    ///
+    /// # Errors
+    /// Gives everything back.
+    pub fn hand_over_as(&self, handed: HandOver, known: impl FnOnce(Tag)) -> Result<Tag, Refused> {
         let handed = Box::new(handed);
         let listener = handed.listener;
         let is_endless = match self.ensure_possible(&handed) {
@@ -227,6 +235,7 @@ impl Intake {
         }
         let number = self.shared.next_number();
         let tag = Tag::new(number as usize % self.mailboxes.len(), number);
+        known(tag);
         let mailbox = &self.mailboxes[tag.worker()];
         match mailbox.post_surely(Command::TakeOver { tag, is_endless, handed }) {
             Err(Command::TakeOver { handed, .. }) => {

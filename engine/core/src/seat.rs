@@ -80,13 +80,13 @@ impl Seat {
     ///
     /// # Errors
     /// The seat, and the errno with which the driver could not be made.
-    pub fn take(self) -> Result<(), (Seat, Errno)> {
+    pub fn take(self) -> Result<(), (Box<Seat>, Errno)> {
         match self.make() {
             Ok(made) => {
                 self.work(made);
                 Ok(())
             }
-            Err(errno) => Err((self, errno)),
+            Err(errno) => Err((Box::new(self), errno)),
         }
     }
 

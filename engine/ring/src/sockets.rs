@@ -76,14 +76,24 @@ pub(crate) fn send_flags(ahead: bool) -> MsgFlags {
     MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT | more
 }
 
+/// That a descriptor is a socket after listen(2).
+///
+/// # Errors
+/// ENOTSOCK, or EINVAL: it does not listen.
+pub fn ensure_listening(socket: &impl AsFd) -> Result<(), Errno> {
+    match SockRef::from(socket).is_listener() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Errno::EINVAL),
+        Err(error) => Err(errno(error)),
+    }
+}
+
 /// A handle of ours to a listening socket that somebody else has made.
 ///
 /// # Errors
 /// EINVAL if it does not listen, ENOTSOCK if it is no socket; else of dup(2) and fcntl(2).
 pub fn take_listener(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    if !SockRef::from(&socket).is_listener()? {
-        return Err(Errno::EINVAL.into());
-    }
+    ensure_listening(&socket)?;
     let socket = socket.try_clone_to_owned()?;
     SockRef::from(&socket).set_nonblocking(true)?;
     Ok(socket)

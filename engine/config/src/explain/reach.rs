@@ -3,7 +3,9 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use penstock_core::config::{Address, Destination, Listener, ListenerTls, Service, UpstreamTls};
+use penstock_core::config::{
+    Address, Destination, Listener, ListenerTls, Reach, Service, UpstreamTls,
+};
 use penstock_core::libvirt::{self, ClientLeg};
 use penstock_core::target::Target;
 use penstock_core::tls::{Ca, ClientAuth, MinVersion, Verify};
@@ -104,6 +106,9 @@ fn write_upstream(to: &mut String, upstream: &UpstreamTls) -> fmt::Result {
 }
 
 fn write_target(to: &mut String, listener: &Listener, destination: &Destination) -> fmt::Result {
+    if destination.reach == Reach::HandedOver {
+        return writeln!(to, "  target: {}", destination.text);
+    }
     // What can't be is refused before anything is explained.
     let Ok(target) = Target::parse(&destination.text) else { return Ok(()) };
     let exists = |path: &str| Path::new(path).exists();

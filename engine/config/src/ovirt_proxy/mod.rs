@@ -94,7 +94,11 @@ pub fn read(options: &Options, resolve: Resolve<'_>) -> Result<Served, Refusal> 
     let access = AccessLog { path: "-".into(), format: AccessFormat::Json };
     let log = Log { level, access: options.is_seen.then_some(access) };
     let config = Config { engine, listeners: vec![listener] };
-    Ok(Served { settings: Settings { config, log, admin: None }, shown, warnings })
+    Ok(Served {
+        settings: Settings { config, log, admin: None, needs_host: None },
+        shown,
+        warnings,
+    })
 }
 
 fn unknown(values: &Values, known: &[String]) -> Vec<String> {

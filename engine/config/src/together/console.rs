@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use super::token_timeout;
 use crate::console::heartbeat;
 use crate::error::Fault;
 use crate::file::Listen;
@@ -37,7 +38,7 @@ fn without_tokens(listen: &Listen) -> Result<(), Fault> {
     let keys = [
         ("host_token", set(listen.host_token.as_ref())),
         ("websockify_compat", set(listen.websockify_compat.as_ref())),
-        ("timeouts.token", listen.timeouts.token.as_ref().map(Spanned::span)),
+        ("timeouts.token", token_timeout(listen)),
     ];
     refuse_first(keys, |key| {
         format!("`{key}` is about tokens: leave it out, or write `tokens` in the place of `target`")
@@ -64,7 +65,9 @@ fn tokens_come_once(listen: &Listen) -> Result<(), Fault> {
 
 /// Who connects to a UNIX socket has no address.
 fn has_addresses(listen: &Listen) -> Result<(), Fault> {
-    if listen.address.get_ref().0.iter().any(|place| matches!(place, Place::Tcp(_))) {
+    let is_port = |place: &Place| matches!(place, Place::Tcp(_));
+    // Of sockets that the host hands over, nothing is known.
+    if listen.address.is_none() || listen.places().iter().any(is_port) {
         return Ok(());
     }
     let proxies = listen.trusted_proxies.as_ref().filter(|list| !list.get_ref().is_empty());

@@ -153,7 +153,7 @@ pub fn read(arguments: &[String], resolve: Resolve<'_>) -> Result<Asked, Refusal
     let log = Log { level, access: logs::access(&given) };
     let config = Config { engine, listeners: vec![listener] };
     Ok(Asked::Serve(Box::new(Invocation {
-        settings: Settings { config, log, admin: None },
+        settings: Settings { config, log, admin: None, needs_host: None },
         ending,
         daemon: given.flag("daemon"),
         log_file: given.text("log-file").map(places::absolute),

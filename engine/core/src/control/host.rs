@@ -19,6 +19,8 @@ pub struct Asked {
     pub listener: u16,
     /// Whom it is for; a port 0 is one that nobody has told.
     pub client: Option<SocketAddr>,
+    /// TLS stands with it.
+    pub tls: bool,
     /// That of its certificate, which was verified.
     pub common_name: Option<Box<str>>,
     /// The method of its request; none: it makes none.
@@ -74,6 +76,11 @@ impl Connected {
             Ok(kind) => Ok(Connected { descriptor, came, name, is_endless: kind == Kind::Plain }),
             Err(_) => Err(descriptor),
         }
+    }
+
+    /// The descriptor alone, for whoever could not make use of it.
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
     }
 }
 

@@ -101,7 +101,7 @@ impl Session {
 
     /// What the rules say of the target, or of one of its addresses. The target of a listener that forwards is the operator's own
     /// word: it may be local.
-    fn judge<K: Kernel>(
+    pub(super) fn judge<K: Kernel>(
         &self,
         opening: &Opening,
         address: Option<IpAddr>,
@@ -140,9 +140,12 @@ impl Session {
 }
 
 impl Session {
-    /// Whether a target on this host is meant: it is the operator's own word, or what a token names. That one is no neighbour
+    /// Whether a target on this host is meant: it is the operator's own word, that of the program around us, or what a token names. That one is no neighbour
     /// without a router between, such as those who tell a cloud's machines their secrets.
     fn may_be_local(&self, address: Option<IpAddr>) -> bool {
+        if self.facts.unusual.as_ref().is_some_and(|unusual| unusual.host_says_where) {
+            return true;
+        }
         match &self.listener().service {
             Service::Connect => false,
             Service::Forward(_) => true,

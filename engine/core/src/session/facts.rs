@@ -57,6 +57,8 @@ pub(super) struct Unusual {
     pub(super) cookie: u64,
     /// What was handed over with the client, until it is needed.
     pub(super) held: Option<Held>,
+    /// Where to is the host's own word.
+    pub(super) host_says_where: bool,
     /// That never ends by itself.
     pub(super) is_endless: bool,
     /// What it has for itself, instead of what the listener says.

@@ -21,6 +21,7 @@ mod door;
 mod facts;
 mod goodbye;
 mod handed;
+mod host;
 mod opening;
 mod prelude;
 mod refusal;
@@ -227,9 +228,16 @@ impl Session {
         result: Result<Admitted, Denied>,
         turn: &mut Turn<impl Kernel>,
     ) -> Step {
-        drop(result);
-        turn.counters.answers_stale.add(1);
-        Step::Continue(())
+        match &self.state {
+            State::AwaitTarget(opening) if matches!(opening.stage, Stage::Host) => {
+                self.decided(result, turn)?;
+                self.join_target(turn)
+            }
+            _ => {
+                turn.counters.answers_stale.add(1);
+                Step::Continue(())
+            }
+        }
     }
 
     /// The earliest time at which [`expired`](Self::expired) has something to do.

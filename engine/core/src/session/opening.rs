@@ -31,11 +31,13 @@ const EARLY: usize = 64 << 10;
 /// What an opening waits for.
 ///
 /// ```text
-///  Token ─▶ Secrets ─┬─▶ Name ─▶ Connection ─┬─▶ Login ─▶ Tls ─▶ relay
-///                    └─▶ Door ───────────────┘     (each is left out where nothing is to be done)
+///  Host or Token ─▶ Secrets ─┬─▶ Name ─▶ Connection ─┬─▶ Login ─▶ Tls ─▶ relay
+///                            └─▶ Door ───────────────┘     (each is left out where nothing is to be done)
 /// ```
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// Whether the host allows it, and where to.
+    Host,
     /// What the token names.
     Token,
     /// What the target is shown of us.
@@ -121,11 +123,16 @@ impl Opening {
     /// How far it has come.
     pub(super) fn phase(&self) -> Phase {
         match &self.stage {
-            Stage::Token | Stage::Secrets | Stage::Name => Phase::Admission,
+            Stage::Host | Stage::Token | Stage::Secrets | Stage::Name => Phase::Admission,
             Stage::Door | Stage::Connection => Phase::Connect,
             Stage::Tls(_) => Phase::Tls,
             Stage::Login(login) => login.phase(),
         }
+    }
+
+    /// Whether it is said where to: by the client, by the listener, or by who was asked.
+    pub(super) fn knows_target(&self) -> bool {
+        self.target.is_some() || self.door.is_some()
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
@@ -271,6 +278,7 @@ impl Session {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
         if opening.deadline <= turn.now {
             let (side, cause) = match &opening.stage {
+                Stage::Host => return self.stay_undecided(turn),
                 // Before the token is judged, nobody has a WebSocket.
                 Stage::Token => (Side::Penstock, Cause::TokenLookupFailed),
                 Stage::Secrets => (Side::Penstock, Cause::SecretMissing),

@@ -15,6 +15,7 @@ use super::opening::Wanted;
 use super::{Session, State, discard};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{ProxyProtocol, Reach, Service};
+use crate::control::Asked;
 use crate::turn::{Step, Turn};
 
 /// What has arrived and is not understood yet.
@@ -165,6 +166,7 @@ impl Session {
     }
 
     fn read_request<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
+        let asks_host = self.asks_host();
         let State::AwaitRequest(prelude) = &mut self.state else { return Step::Continue(()) };
         let mut rest = prelude.input.as_slice();
         match prelude.head.receive(&mut rest, &mut Vec::new()) {
@@ -175,11 +177,15 @@ impl Session {
             }
             Ok(Done(request)) => {
                 let early = rest.to_vec();
+                let end = prelude.input.len() - rest.len();
+                let head = end.saturating_sub(request.length)..end;
+                let head = if asks_host { prelude.input[head].to_vec() } else { Vec::new() };
                 self.facts.method = Method::Connect;
                 self.facts.target = Some(request.target.to_string().into());
                 let wanted = Wanted { target: Some(request.target), ..Wanted::default() };
                 let opening = self.open(wanted, early, turn);
-                self.admit(opening, turn)
+                let asked = || Asked { method: Some("CONNECT".into()), head, ..Asked::default() };
+                self.admit_or_ask(opening, asked, turn)
             }
             Err(error) => {
                 let seen = prelude.head.seen().clone();
@@ -203,7 +209,7 @@ impl Session {
             self.facts.target = Some(destination.text.clone());
         }
         let opening = self.open(wanted, early, turn);
-        self.admit(opening, turn)
+        self.admit_or_ask(opening, Asked::default, turn)
     }
 
     pub(super) fn read_on<K: Kernel>(&self, turn: &mut Turn<K>) -> Step {

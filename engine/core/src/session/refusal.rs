@@ -6,6 +6,7 @@ use penstock_ring::{Errno, Kernel};
 use super::{Session, State};
 use crate::close::{Cause, CloseReason, Phase, Side};
 use crate::config::{Door, Reach, Service};
+use crate::control::Denied;
 use crate::turn::{Step, Turn};
 
 /// Seconds after which an overloaded proxy may be asked again.
@@ -18,6 +19,26 @@ struct Row {
     expected: &'static str,
     came: &'static str,
     advice: &'static str,
+}
+
+impl Row {
+    /// The reply in which nothing is special.
+    fn refusal(&self, reason: CloseReason) -> Refusal<'static> {
+        Refusal {
+            status: self.status,
+            error: self.error,
+            errno: 0,
+            side: reason.side.label(),
+            phase: reason.phase.label(),
+            expected: self.expected,
+            came: self.came,
+            advice: self.advice,
+            date: "",
+            retry_after: None,
+            allow: None,
+            fields: "",
+        }
+    }
 }
 
 impl Session {
@@ -75,24 +96,43 @@ impl Session {
         errno: i32,
         turn: &mut Turn<K>,
     ) -> Step {
-        let date = http_date(turn.outside.wall_time().unix);
-        let mut reply = Vec::with_capacity(1024);
         let refusal = Refusal {
-            status: row.status,
-            error: row.error,
             errno,
-            side: reason.side.label(),
-            phase: reason.phase.label(),
-            expected: row.expected,
             came,
-            advice: row.advice,
-            date: &date,
             retry_after: (reason.cause == Cause::Overloaded).then_some(RETRY_AFTER),
             allow: (row.status == 405).then_some("CONNECT"),
+            ..row.refusal(reason)
         };
-        refusal.write(&mut reply);
-        self.facts.status = row.status;
+        self.answer_dated(reason, refusal, turn)
+    }
+
+    fn answer_dated<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        refusal: Refusal<'_>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let date = http_date(turn.outside.wall_time().unix);
+        let mut reply = Vec::with_capacity(1024);
+        Refusal { date: &date, ..refusal }.write(&mut reply);
+        self.facts.status = refusal.status;
         self.reply_at_last(reason, reply, turn)
+    }
+
+    /// Answers whom the host denies it, in its words, if the client would understand any.
+    pub(super) fn deny_client<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        denied: &Denied,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        if !self.speaks_http() {
+            return self.refuse_silently(reason, turn);
+        }
+        let row = by_host(denied.status);
+        let came = denied.words.as_deref().unwrap_or(row.came);
+        let refusal = Refusal { came, fields: denied.fields.as_str(), ..row.refusal(reason) };
+        self.answer_dated(reason, refusal, turn)
     }
 
     /// Whether the client would understand an answer: it speaks HTTP, and TLS stands if there is to be any.
@@ -161,6 +201,13 @@ fn row(cause: Cause) -> Row {
         Cause::NameNotFound | Cause::NameLookupFailed => unnamed(cause),
         Cause::Overloaded | Cause::Exhausted | Cause::InUse => no_room(cause),
         Cause::TlsFailed | Cause::CertificateRefused | Cause::NotLetIn => insecure(cause),
+        Cause::TokenLookupFailed => Row {
+            status: 503,
+            error: "ERR_CANNOT_FORWARD",
+            expected: "a decision on whether this may be had",
+            came: "none in time",
+            advice: "try again later; the operator's log has the session",
+        },
         Cause::HandshakeTimeout => Row {
             status: 408,
             error: "ERR_READ_TIMEOUT",
@@ -203,6 +250,20 @@ fn denied(cause: Cause) -> Row {
         ),
     };
     Row { status: 403, error: "ERR_ACCESS_DENIED", expected, came, advice }
+}
+
+fn by_host(status: u16) -> Row {
+    let error = match status {
+        407 => "ERR_CACHE_ACCESS_DENIED",
+        _ => "ERR_ACCESS_DENIED",
+    };
+    Row {
+        status,
+        error,
+        expected: "a request that whoever decides here allows",
+        came: "one that is denied",
+        advice: "ask the operator",
+    }
 }
 
 fn unnamed(cause: Cause) -> Row {

@@ -36,6 +36,8 @@ pub struct Refusal<'a> {
     pub retry_after: Option<u32>,
     /// Methods to offer with a 405.
     pub allow: Option<&'static str>,
+    /// Further header fields, as whole lines: [`Fields`](super::fields::Fields), or nothing.
+    pub fields: &'a str,
 }
 
 impl Refusal<'_> {
@@ -64,6 +66,7 @@ impl Refusal<'_> {
         if let Some(seconds) = self.retry_after {
             push(&mut head, format_args!("Retry-After: {seconds}\r\n"));
         }
+        head.push_str(self.fields);
         head.push_str("Connection: close\r\n\r\n");
         head
     }
@@ -90,16 +93,21 @@ impl Refusal<'_> {
     }
 }
 
-/// The reason phrase of RFC 9110 and RFC 6585.
+/// The reason phrase of RFC 9110, RFC 4918 and RFC 6585.
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
         414 => "URI Too Long",
+        423 => "Locked",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
@@ -116,7 +124,7 @@ fn push(text: &mut String, arguments: fmt::Arguments<'_>) {
 }
 
 /// Text that HTML shows literally; control characters become spaces.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +159,7 @@ mod tests {
         date: "Sun, 06 Nov 1994 08:49:37 GMT",
         retry_after: None,
         allow: None,
+        fields: "",
     };
 
     fn written(refusal: &Refusal<'_>) -> String {
@@ -188,11 +197,12 @@ mod tests {
 
     #[test]
     fn optional_fields_stand_before_connection_close() {
-        let refusal = Refusal { retry_after: Some(5), allow: Some("CONNECT"), ..REFUSED };
+        let fields = "A: b\r\nC: d\r\n";
+        let refusal = Refusal { retry_after: Some(5), allow: Some("CONNECT"), fields, ..REFUSED };
         let reply = written(&refusal);
-        assert!(
-            reply.contains("\r\nAllow: CONNECT\r\nRetry-After: 5\r\nConnection: close\r\n\r\n")
-        );
+        assert!(reply.contains(
+            "\r\nAllow: CONNECT\r\nRetry-After: 5\r\nA: b\r\nC: d\r\nConnection: close\r\n\r\n"
+        ));
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub fn read(
     let engine = config::Engine { drain_timeout: Duration::ZERO, ..config::Engine::default() };
     let config = Config { engine, listeners: vec![listener] };
     Ok(Asked::Serve(Box::new(Invocation {
-        settings: Settings { config, log: Log { level, access }, admin: None },
+        settings: Settings { config, log: Log { level, access }, admin: None, needs_host: None },
         ending: Ending::default(),
         daemon,
         log_file,

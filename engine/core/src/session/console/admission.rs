@@ -102,7 +102,12 @@ impl Session {
         }
     }
 
-    fn go_to<K: Kernel>(&mut self, found: Found, turn: &mut Turn<K>) -> Step {
+    /// What was looked up, or the host, says where to.
+    pub(in crate::session) fn go_to<K: Kernel>(
+        &mut self,
+        found: Found,
+        turn: &mut Turn<K>,
+    ) -> Step {
         let Found { place, terms } = found;
         if let Some(lifetime) = terms.as_ref().and_then(|terms| terms.lifetime) {
             self.facts.unusual().lifetime_end = Some(turn.now + lifetime);

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_proto::Progress::{Done, Wait};
-use penstock_proto::console::page_protocol;
+use penstock_proto::console::{Choice, page_protocol, token_of};
 use penstock_proto::http::request::Request;
 use penstock_proto::websocket::Upgrade;
 use penstock_ring::Kernel;
@@ -31,8 +31,8 @@ use penstock_ring::Kernel;
 use super::opening::{Stage, Wanted};
 use super::{Session, State};
 use crate::close::{Cause, Side};
-use crate::config::{Console, ConsoleTarget, Cut, Door, Service, Tokens};
-use crate::control::Question;
+use crate::config::{Console, ConsoleTarget, Cut, Door, Reach, Service, Tokens};
+use crate::control::{Asked, Question};
 use crate::turn::{Step, Turn};
 
 pub(super) use pages::Pages;
@@ -113,9 +113,12 @@ impl Session {
         match &console.to {
             ConsoleTarget::Fixed(destination) => {
                 let wanted = Wanted { upgrade: wanted.upgrade, ..Wanted::of(&destination.reach) };
-                self.facts.target = Some(destination.text.clone());
+                // What only the host knows has no name yet but the path by which it was asked for.
+                if destination.reach != Reach::HandedOver {
+                    self.facts.target = Some(destination.text.clone());
+                }
                 let opening = self.open(wanted, rest, turn);
-                self.admit(opening, turn)
+                self.admit_or_ask(opening, || in_words(request), turn)
             }
             ConsoleTarget::Tokens(tokens) => {
                 let tokens = Arc::clone(tokens);
@@ -165,5 +168,16 @@ impl Session {
         let early = [request.bytes(), &rest].concat();
         let opening = self.open(wanted, early, turn);
         self.admit(opening, turn)
+    }
+}
+
+/// What a request says, for the host to judge.
+fn in_words(request: &Request) -> Asked {
+    Asked {
+        method: Some(request.method().into()),
+        path: Some(request.target().into()),
+        token: token_of(request, Choice::First),
+        head: request.bytes().to_vec(),
+        ..Asked::default()
     }
 }

@@ -5,6 +5,7 @@ use penstock_proto::http::{self, page::Page};
 use penstock_ring::Kernel;
 
 use crate::close::{Cause, CloseReason, Phase, Side};
+use crate::control::Denied;
 use crate::layers::Parting;
 use crate::session::facts::Method;
 use crate::session::refusal::{RETRY_AFTER, http_date, of_head};
@@ -65,22 +66,41 @@ impl Session {
         status: u16,
         turn: &mut Turn<K>,
     ) -> Step {
-        let (date, session) =
-            (http_date(turn.outside.wall_time().unix), self.handle.id(turn.worker).to_string());
-        let mut reply = Vec::with_capacity(512);
         let page = Page {
-            status,
-            words: words(reason.cause),
-            session: &session,
-            date: &date,
             retry_after: (status == 503).then_some(RETRY_AFTER),
             allow: (status == 405).then_some("GET"),
             realm: (status == 401).then_some("Penstock"),
+            ..Page::new(status, words(reason.cause))
         };
+        self.answer_by_page(reason, page, turn)
+    }
+
+    /// Answers whom the host denies it, in its words.
+    pub(in crate::session) fn deny_browser<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        denied: &Denied,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let said = denied.words.as_deref().unwrap_or(words(reason.cause));
+        let page = Page { fields: denied.fields.as_str(), ..Page::new(denied.status, said) };
+        self.answer_by_page(reason, page, turn)
+    }
+
+    fn answer_by_page<K: Kernel>(
+        &mut self,
+        reason: CloseReason,
+        page: Page<'_>,
+        turn: &mut Turn<K>,
+    ) -> Step {
+        let (date, session) =
+            (http_date(turn.outside.wall_time().unix), self.handle.id(turn.worker).to_string());
+        let page = Page { session: &session, date: &date, ..page };
+        let mut reply = Vec::with_capacity(512);
         let wants_body =
             !matches!(&self.facts.method, Method::Other(method) if **method == *"HEAD");
         page.write(wants_body, &mut reply);
-        self.facts.status = status;
+        self.facts.status = page.status;
         self.reply_at_last(reason, reply, turn)
     }
 
