@@ -86,7 +86,7 @@ class Request(Structure):
 
     _fields_ = [
         ("size", c_uint32),
-        ("reserved", c_uint32),
+        ("tls", c_uint32),
         ("id", Id),
         ("listener", c_char_p),
         ("client", c_char_p),

@@ -271,7 +271,7 @@ def _request(request: _abi.Request) -> Request:
     names = ("listener", "client", "common_name", "method", "target", "path", "token")
     texts = {name: _text(getattr(request, name)) for name in names}
     head = ctypes.string_at(request.head, request.head_length) if request.head else b""
-    return Request(id=request.id, head=head, **texts)
+    return Request(id=request.id, tls=bool(request.tls), head=head, **texts)
 
 
 def _completion(names: Any, completion: _abi.Completion) -> Completion:

@@ -53,6 +53,7 @@ class Request:
     id: int
     listener: str
     client: str
+    tls: bool = False
     common_name: Text = None
     method: Text = None
     target: Text = None

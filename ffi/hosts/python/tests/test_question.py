@@ -32,8 +32,8 @@ class Case(unittest.TestCase):
 
     def ask(self, path="/", lines="", client="192.0.2.7:51234", is_tls=False, common_name=None):
         head = HEAD.format(path=path, lines=lines).encode()
-        request = Request(1, "websockify", client, common_name, "GET", None, path, None, head)
-        return question.answer(self.server.of_request(7), request, is_tls)
+        request = Request(1, "websockify", client, is_tls, common_name, "GET", None, path, None, head)
+        return question.answer(self.server.of_request(7), request)
 
 
 class Targets(Case):

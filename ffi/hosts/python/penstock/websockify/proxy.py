@@ -121,7 +121,7 @@ class EngineServer:
         """Judges a request, on a thread of the pool."""
         own = self.of_request(number)
         try:
-            verdict = question.answer(own, request, self.is_tls(request))
+            verdict = question.answer(own, request)
         except BaseException:
             self.logger.exception("a request could not be judged, and is denied")
             verdict = Deny(403)
@@ -145,11 +145,6 @@ class EngineServer:
                     return True
                 self.warn("%s: the verdict can't be had: %s", request.client, error)
                 return isinstance(verdict, Deny) and verdict.status == 503
-
-    def is_tls(self, request):
-        """Where both are served, only a certificate tells."""
-        has_tls = os.path.exists(self.cert)
-        return has_tls and (bool(self.ssl_only) or request.common_name is not None)
 
     def wait(self, engine, ends):
         """Until there is a reason to end."""

@@ -43,10 +43,10 @@ def overrides(handler, name):
     return getattr(handler, name, None) is not getattr(Handler, name, None)
 
 
-def answer(server, request, is_tls):
+def answer(server, request):
     """What `server`, a proxy that is this request's alone, says of it."""
     connection = Connection(request.head, request.common_name)
-    address = client_address(request.client, is_tls)
+    address = client_address(request.client, request.tls)
     asked = None
     try:
         handler = asking(server.RequestHandlerClass)
