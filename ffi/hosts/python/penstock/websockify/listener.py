@@ -71,7 +71,8 @@ def keepalive(server, listener):
 
 def encryption(server, listener):
     """TLS with browsers, if there is a certificate."""
-    if not os.path.exists(server.cert):
+    # Without a name it is the folder in which websockify was started.
+    if not os.path.isfile(server.cert):
         if server.ssl_only:
             raise Unsupported(f"SSL only and {server.cert} not found")
         return {}
