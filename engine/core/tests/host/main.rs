@@ -300,7 +300,7 @@ fn a_connect_goes_where_the_host_says(driver: Driver) {
 /// A name that leads here is the client's word, also if the host allows it.
 fn what_is_local_is_the_hosts_word(driver: Driver) {
     let house = House::new(driver, listener(Service::Connect, &["allow all"]));
-    let mut client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
+    let client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
     house.allow(None);
     assert!(hear_all(client).starts_with("HTTP/1.1 403 "));
     assert_eq!(house.ended().reason.cause, Cause::LocalTarget);
@@ -317,7 +317,7 @@ fn what_is_local_is_the_hosts_word(driver: Driver) {
 
 fn rules_are_asked_about_the_hosts_word(driver: Driver) {
     let house = House::new(driver, listener(Service::Connect, &["deny to_localhost", "allow all"]));
-    let mut client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
+    let client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
     house.allow(Some(To::Place(target().1)));
     assert!(hear_all(client).starts_with("HTTP/1.1 403 "));
     let record = house.ended();
@@ -328,7 +328,7 @@ fn rules_are_asked_about_the_hosts_word(driver: Driver) {
 
 fn what_rules_deny_is_not_asked_about(driver: Driver) {
     let house = House::new(driver, listener(Service::Connect, &["allow all"]));
-    let mut client = house.client("CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n");
+    let client = house.client("CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n");
     assert!(hear_all(client).starts_with("HTTP/1.1 403 "));
     assert_eq!(house.ended().reason.cause, Cause::LocalTarget);
     assert_eq!(house.stop(), 0);
@@ -371,7 +371,7 @@ fn a_browser_is_asked_about_with_its_token(driver: Driver) {
     drop((client, there));
     assert_eq!(house.ended().status, 101);
     // Who wants a page is asked about by nobody.
-    let mut client = house.client("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+    let client = house.client("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
     assert!(hear_all(client).starts_with("HTTP/1.1 405 "));
     assert_eq!(house.stop(), 0);
 }
