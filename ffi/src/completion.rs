@@ -1,9 +1,17 @@
 //! Ends of tunnels, as the host hears of them: by a callback, or by a descriptor that it polls.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::size_of;
 
+use penstock_core::control::Record;
+
+use crate::courier::{Callback, Context};
+use crate::edge::{self, Refusal, Structure, array, guard};
 use crate::engine::penstock_engine;
-use crate::status::penstock_status;
+use crate::numbers;
+use crate::reason::{penstock_cause, penstock_phase, penstock_side};
+use crate::registry::find;
+use crate::status::penstock_status::{self, PENSTOCK_NULL};
 use crate::tunnel::penstock_id;
 
 /// How a tunnel or a connection ended.
@@ -44,6 +52,34 @@ pub struct penstock_completion {
     pub detail: [c_char; 256],
 }
 
+// SAFETY: numbers, a pointer and arrays of numbers, in C's layout, the size first.
+unsafe impl Structure for penstock_completion {}
+// SAFETY: `user_data` is only carried; the header says on which thread the host gets it back.
+unsafe impl Send for penstock_completion {}
+
+/// A record in C's words.
+pub(crate) fn completion_of(record: &Record, listener: &str) -> penstock_completion {
+    let client = record.client.map(|client| client.to_string());
+    penstock_completion {
+        size: size_of::<penstock_completion>() as u32,
+        side: penstock_side::from(record.reason.side) as u32,
+        phase: penstock_phase::from(record.reason.phase) as u32,
+        cause: penstock_cause::from(record.reason.cause) as u32,
+        id: numbers::of_record(record),
+        user_data: record.cookie as usize as *mut c_void,
+        bytes_to_target: record.bytes_to_target,
+        bytes_to_client: record.bytes_to_client,
+        bytes_spliced: record.bytes_spliced,
+        duration_us: record.elapsed.as_micros() as u64,
+        handed_over: u32::from(record.tag.is_some()),
+        http_status: u32::from(record.status),
+        listener: array(listener),
+        client: array(client.as_deref().unwrap_or_default()),
+        target: array(record.target.as_deref().unwrap_or_default()),
+        detail: array(record.detail.as_deref().unwrap_or_default()),
+    }
+}
+
 /// Tells the host of an end. `completion` is gone when it returns.
 pub type penstock_completed = Option<
     unsafe extern "C" fn(
@@ -67,7 +103,12 @@ pub unsafe extern "C" fn penstock_on_completion(
     completed: penstock_completed,
     context: *mut c_void,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        engine.ensure_new()?;
+        let callback = completed.map(|function| Callback { function, context: Context(context) });
+        engine.courier.complete_by(callback)
+    })
 }
 
 /// Has ends wait for penstock_next_completion(), and gives a descriptor that polls readable (POLLIN, EPOLLIN; edge-triggered or not) as long as
@@ -84,14 +125,23 @@ pub unsafe extern "C" fn penstock_completion_fd(
     engine: penstock_engine,
     descriptor: *mut c_int,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        if descriptor.is_null() {
+            return Err(Refusal::new(PENSTOCK_NULL, "`descriptor` is NULL"));
+        }
+        let may_make = engine.ensure_new().is_ok();
+        let number = engine.courier.descriptor(may_make)?;
+        // SAFETY: what the caller promises of `descriptor`.
+        unsafe { edge::put(descriptor, "descriptor", number) }
+    })
 }
 
 /// Takes the next end that waits; never waits itself. After an edge of the descriptor, call it until it answers PENSTOCK_EMPTY. Those that wait
 /// can be taken until penstock_free().
 ///
 /// Ownership: `completion` is filled, and stays the host's. Threads: any. Errors: PENSTOCK_EMPTY: none waits; PENSTOCK_INVALID: its size is not
-/// set.
+/// set, or penstock_completion_fd() was not called.
 ///
 /// # Safety
 /// `completion` is NULL or points to a structure with its own size.
@@ -100,5 +150,12 @@ pub unsafe extern "C" fn penstock_next_completion(
     engine: penstock_engine,
     completion: *mut penstock_completion,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        // Before anything is taken that there might be no room for.
+        edge::ensure_room(completion, "completion")?;
+        let next = engine.courier.next()?;
+        // SAFETY: what the caller promises of `completion`.
+        unsafe { edge::write(completion, "completion", &next) }
+    })
 }

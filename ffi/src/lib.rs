@@ -10,15 +10,21 @@
 //! ```
 #![allow(non_camel_case_types)]
 
-mod completion;
+pub mod completion;
+mod courier;
+mod descriptors;
 mod edge;
-mod engine;
-mod error;
-mod log;
-mod metrics;
-mod policy;
-mod reason;
+pub mod engine;
+mod life;
+pub mod log;
+pub mod metrics;
+mod numbers;
+pub mod policy;
+pub mod reason;
 mod registry;
-mod status;
-mod tunnel;
-mod version;
+mod running;
+mod signals;
+mod start;
+pub mod status;
+pub mod tunnel;
+pub mod version;

@@ -1,9 +1,16 @@
 //! What an engine counts, in numbers and as text.
 
 use std::ffi::c_char;
+use std::mem::size_of;
 
-use crate::engine::penstock_engine;
-use crate::status::penstock_status;
+use penstock_core::metrics::Counters;
+use penstock_core::ring::{Count, Driver};
+
+use crate::edge::{self, Structure, guard};
+use crate::engine::{penstock_driver, penstock_engine};
+use crate::registry::find;
+use crate::running::Running;
+use crate::status::penstock_status::{self, PENSTOCK_TRUNCATED};
 
 /// What an engine has counted since it was started, over all workers. Each number is read by itself: they need not be of one moment.
 #[repr(C)]
@@ -51,6 +58,45 @@ pub struct penstock_counts {
     pub completions_waiting: u64,
 }
 
+// SAFETY: numbers and arrays of them, in C's layout, the size first.
+unsafe impl Structure for penstock_counts {}
+
+impl penstock_counts {
+    fn of(running: &Running, completions_waiting: usize) -> penstock_counts {
+        let all = |number: &dyn Fn(&Counters) -> u64| {
+            running.counters.iter().map(|counters| number(counters)).sum::<u64>()
+        };
+        let bytes = |mover: usize| [0, 1].map(|way| all(&|one| one.bytes[way][mover].get()));
+        penstock_counts {
+            size: size_of::<penstock_counts>() as u32,
+            driver: match running.driver {
+                Driver::Uring => penstock_driver::Uring,
+                Driver::Epoll => penstock_driver::Epoll,
+            } as u32,
+            workers: running.mailboxes.len() as u64,
+            max_tunnels: running.max_tunnels as u64,
+            connections: all(&|one| one.sessions.get()),
+            tunnels: all(&|one| one.tunnels.get()),
+            tunnels_total: all(&|one| one.tunnels_total.get()),
+            accepted: all(&|one| one.accepted.get()),
+            handed_over: all(&|one| one.handed_over.get()),
+            closed: all(&|one| one.closed.iter().map(Count::get).sum()),
+            bytes_copied: bytes(0),
+            bytes_spliced: bytes(1),
+            splice_refused: all(&|one| one.splice_refused.get()),
+            backpressure: all(&|one| one.backpressure.get()),
+            handshakes: [0, 1].map(|side| {
+                all(&|one| one.handshakes[side][0].get() + one.handshakes[side][1].get())
+            }),
+            handshakes_failed: [0, 1].map(|side| all(&|one| one.handshakes[side][2].get())),
+            upgrades: all(&|one| one.upgrades.iter().map(Count::get).sum()),
+            requests_refused: all(&|one| one.questions_refused.get()),
+            answers_stale: all(&|one| one.answers_stale.get()),
+            completions_waiting: completions_waiting as u64,
+        }
+    }
+}
+
 /// Counts.
 ///
 /// Ownership: `counts` is filled, and stays the host's. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED; PENSTOCK_INVALID: the size is not set.
@@ -62,7 +108,13 @@ pub unsafe extern "C" fn penstock_metrics(
     engine: penstock_engine,
     counts: *mut penstock_counts,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        let running = engine.known()?;
+        let numbers = penstock_counts::of(&running, engine.courier.waiting());
+        // SAFETY: what the caller promises of `counts`.
+        unsafe { edge::write(counts, "counts", &numbers) }
+    })
 }
 
 /// Everything that the engine counts, in the text format of Prometheus: what the daemon shows at `/metrics`.
@@ -80,5 +132,14 @@ pub unsafe extern "C" fn penstock_metrics_text(
     length: usize,
     needed: *mut usize,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let text = find(engine)?.known()?.handle.metrics();
+        // SAFETY: what the caller promises of `buffer`.
+        let whole = unsafe { edge::put_text(&text, buffer, length) }?;
+        if !needed.is_null() {
+            // SAFETY: what the caller promises of `needed`.
+            unsafe { needed.write(whole) };
+        }
+        if whole > length { Err(PENSTOCK_TRUNCATED.into()) } else { Ok(()) }
+    })
 }

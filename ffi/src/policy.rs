@@ -1,10 +1,20 @@
 //! Who may have what, where the host decides: requests out, decisions in.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::mem::size_of;
+use std::ptr;
 
+use penstock_core::control::{Admitted, Asked, Connected, Denied, Place, To};
+use penstock_core::target::Target;
+
+use crate::courier::{Callback, Context};
+use crate::descriptors::{claim, release};
+use crate::edge::{self, Answer, Refusal, Structure, guard};
 use crate::engine::penstock_engine;
-use crate::status::penstock_status;
-use crate::tunnel::penstock_id;
+use crate::numbers;
+use crate::registry::find;
+use crate::status::penstock_status::{self, *};
+use crate::tunnel::{EARLY, penstock_id};
 
 /// What the host says of a request.
 #[repr(C)]
@@ -25,8 +35,8 @@ pub enum penstock_verdict {
 pub struct penstock_request {
     /// sizeof(penstock_request) of the library.
     pub size: u32,
-    /// Reserved: 0.
-    pub reserved: u32,
+    /// 1: the client has come through TLS, which the engine has ended.
+    pub tls: u32,
     /// The number by which to decide; later it is that of the tunnel, and of its completion.
     pub id: penstock_id,
     /// The listener's name.
@@ -49,6 +59,62 @@ pub struct penstock_request {
     pub head: *const c_char,
     /// Bytes at head.
     pub head_length: usize,
+}
+
+/// What a request is made of, as texts for C.
+pub(crate) struct Told {
+    listener: CString,
+    client: CString,
+    tls: bool,
+    common_name: Option<CString>,
+    method: Option<CString>,
+    target: Option<CString>,
+    path: Option<CString>,
+    token: Option<CString>,
+    head: Vec<u8>,
+}
+
+/// A text for C: up to its first NUL, which none of them should have.
+fn for_c(text: &str) -> CString {
+    CString::new(text.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+impl Told {
+    pub(crate) fn new(asked: &Asked, listener: &str) -> Told {
+        let of = |text: &Option<Box<str>>| text.as_deref().map(for_c);
+        let client = asked.client.map(|client| client.to_string());
+        Told {
+            listener: for_c(listener),
+            client: for_c(client.as_deref().unwrap_or_default()),
+            tls: asked.tls,
+            common_name: of(&asked.common_name),
+            method: of(&asked.method),
+            target: of(&asked.target),
+            path: of(&asked.path),
+            token: asked.token.as_ref().map(|token| for_c(token.secret())),
+            head: asked.head.clone(),
+        }
+    }
+
+    /// For as long as this lives.
+    pub(crate) fn request(&self, id: penstock_id) -> penstock_request {
+        let of = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+        let has_head = !self.head.is_empty();
+        penstock_request {
+            size: size_of::<penstock_request>() as u32,
+            tls: u32::from(self.tls),
+            id,
+            listener: self.listener.as_ptr(),
+            client: self.client.as_ptr(),
+            common_name: of(&self.common_name),
+            method: of(&self.method),
+            target: of(&self.target),
+            path: of(&self.path),
+            token: of(&self.token),
+            head: if has_head { self.head.as_ptr().cast() } else { ptr::null() },
+            head_length: self.head.len(),
+        }
+    }
 }
 
 /// Asks the host whether a client may have what it asks for.
@@ -96,6 +162,63 @@ pub struct penstock_decision {
     pub user_data: *mut c_void,
 }
 
+// SAFETY: numbers and pointers, in C's layout, the size first.
+unsafe impl Structure for penstock_decision {}
+
+/// What a decision says, but for a descriptor in it.
+///
+/// # Safety
+/// Its pointers are what the header says.
+unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, Denied>> {
+    // SAFETY: the caller's promise.
+    let [target, message, headers] = unsafe {
+        [
+            edge::text(decision.target, "decision->target")?,
+            edge::text(decision.message, "decision->message")?,
+            edge::text(decision.headers, "decision->headers")?,
+        ]
+    };
+    let invalid = |words: String| Refusal::new(PENSTOCK_INVALID, words);
+    match decision.verdict {
+        verdict if verdict == penstock_verdict::Allow as u32 => match target {
+            Some(target) if decision.has_descriptor == 0 => {
+                place(&target).map(|place| Ok(Some(place)))
+            }
+            _ => Ok(Ok(None)),
+        },
+        verdict if verdict == penstock_verdict::Deny as u32 => {
+            let status = u16::try_from(decision.http_status).unwrap_or(u16::MAX);
+            let cookie = decision.user_data as u64;
+            Denied::new(status, headers.as_deref().unwrap_or_default(), message.as_deref(), cookie)
+                .map(Err)
+                .map_err(|error| invalid(format!("`decision->http_status` or `headers`: {error}")))
+        }
+        other => Err(invalid(format!(
+            "`decision->verdict` is {other}: expected PENSTOCK_VERDICT_ALLOW or PENSTOCK_VERDICT_DENY"
+        ))),
+    }
+}
+
+/// Where a text of the host's leads to.
+fn place(text: &str) -> Answer<Place> {
+    let whole = if text.contains("://") || text.starts_with("unix:") {
+        text.to_owned()
+    } else {
+        format!("tcp://{text}")
+    };
+    match Target::parse(&whole) {
+        Ok(Target::Tcp(target)) => Ok(Place::Network(target)),
+        Ok(Target::Unix(path)) => Ok(Place::Unix(path.into())),
+        Ok(_) => Err(Refusal::new(
+            PENSTOCK_INVALID,
+            format!(
+                "`decision->target` is {text}: expected tcp://host:port, host:port or unix:/path"
+            ),
+        )),
+        Err(error) => Err(Refusal::new(PENSTOCK_INVALID, format!("`decision->target`: {error}"))),
+    }
+}
+
 /// Has the host asked about every client of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
 /// with such a listener does not start.
 ///
@@ -110,7 +233,13 @@ pub unsafe extern "C" fn penstock_on_authorise(
     authorise: penstock_authorise,
     context: *mut c_void,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        engine.ensure_new()?;
+        let callback = authorise.map(|function| Callback { function, context: Context(context) });
+        engine.courier.authorise_by(callback);
+        Ok(())
+    })
 }
 
 /// Decides about a request, within the callback or at any time after it. Whoever decides first has decided.
@@ -127,5 +256,48 @@ pub unsafe extern "C" fn penstock_decide(
     id: penstock_id,
     decision: *const penstock_decision,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        // SAFETY: what the caller promises of `decision`.
+        let decision = unsafe { edge::read(decision, "decision") }?;
+        // SAFETY: the same of its pointers.
+        let judged = unsafe { judged(&decision) }?;
+        let id = numbers::session(id).ok_or(PENSTOCK_NO_TUNNEL)?;
+        let cookie = decision.user_data as u64;
+        let result = match judged {
+            Err(denied) => Err(denied),
+            Ok(place) if decision.has_descriptor == 0 => {
+                Ok(Admitted { to: place.map(To::Place), cookie })
+            }
+            // SAFETY: as above.
+            Ok(_) => unsafe { connected(&decision) }
+                .map(|connected| Ok(Admitted { to: Some(To::Connected(connected)), cookie }))?,
+        };
+        engine.courier.decide(id, result).map_err(|(status, result)| {
+            if let Ok(Admitted { to: Some(To::Connected(connected)), .. }) = result {
+                release(connected.into_descriptor());
+            }
+            status.into()
+        })
+    })
+}
+
+/// The target that the host has connected.
+///
+/// # Safety
+/// Its pointers are what the header says.
+unsafe fn connected(decision: &penstock_decision) -> Answer<Connected> {
+    let penstock_decision { target, target_descriptor, target_early, target_early_length, .. } =
+        *decision;
+    // SAFETY: the caller's promise.
+    let (name, came) = unsafe {
+        let name = edge::text(target, "decision->target")?;
+        (name, edge::bytes(target_early, target_early_length, EARLY, "decision->target_early")?)
+    };
+    let descriptor = claim(target_descriptor as c_int, "decision->target_descriptor")?;
+    Connected::new(descriptor, came, name.map(Into::into)).map_err(|descriptor| {
+        release(descriptor);
+        let words = "`decision->target_descriptor` is neither a stream socket nor a terminal";
+        Refusal::new(PENSTOCK_NO_STREAM, words)
+    })
 }

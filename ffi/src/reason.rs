@@ -4,6 +4,8 @@ use std::ffi::c_char;
 
 use penstock_core::close::{Cause, Phase, Side};
 
+use crate::edge::{UNKNOWN, lasting};
+
 /// Who brought an end about.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -205,6 +207,10 @@ impl From<Cause> for penstock_cause {
     }
 }
 
+fn named(mut all: impl Iterator<Item = (u32, &'static str)>, number: u32) -> *const c_char {
+    lasting(all.find(|(one, _)| *one == number).map_or(UNKNOWN, |(_, label)| label))
+}
+
 /// The word for a penstock_side in logs and metrics, such as `client`; `unknown` for a number that is none.
 ///
 /// The text lives for ever. Threads: any.
@@ -218,7 +224,10 @@ pub extern "C" fn penstock_side_name(side: u32) -> *const c_char {
 /// The text lives for ever. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_phase_name(phase: u32) -> *const c_char {
-    named(Phase::ALL.iter().map(|phase| (penstock_phase::from(*phase) as u32, phase.label())), phase)
+    named(
+        Phase::ALL.iter().map(|phase| (penstock_phase::from(*phase) as u32, phase.label())),
+        phase,
+    )
 }
 
 /// The word for a penstock_cause in logs and metrics, such as `idle_timeout`; `unknown` for a number that is none.
@@ -226,5 +235,8 @@ pub extern "C" fn penstock_phase_name(phase: u32) -> *const c_char {
 /// The text lives for ever. Threads: any.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_cause_name(cause: u32) -> *const c_char {
-    named(Cause::ALL.iter().map(|cause| (penstock_cause::from(*cause) as u32, cause.label())), cause)
+    named(
+        Cause::ALL.iter().map(|cause| (penstock_cause::from(*cause) as u32, cause.label())),
+        cause,
+    )
 }

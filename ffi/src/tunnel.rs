@@ -1,9 +1,32 @@
 //! Tunnels of a host's own: two descriptors in, a number out; ended, asked about and listed by that number.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::mem::size_of;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
+use penstock_core::config::{Config, HalfClose};
+use penstock_core::control::{Command, Mailbox, TunnelInfo};
+use penstock_core::intake::{HandOver, OwnTerms, Tag, Timer, Why};
+use penstock_core::websocket::Payload;
+
+use crate::descriptors::{claim, is_terminal, release};
+use crate::edge::{self, Answer, Refusal, Structure, array, guard};
 use crate::engine::penstock_engine;
-use crate::status::penstock_status;
+use crate::numbers;
+use crate::reason::penstock_phase;
+use crate::registry::find;
+use crate::running::Running;
+use crate::status::penstock_status::{self, *};
+use crate::version::PENSTOCK_NEVER;
+
+/// Bytes that were read ahead, at most.
+pub(crate) const EARLY: usize = 64 << 10;
+/// For a worker's answer to a question about its tunnels.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than any process lives.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// A tunnel or a connection, by a number: never 0, and not used again while the process lives.
 pub type penstock_id = u64;
@@ -24,7 +47,8 @@ pub enum penstock_web_socket {
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum penstock_half_close {
-    /// As the terms say; those that an engine has by itself say PENSTOCK_HALF_CLOSE_FORWARD.
+    /// As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
+    /// which has no end that could be passed on.
     Default = 0,
     /// The tunnel ends as soon as what was read has been delivered.
     Close = 1,
@@ -109,6 +133,197 @@ pub enum penstock_strategy {
     Splice = 1,
 }
 
+// SAFETY: numbers, pointers and arrays of numbers, in C's layout, the size first.
+unsafe impl Structure for penstock_tunnel_options {}
+// SAFETY: as above.
+unsafe impl Structure for penstock_tunnel_info {}
+
+/// What a tunnel is to be, but for its descriptors.
+struct Wanted {
+    terms: u16,
+    web_socket: Option<Payload>,
+    from_client: Vec<u8>,
+    from_target: Vec<u8>,
+    heartbeat: Option<Duration>,
+    target_name: Option<Box<str>>,
+    own: OwnTerms,
+    cookie: u64,
+}
+
+impl Wanted {
+    /// As the options say; none: plain streams.
+    ///
+    /// # Safety
+    /// Their pointers are what the header says.
+    unsafe fn of(options: Option<&penstock_tunnel_options>, running: &Running) -> Answer<Wanted> {
+        let Some(options) = options else { return Ok(Wanted::plain(running)) };
+        // SAFETY: the caller's promise.
+        let (terms, name, from_client, from_target) = unsafe {
+            (
+                edge::text(options.terms, "options->terms")?,
+                edge::text(options.target_name, "options->target_name")?,
+                edge::bytes(
+                    options.client_early,
+                    options.client_early_length,
+                    EARLY,
+                    "options->client_early",
+                )?,
+                edge::bytes(
+                    options.target_early,
+                    options.target_early_length,
+                    EARLY,
+                    "options->target_early",
+                )?,
+            )
+        };
+        let terms = terms.map(|name| index_of(&running.config, &name)).transpose()?;
+        Ok(Wanted {
+            terms: terms.unwrap_or(running.plain_terms),
+            web_socket: web_socket(options.web_socket)?,
+            from_client,
+            from_target,
+            heartbeat: (options.heartbeat_ms > 0).then(|| span(options.heartbeat_ms)),
+            target_name: name.map(Into::into),
+            own: OwnTerms {
+                idle: timer(options.idle_ms),
+                lifetime: timer(options.lifetime_ms),
+                half_close: half_close(options.half_close)?,
+            },
+            cookie: options.user_data as u64,
+        })
+    }
+
+    fn plain(running: &Running) -> Wanted {
+        Wanted {
+            terms: running.plain_terms,
+            web_socket: None,
+            from_client: Vec::new(),
+            from_target: Vec::new(),
+            heartbeat: None,
+            target_name: None,
+            own: OwnTerms::default(),
+            cookie: 0,
+        }
+    }
+
+    fn with(self, [client, target]: [OwnedFd; 2], running: &Running) -> HandOver {
+        let Wanted { mut own, .. } = self;
+        // A terminal has no end that could be passed on: then the usual is the other one.
+        if self.terms == running.plain_terms && own.half_close.is_none() && is_terminal(&target) {
+            own.half_close = Some(HalfClose::Close);
+        }
+        HandOver {
+            listener: self.terms,
+            client,
+            target,
+            from_client: self.from_client,
+            from_target: self.from_target,
+            web_socket: self.web_socket,
+            heartbeat: self.heartbeat,
+            target_name: self.target_name,
+            own,
+            cookie: self.cookie,
+        }
+    }
+}
+
+/// The listener of a name.
+pub(crate) fn index_of(config: &Config, name: &str) -> Answer<u16> {
+    let index = config.listeners.iter().position(|listener| *listener.name == *name);
+    index.map(|index| index as u16).ok_or_else(|| {
+        Refusal::new(PENSTOCK_NO_LISTENER, format!("the configuration has no listener `{name}`"))
+    })
+}
+
+fn invalid<T>(field: &str, number: u32, of: &str) -> Answer<T> {
+    let words = format!("`options->{field}` is {number}: expected one of {of}");
+    Err(Refusal::new(PENSTOCK_INVALID, words))
+}
+
+fn web_socket(number: u32) -> Answer<Option<Payload>> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(Payload::Binary)),
+        2 => Ok(Some(Payload::Base64)),
+        other => invalid("web_socket", other, "penstock_web_socket"),
+    }
+}
+
+fn half_close(number: u32) -> Answer<Option<HalfClose>> {
+    match number {
+        0 => Ok(None),
+        1 => Ok(Some(HalfClose::Close)),
+        2 => Ok(Some(HalfClose::Forward)),
+        other => invalid("half_close", other, "penstock_half_close"),
+    }
+}
+
+fn span(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds).min(LONGEST)
+}
+
+fn timer(milliseconds: u64) -> Timer {
+    match milliseconds {
+        0 => Timer::Terms,
+        PENSTOCK_NEVER => Timer::Never,
+        other => Timer::After(span(other)),
+    }
+}
+
+fn status_of(why: Why) -> penstock_status {
+    match why {
+        Why::NoSuchTerms => PENSTOCK_NO_LISTENER,
+        Why::NoStream => PENSTOCK_NO_STREAM,
+        Why::TooLate | Why::NeverEnds => PENSTOCK_TERMS,
+        Why::Full => PENSTOCK_FULL,
+        Why::Busy => PENSTOCK_BUSY,
+        Why::Stopped => PENSTOCK_STOPPED,
+    }
+}
+
+impl penstock_tunnel_info {
+    fn of(info: &TunnelInfo, running: &Running) -> penstock_tunnel_info {
+        let listener = running.config.listeners.get(usize::from(info.listener));
+        let client = info.client.map(|client| client.to_string());
+        let strategy = info.mover.map(|mover| match mover {
+            "splice" => penstock_strategy::Splice as u32,
+            _ => penstock_strategy::Copy as u32,
+        });
+        let [bytes_to_target, bytes_to_client] = info.bytes;
+        penstock_tunnel_info {
+            size: size_of::<penstock_tunnel_info>() as u32,
+            phase: penstock_phase::from(info.phase) as u32,
+            id: numbers::of_info(info),
+            user_data: info.cookie as usize as *mut c_void,
+            bytes_to_target,
+            bytes_to_client,
+            age_ms: info.age.as_millis() as u64,
+            idle_ms: info.idle.as_millis() as u64,
+            strategy,
+            listener: array(listener.map_or("", |listener| &listener.name)),
+            client: array(client.as_deref().unwrap_or_default()),
+            target: array(info.target.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Asks a worker, and waits for what it says.
+fn ask<T: Send + 'static>(
+    mailbox: &Mailbox,
+    question: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Command,
+) -> Answer<T> {
+    let (tell, told) = channel();
+    let command = question(Box::new(move |answer| {
+        // Nobody may be waiting any more.
+        let _ = tell.send(answer);
+    }));
+    mailbox.post(command).map_err(|_| PENSTOCK_BUSY)?;
+    told.recv_timeout(PATIENCE).map_err(|error| match error {
+        RecvTimeoutError::Timeout => PENSTOCK_TIMED_OUT.into(),
+        RecvTimeoutError::Disconnected => PENSTOCK_STOPPED.into(),
+    })
+}
+
 /// Is told of one live tunnel; it is gone when the callback returns. 0 goes on, anything else ends the listing.
 pub type penstock_told = Option<
     unsafe extern "C" fn(
@@ -125,7 +340,7 @@ pub type penstock_told = Option<
 ///
 /// Ownership: both descriptors pass to the engine with PENSTOCK_OK, and only then. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED,
 /// PENSTOCK_STOPPED; PENSTOCK_NO_STREAM: one of them is none, or both are one; PENSTOCK_NO_LISTENER: no such `terms`; PENSTOCK_TERMS: not
-/// possible on these terms, such as an end to be passed on to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
+/// possible on these terms, such as PENSTOCK_HALF_CLOSE_FORWARD to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
 ///
 /// # Safety
 /// `options` is NULL or points to a structure with its own size, and its pointers to what they say; `id` is NULL or points to a number.
@@ -137,7 +352,42 @@ pub unsafe extern "C" fn penstock_tunnel(
     options: *const penstock_tunnel_options,
     id: *mut penstock_id,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let engine = find(engine)?;
+        let running = engine.running()?;
+        // SAFETY: what the caller promises of `options`.
+        let options = unsafe { edge::read_or_none(options, "options") }?;
+        // SAFETY: the same of its pointers.
+        let wanted = unsafe { Wanted::of(options.as_ref(), &running) }?;
+        if client == target {
+            let words = format!("client and target are both {client}: expected two connections");
+            return Err(Refusal::new(PENSTOCK_NO_STREAM, words));
+        }
+        let client = claim(client, "client")?;
+        let target = match claim(target, "target") {
+            Ok(target) => target,
+            Err(refusal) => {
+                release(client);
+                return Err(refusal);
+            }
+        };
+        let handed = wanted.with([client, target], &running);
+        // Whoever is told of the end at once knows the number already.
+        let told = |tag: Tag| {
+            if !id.is_null() {
+                // SAFETY: the caller promises that it points to a number, and has it until the call ends.
+                unsafe { id.write(tag.number()) };
+            }
+        };
+        running.intake.hand_over_as(handed, told).map(|_| ()).map_err(|refused| {
+            let words = refused.to_string();
+            let status = status_of(refused.why);
+            let HandOver { client, target, .. } = *refused.handed;
+            release(client);
+            release(target);
+            Refusal::new(status, words)
+        })
+    })
 }
 
 /// Ends a tunnel or a connection, soon: its completion has the cause PENSTOCK_CAUSE_CANCELLED, unless it ended for another reason first. Of one
@@ -146,7 +396,15 @@ pub unsafe extern "C" fn penstock_tunnel(
 /// Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED; PENSTOCK_BUSY: the worker has too much to do to hear of it, try again.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_cancel(engine: penstock_engine, id: penstock_id) -> penstock_status {
-    todo!()
+    guard(|| {
+        let running = find(engine)?.running()?;
+        let which = numbers::which(id);
+        let Some(mailbox) = running.mailboxes.get(which.worker()) else {
+            // No tunnel ever had this number.
+            return Ok(());
+        };
+        mailbox.post(Command::Cancel(which)).map_err(|_| PENSTOCK_BUSY.into())
+    })
 }
 
 /// Looks at one live tunnel or connection.
@@ -163,7 +421,16 @@ pub unsafe extern "C" fn penstock_query(
     id: penstock_id,
     info: *mut penstock_tunnel_info,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let running = find(engine)?.running()?;
+        edge::ensure_room(info, "info")?;
+        let which = numbers::which(id);
+        let mailbox = running.mailboxes.get(which.worker()).ok_or(PENSTOCK_NO_TUNNEL)?;
+        let found = ask(mailbox, |reply| Command::Describe { which, reply })?;
+        let found = found.ok_or(PENSTOCK_NO_TUNNEL)?;
+        // SAFETY: what the caller promises of `info`.
+        unsafe { edge::write(info, "info", &penstock_tunnel_info::of(&found, &running)) }
+    })
 }
 
 /// Tells of every live tunnel and connection, one after the other, by calls of `told` on the calling thread. Those that begin or end meanwhile may be
@@ -180,5 +447,23 @@ pub unsafe extern "C" fn penstock_for_each(
     told: penstock_told,
     context: *mut c_void,
 ) -> penstock_status {
-    todo!()
+    guard(|| {
+        let running = find(engine)?.running()?;
+        let told = told.ok_or_else(|| Refusal::new(PENSTOCK_NULL, "`told` is NULL"))?;
+        for mailbox in &running.mailboxes {
+            let mut from = Some(0);
+            while let Some(slot) = from {
+                let page = ask(mailbox, |reply| Command::List { from: slot, reply })?;
+                for tunnel in &page.tunnels {
+                    let info = penstock_tunnel_info::of(tunnel, &running);
+                    // SAFETY: the host has promised a function that can be called with this context; the structure is ours until it returns.
+                    if unsafe { told(engine, &info, context) } != 0 {
+                        return Ok(());
+                    }
+                }
+                from = page.next;
+            }
+        }
+        Ok(())
+    })
 }

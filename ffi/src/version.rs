@@ -5,16 +5,19 @@ use std::ffi::{CStr, c_char};
 use penstock_core::ring::probe::probe;
 use penstock_core::ring::{Driver, Mask};
 
+use crate::edge::contain;
+
 /// Of this header. penstock_abi_version() is that of the library.
 pub const PENSTOCK_ABI_VERSION: u32 = 1;
 
 /// For timers that are never to fire, whatever the terms say.
 pub const PENSTOCK_NEVER: u64 = u64::MAX;
 
-const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(text) => text,
-    Err(_) => panic!("a version has no NUL"),
-};
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a version has no NUL"),
+    };
 
 /// What a library can do here, as bits of penstock_features().
 #[repr(C)]
@@ -56,5 +59,11 @@ pub extern "C" fn penstock_abi_version() -> u32 {
 /// Threads: any. Never fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_features() -> u32 {
-    todo!()
+    use penstock_feature::{Epoll, Tls, Uring, Vnc, WebSocket};
+    contain(|| {
+        let has_uring = probe(Some(Driver::Uring), Mask::default()).is_ok();
+        let always = [Epoll, Tls, WebSocket, Vnc];
+        let features = always.into_iter().chain(has_uring.then_some(Uring));
+        features.fold(0, |bits, feature| bits | feature as u32)
+    })
 }

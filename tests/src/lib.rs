@@ -23,6 +23,7 @@ pub mod pki;
 pub mod private;
 pub mod process;
 pub mod procfs;
+pub mod python_host;
 pub mod setup;
 pub mod stopwatch;
 pub mod stream;

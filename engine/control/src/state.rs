@@ -8,7 +8,8 @@ use std::time::Duration;
 use penstock_core::config::Config;
 use penstock_core::control::{Command, Mailbox};
 use penstock_core::metrics::Counters;
-use penstock_core::ring::{Count, Stats};
+use penstock_core::ring::probe::Facts;
+use penstock_core::ring::{Count, Driver, Feature, Stats};
 use tokio::sync::Semaphore;
 
 use crate::access_log;
@@ -55,6 +56,25 @@ pub struct DriverFacts {
     pub masked: String,
     /// Features that the kernel lacks, separated by commas.
     pub missing: String,
+}
+
+impl DriverFacts {
+    /// In words.
+    pub fn of(facts: &Facts) -> DriverFacts {
+        let driver = match facts.driver {
+            Driver::Uring => "uring",
+            Driver::Epoll => "epoll",
+        };
+        let names = |features: &[Feature]| {
+            features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(",")
+        };
+        DriverFacts {
+            driver: driver.to_owned(),
+            kernel: facts.kernel.clone(),
+            masked: names(&facts.hidden),
+            missing: names(&facts.missing),
+        }
+    }
 }
 
 /// What the resolver counts.
@@ -162,6 +182,11 @@ impl Handle {
     /// Has log files opened anew, after they were renamed.
     pub fn reopen_logs(&self) {
         self.0.access_log.reopen();
+    }
+
+    /// Everything that is counted, as `/metrics` shows it.
+    pub fn metrics(&self) -> String {
+        crate::metrics::page(&self.0)
     }
 
     /// Tunnels alive now.

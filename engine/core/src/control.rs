@@ -41,6 +41,34 @@ impl fmt::Display for SessionId {
     }
 }
 
+/// A connection, as who is outside calls it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Which {
+    /// One that was handed over.
+    HandedOver(Tag),
+    /// One that a listener has accepted; or any, by the number in its record.
+    Session(SessionId),
+}
+
+impl Which {
+    /// The worker that carries it.
+    pub fn worker(self) -> usize {
+        match self {
+            Which::HandedOver(tag) => tag.worker(),
+            Which::Session(id) => usize::from(id.worker),
+        }
+    }
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Which::HandedOver(tag) => write!(f, "{tag}"),
+            Which::Session(id) => write!(f, "{id}"),
+        }
+    }
+}
+
 /// Something that a worker needs to know and can't find out without waiting.
 #[derive(Debug)]
 pub enum Question {
@@ -245,8 +273,15 @@ pub enum Command {
         /// Both of them.
         handed: Box<HandOver>,
     },
-    /// End a tunnel that was handed over.
-    Cancel(Tag),
+    /// End a connection.
+    Cancel(Which),
+    /// Describe a connection.
+    Describe {
+        /// Which one.
+        which: Which,
+        /// Called on the worker: hand over and return at once. None: there is none.
+        reply: Box<dyn FnOnce(Option<TunnelInfo>) + Send>,
+    },
     /// Close the listeners at once, let tunnels end by themselves until the time is over.
     Drain(Duration),
     /// End everything now.
@@ -269,7 +304,8 @@ impl fmt::Debug for Command {
             Command::Unsealed { id, result } => write!(f, "Unsealed {id} {result:?}"),
             Command::Authorised { id, result } => write!(f, "Authorised {id} {result:?}"),
             Command::TakeOver { tag, handed, .. } => write!(f, "TakeOver {tag} {handed:?}"),
-            Command::Cancel(tag) => write!(f, "Cancel {tag}"),
+            Command::Cancel(which) => write!(f, "Cancel {which}"),
+            Command::Describe { which, .. } => write!(f, "Describe {which}"),
             Command::Drain(span) => write!(f, "Drain {span:?}"),
             Command::Stop => write!(f, "Stop"),
             Command::List { from, .. } => write!(f, "List from {from}"),

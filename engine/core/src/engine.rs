@@ -1,31 +1,30 @@
 //! An engine: listeners bound for every worker, then one pinned thread per worker, until all have ended.
 //!
 //! Binding is all or nothing and comes before any thread, so that a start that fails leaves nothing behind. A worker's
-//! driver is made on the worker's own thread, as io_uring wants it.
+//! driver is made on the worker's own thread, as io_uring wants it: see [`Seat`].
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
-use penstock_ring::epoll::Epoll;
 use penstock_ring::sockets::{bind_listener, ensure_free, local, take_listener};
 use penstock_ring::unix::{SocketFile, bind_unix};
-use penstock_ring::uring::Uring;
-use penstock_ring::{Driver, Errno, Kernel, Mask, Options, PoolSizes, Stats, Waker};
+use penstock_ring::{Driver, Errno, Mask, Options, PoolSizes, Stats};
 
 use crate::config::{Address, Config, UnixSocket};
 use crate::control::{Mailbox, Outside};
 use crate::intake::Intake;
 use crate::metrics::Counters;
+pub use crate::seat::Seat;
+use crate::seat::{Gate, LateBell};
 use crate::shared::Shared;
-use crate::worker::{Setup, Worker};
+use crate::worker::Setup;
 
 /// Connections that may wait to be accepted, per listening socket.
 const BACKLOG: u32 = 4096;
@@ -85,16 +84,9 @@ pub struct Engine {
     counters: Vec<Arc<Counters>>,
     stats: Vec<Arc<Stats>>,
     threads: Vec<JoinHandle<()>>,
-    /// From when on all workers count their time.
-    epoch: Instant,
     /// Of the UNIX sockets that they listen on.
     _files: Vec<SocketFile>,
 }
-
-/// What a worker's thread tells when its driver stands.
-type Made = Result<(Waker, Arc<Stats>), Errno>;
-/// What it needs then to go on.
-type Rest = (Mailbox, Box<dyn Outside>);
 
 /// Binds all addresses for all workers.
 ///
@@ -171,6 +163,24 @@ impl Bound {
         &self.addresses
     }
 
+    /// Has all workers accept on a socket that somebody else has bound: another one of that listener's. Where that is.
+    ///
+    /// # Errors
+    /// EINVAL: it is no listening socket. Others: no descriptors.
+    pub fn accept_on(
+        &mut self,
+        listener: u16,
+        socket: BorrowedFd<'_>,
+    ) -> io::Result<Option<SocketAddr>> {
+        let socket = take_listener(socket)?;
+        let clones = self.listeners.iter().map(|_| socket.try_clone());
+        let clones = clones.collect::<io::Result<Vec<_>>>()?;
+        for (sockets, clone) in self.listeners.iter_mut().zip(clones) {
+            sockets.push((clone, listener));
+        }
+        Ok(local(socket.as_fd()))
+    }
+
     /// Starts a thread per worker. `outside` makes each one's way to what may wait.
     ///
     /// # Errors
@@ -179,38 +189,37 @@ impl Bound {
         self,
         outside: &mut dyn FnMut(usize, Mailbox) -> Box<dyn Outside>,
     ) -> Result<Engine, StartError> {
+        self.start_but(0, outside).map(|(engine, _)| engine)
+    }
+
+    /// The same, but leaves the last workers, so many of them, to threads of somebody else's. Each seat has to be taken, also to come to an
+    /// end: what was dealt to it is told of only then.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_but(
+        self,
+        left: usize,
+        outside: &mut dyn FnMut(usize, Mailbox) -> Box<dyn Outside>,
+    ) -> Result<(Engine, Vec<Seat>), StartError> {
         let Bound { plan, addresses, listeners, files } = self;
         let own = addresses.iter().filter_map(Address::tcp).collect();
         let shared = Arc::new(Shared::new(Arc::clone(&plan.config), own, plan.max_tunnels));
-        let cores = allowed_cores();
+        let epoch = Instant::now();
         let mut engine = Engine {
             shared,
             mailboxes: Vec::new(),
             counters: Vec::new(),
             stats: Vec::new(),
             threads: Vec::new(),
-            epoch: Instant::now(),
             _files: files,
         };
-        let mut waiting = Vec::new();
-        for (index, own) in listeners.into_iter().enumerate() {
-            let core = cores.get(index % cores.len().max(1)).copied();
-            let rest = match engine.spawn(index, &plan, own, core) {
-                Ok(rest) => rest,
-                Err(error) => {
-                    drop(waiting);
-                    engine.join();
-                    return Err(error);
-                }
-            };
-            let mailbox = engine.mailboxes[index].clone();
-            waiting.push((rest, mailbox.clone(), outside(index, mailbox)));
-        }
-        for (rest, mailbox, outside) in waiting {
-            // A worker that has died meanwhile is noticed by `join`.
-            let _ = rest.send((mailbox, outside));
-        }
-        Ok(engine)
+        let seats = listeners.into_iter().enumerate();
+        let seats = seats.map(|(index, own)| engine.seat(index, &plan, own, epoch, outside));
+        let mut ours: Vec<Seat> = seats.collect();
+        let theirs = ours.split_off(ours.len().saturating_sub(left));
+        engine.spawn(ours)?;
+        Ok((engine, theirs))
     }
 }
 
@@ -240,87 +249,62 @@ impl Engine {
         Intake::new(Arc::clone(&self.shared), self.mailboxes.as_slice().into())
     }
 
-    /// Waits until every worker has ended, which they do after a drain or a stop.
-    pub fn join(self) {
-        for thread in self.threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-
-    /// Starts one worker's thread and waits until its driver stands.
-    fn spawn(
+    fn seat(
         &mut self,
         index: usize,
         plan: &Plan,
         listeners: Vec<(OwnedFd, u16)>,
-        core: Option<usize>,
-    ) -> Result<SyncSender<Rest>, StartError> {
-        let counters = Arc::new(Counters::default());
-        let (shared, own_counters, options) =
-            (Arc::clone(&self.shared), Arc::clone(&counters), options(plan, self.epoch));
-        let (made, is_made) = sync_channel(1);
-        let (rest, wait_for_rest) = sync_channel(1);
-        let (driver, at_rest) = (plan.driver, plan.at_rest);
-        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        let body = move || {
-            pin_to(core);
-            let own =
-                Own { index: index as u8, shared, counters: own_counters, listeners, at_rest };
-            match driver {
-                Driver::Uring => own.run(Uring::new(&options), &made, &wait_for_rest),
-                Driver::Epoll => own.run(Epoll::new(&options), &made, &wait_for_rest),
-            }
+        epoch: Instant,
+        outside: &mut dyn FnMut(usize, Mailbox) -> Box<dyn Outside>,
+    ) -> Seat {
+        let bell = Arc::new(LateBell::default());
+        let mailbox = Mailbox::new(MAILBOX, bell.clone());
+        let (counters, options) = (Arc::<Counters>::default(), options(plan, epoch));
+        self.mailboxes.push(mailbox.clone());
+        self.counters.push(Arc::clone(&counters));
+        self.stats.push(Arc::clone(&options.stats));
+        let setup = Setup {
+            index: index as u8,
+            shared: Arc::clone(&self.shared),
+            counters,
+            listeners,
+            outside: outside(index, mailbox.clone()),
+            mailbox,
+            at_rest: plan.at_rest,
         };
-        self.threads.push(thread.spawn(body).map_err(StartError::Worker)?);
-        let (waker, stats) = is_made
-            .recv()
-            .unwrap_or(Err(Errno::EIO))
-            .map_err(|errno| StartError::Worker(errno.into()))?;
-        self.mailboxes.push(Mailbox::new(MAILBOX, waker));
-        self.counters.push(counters);
-        self.stats.push(stats);
-        Ok(rest)
+        Seat::new(plan.driver, options, setup, bell)
+    }
+
+    /// Gives workers threads of their own, each on a core, and lets them begin once all of their drivers stand.
+    fn spawn(&mut self, seats: Vec<Seat>) -> Result<(), StartError> {
+        let cores = allowed_cores();
+        let mut gates = Vec::with_capacity(seats.len());
+        let stand = seats.into_iter().enumerate().try_for_each(|(index, seat)| {
+            let core = cores.get(index % cores.len().max(1)).copied();
+            let (gate, thread) = seat.spawn(index, core)?;
+            self.threads.push(thread);
+            gates.push(gate);
+            Ok(())
+        });
+        let stand = stand.and_then(|()| gates.iter().try_for_each(Gate::wait));
+        if let Err(error) = stand {
+            drop(gates);
+            std::mem::take(&mut self.threads).into_iter().for_each(join);
+            return Err(StartError::Worker(error));
+        }
+        gates.into_iter().for_each(Gate::open);
+        Ok(())
+    }
+
+    /// Waits until every worker has ended, which they do after a drain or a stop.
+    pub fn join(self) {
+        self.threads.into_iter().for_each(join);
     }
 }
 
-/// What a worker's thread starts with.
-struct Own {
-    index: u8,
-    shared: Arc<Shared>,
-    counters: Arc<Counters>,
-    listeners: Vec<(OwnedFd, u16)>,
-    at_rest: Option<fn()>,
-}
-
-impl Own {
-    fn run<K: Kernel>(
-        self,
-        kernel: Result<K, Errno>,
-        made: &SyncSender<Made>,
-        rest: &Receiver<Rest>,
-    ) {
-        let kernel = match kernel {
-            Ok(kernel) => kernel,
-            Err(errno) => {
-                let _ = made.send(Err(errno));
-                return;
-            }
-        };
-        let _ = made.send(Ok((kernel.waker(), Arc::clone(kernel.stats()))));
-        // Nobody sends if another worker could not start.
-        let Ok((mailbox, outside)) = rest.recv() else { return };
-        let Own { index, shared, counters, listeners, at_rest } = self;
-        let setup = Setup { index, shared, counters, listeners, outside, mailbox, at_rest };
-        match Worker::new(setup, kernel) {
-            Ok(mut worker) => {
-                while worker.turn() {}
-                worker.close();
-            }
-            // The descriptors were bound and listening a moment ago: only a broken kernel refuses them now.
-            Err(errno) => panic!("worker {index} can't drive its listening sockets: {errno}"),
-        }
+fn join(thread: JoinHandle<()>) {
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -344,14 +328,6 @@ fn allowed_cores() -> Vec<usize> {
     let is_set =
         |core: &usize| allowed.as_ref().is_ok_and(|set| set.is_set(*core).unwrap_or(false));
     (0..CpuSet::count()).filter(is_set).collect()
-}
-
-/// A worker that can't be pinned runs all the same, where the scheduler puts it.
-fn pin_to(core: Option<usize>) {
-    let mut set = CpuSet::new();
-    if core.is_some_and(|core| set.set(core).is_ok()) {
-        let _ = sched_setaffinity(Pid::from_raw(0), &set);
-    }
 }
 
 impl fmt::Display for StartError {

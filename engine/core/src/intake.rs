@@ -62,8 +62,8 @@ use std::time::Duration;
 use penstock_proto::websocket::Payload;
 use penstock_ring::sockets::{Kind, stream_kind};
 
-use crate::config::{HalfClose, Listener, ProxyProtocol, Reach};
-use crate::control::{Command, Mailbox};
+use crate::config::{HalfClose, Listener, ProxyProtocol, Reach, Service};
+use crate::control::{Command, Mailbox, Which};
 use crate::shared::Shared;
 
 /// Two connections that are to become one tunnel.
@@ -86,6 +86,42 @@ pub struct HandOver {
     pub target_name: Option<Box<str>>,
     /// Whatever the host likes: comes back with the record; 0: nothing.
     pub cookie: u64,
+    /// What this one tunnel has for itself.
+    pub own: OwnTerms,
+}
+
+/// What one tunnel has for itself, instead of what the listener's terms say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OwnTerms {
+    /// Without payload either way for so long, it ends.
+    pub idle: Timer,
+    /// So long after its beginning it ends, whatever happens.
+    pub lifetime: Timer,
+    /// What the end of one direction means for the other; none: as the terms say.
+    pub half_close: Option<HalfClose>,
+}
+
+/// A timer of one tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Timer {
+    /// As the listener's terms say.
+    #[default]
+    Terms,
+    /// None, whatever they say.
+    Never,
+    /// So long, whatever they say.
+    After(Duration),
+}
+
+impl Timer {
+    /// How long, where the terms say `terms`; none: it never fires.
+    pub(crate) fn or(self, terms: Option<Duration>) -> Option<Duration> {
+        match self {
+            Timer::Terms => terms,
+            Timer::Never => None,
+            Timer::After(span) => Some(span),
+        }
+    }
 }
 
 impl HandOver {
@@ -100,6 +136,7 @@ impl HandOver {
             web_socket: None,
             heartbeat: None,
             target_name: None,
+            own: OwnTerms::default(),
             cookie: 0,
         }
     }
@@ -115,7 +152,13 @@ impl Tag {
         Tag((worker as u64) << NUMBER_BITS | number & NUMBER_MASK)
     }
 
-    fn worker(self) -> usize {
+    /// The one of a number that was given before.
+    pub fn of_number(number: u64) -> Tag {
+        Tag(number)
+    }
+
+    /// The worker that carries it.
+    pub(crate) fn worker(self) -> usize {
         (self.0 >> NUMBER_BITS) as usize
     }
 
@@ -144,8 +187,8 @@ pub enum Why {
     NoSuchTerms,
     /// One of the descriptors is no stream: neither a stream socket nor a terminal.
     NoStream,
-    /// The client speaks WebSocket already, and the terms have TLS or a PROXY header below that.
-    TooLateForTls,
+    /// The client speaks WebSocket already, and the terms have TLS, a PROXY header or the request for it below that.
+    TooLate,
     /// The target is a terminal, which has no end to pass on, and the terms are `half_close = "forward"`.
     NeverEnds,
     /// As many tunnels as may be, of all or of the listener.
@@ -173,6 +216,14 @@ impl Intake {
     /// # Errors
     /// Gives everything back.
     pub fn hand_over(&self, handed: HandOver) -> Result<Tag, Refused> {
+        self.hand_over_as(handed, |_| ())
+    }
+
+    /// The same; `known` learns of the number before anybody else does, also if nothing comes of it.
+    ///
+    /// # Errors
+    /// Gives everything back.
+    pub fn hand_over_as(&self, handed: HandOver, known: impl FnOnce(Tag)) -> Result<Tag, Refused> {
         let handed = Box::new(handed);
         let listener = handed.listener;
         let is_endless = match self.ensure_possible(&handed) {
@@ -184,6 +235,7 @@ impl Intake {
         }
         let number = self.shared.next_number();
         let tag = Tag::new(number as usize % self.mailboxes.len(), number);
+        known(tag);
         let mailbox = &self.mailboxes[tag.worker()];
         match mailbox.post_surely(Command::TakeOver { tag, is_endless, handed }) {
             Err(Command::TakeOver { handed, .. }) => {
@@ -202,10 +254,13 @@ impl Intake {
             |descriptor: &OwnedFd| stream_kind(descriptor.as_fd()).map_err(|_| Why::NoStream);
         stream(&handed.client)?;
         let is_terminal = stream(&handed.target)? == Kind::Plain;
-        let is_below = terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
+        let reads_requests = matches!(terms.service, Service::Console(_));
+        let is_below =
+            reads_requests || terms.tls.is_some() || terms.proxy_protocol != ProxyProtocol::Off;
+        let half_close = handed.own.half_close.unwrap_or(terms.half_close);
         match handed.web_socket {
-            Some(_) if is_below => Err(Why::TooLateForTls),
-            _ if is_terminal && terms.half_close == HalfClose::Forward => Err(Why::NeverEnds),
+            Some(_) if is_below => Err(Why::TooLate),
+            _ if is_terminal && half_close == HalfClose::Forward => Err(Why::NeverEnds),
             _ => Ok(is_terminal),
         }
     }
@@ -213,7 +268,7 @@ impl Intake {
     /// Ends a tunnel. Of one that has ended, nothing comes of it. False: its worker has too much to do to hear of it.
     pub fn cancel(&self, tag: Tag) -> bool {
         let mailbox = self.mailboxes.get(tag.worker());
-        mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(tag)).is_ok())
+        mailbox.is_some_and(|mailbox| mailbox.post(Command::Cancel(Which::HandedOver(tag))).is_ok())
     }
 
     fn terms(&self, listener: u16) -> Option<&Listener> {
@@ -244,7 +299,7 @@ impl fmt::Display for Refused {
             Why::NoSuchTerms => "no listener of that number takes tunnels that are handed over",
             Why::NoStream => "expected stream sockets or terminals, came something else",
             Why::Full => "there are as many tunnels as may be: end some, or raise the limits",
-            Why::TooLateForTls => "WebSocket stands above TLS and the PROXY header: hand it over before its 101, or on terms without them",
+            Why::TooLate => "WebSocket stands above TLS, the PROXY header and the request: hand it over before its 101, or on terms without them",
             Why::NeverEnds => "a terminal has no end that could be passed on: hand it over on terms with half_close = \"close\"",
             Why::Stopped => "the engine has ended",
             Why::Busy => "the worker has too much to do: try again in a moment",

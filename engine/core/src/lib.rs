@@ -17,6 +17,7 @@ pub mod metrics;
 mod opaque;
 pub mod policy;
 mod relay;
+mod seat;
 mod session;
 mod sessions;
 pub mod shared;
@@ -26,6 +27,6 @@ mod turn;
 pub mod worker;
 
 /// What values of this crate are made of, for crates that stand on it.
-pub use penstock_proto::{Secret, console, http, libvirt, percent, target};
+pub use penstock_proto::{Secret, console, http, libvirt, percent, target, websocket};
 pub use penstock_ring as ring;
 pub use penstock_tls as tls;

@@ -20,8 +20,8 @@ use penstock_control::{
 };
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, StartError, bind};
+use penstock_core::ring::Mask;
 use penstock_core::ring::probe::{Facts, probe};
-use penstock_core::ring::{Driver, Feature, Mask};
 use tokio::sync::oneshot;
 
 use crate::failure::Failure;
@@ -109,7 +109,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     let parts = Parts {
         config: config.clone(),
         workers: workers(&engine),
-        driver: driver_facts(&facts),
+        driver: DriverFacts::of(&facts),
         max_tunnels,
         messages_dropped,
     };
@@ -214,22 +214,6 @@ fn workers(engine: &Engine) -> Vec<Worker> {
         stats: stats.clone(),
     })
     .collect()
-}
-
-fn driver_facts(facts: &Facts) -> DriverFacts {
-    let driver = match facts.driver {
-        Driver::Uring => "uring",
-        Driver::Epoll => "epoll",
-    };
-    let names = |features: &[Feature]| {
-        features.iter().map(|feature| feature.name()).collect::<Vec<_>>().join(",")
-    };
-    DriverFacts {
-        driver: driver.to_owned(),
-        kernel: facts.kernel.clone(),
-        masked: names(&facts.hidden),
-        missing: names(&facts.missing),
-    }
 }
 
 /// Waits for the workers on a thread of its own; the receiver learns of their end.

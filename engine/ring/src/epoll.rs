@@ -70,7 +70,7 @@ impl Epoll {
     /// # Errors
     /// The errno of epoll_create1(2), eventfd(2) or mmap(2).
     pub fn new(options: &Options) -> Result<Epoll, Errno> {
-        let stats = Arc::<Stats>::default();
+        let stats = Arc::clone(&options.stats);
         let epoll = nix::sys::epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = Arc::new(Bell::new()?);
         epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, BELL))?;

@@ -1,7 +1,9 @@
 //! What a driver is made with: limits, socket options, and the features it may use.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::Stats;
 use crate::buffers::PoolSizes;
 
 /// Which driver carries a worker.
@@ -61,6 +63,8 @@ pub struct Options {
     pub mask: Mask,
     /// From when on [`Time`](crate::Time) counts: the same for all workers that compare times.
     pub epoch: Instant,
+    /// Where the driver counts.
+    pub stats: Arc<Stats>,
 }
 
 impl Default for Options {
@@ -75,6 +79,7 @@ impl Default for Options {
             busy_poll: Duration::ZERO,
             mask: Mask::default(),
             epoch: Instant::now(),
+            stats: Arc::default(),
         }
     }
 }

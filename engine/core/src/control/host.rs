@@ -79,6 +79,11 @@ impl Connected {
             Err(_) => Err(descriptor),
         }
     }
+
+    /// The descriptor alone, for whoever could not make use of it.
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
+    }
 }
 
 /// A client may not. The default is a 403 without any words.

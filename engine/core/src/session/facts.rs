@@ -12,7 +12,7 @@ use penstock_tls::Agreed;
 
 use crate::close::{CloseReason, Phase, Side};
 use crate::control::{AgreedTls, Record, SessionId, TunnelInfo};
-use crate::intake::Tag;
+use crate::intake::{OwnTerms, Tag};
 use crate::opaque::Opaque;
 use crate::relay::Relay;
 use crate::siblings::Group;
@@ -66,6 +66,8 @@ pub(super) struct Unusual {
     pub(super) host_says_where: bool,
     /// That never ends by itself.
     pub(super) is_endless: bool,
+    /// What it has for itself, instead of what the listener says.
+    pub(super) own: OwnTerms,
 }
 
 /// A target that somebody else has connected.
@@ -145,6 +147,11 @@ impl Facts {
     /// What it is called by whoever handed it over.
     pub(super) fn tag(&self) -> Option<Tag> {
         self.unusual.as_ref()?.tag
+    }
+
+    /// What it has for itself, instead of what the listener says.
+    pub(super) fn own(&self) -> OwnTerms {
+        self.unusual.as_ref().map(|unusual| unusual.own).unwrap_or_default()
     }
 
     /// The host's own number for it; 0: none.

@@ -12,7 +12,7 @@ use penstock_ring::Kernel;
 use super::facts::Held;
 use super::opening::Stage;
 use super::{Session, State};
-use crate::intake::{HandOver, Tag};
+use crate::intake::{HandOver, OwnTerms, Tag};
 use crate::relay::Left;
 use crate::sessions::Handle;
 use crate::turn::{Step, Turn};
@@ -28,6 +28,7 @@ pub(crate) struct Handed {
     heartbeat: Option<Duration>,
     is_endless: bool,
     pub(crate) target_name: Option<Box<str>>,
+    own: OwnTerms,
 }
 
 impl Handed {
@@ -42,6 +43,7 @@ impl Handed {
             web_socket,
             heartbeat,
             target_name,
+            own,
             cookie,
         } = handed;
         let handed = Handed {
@@ -54,6 +56,7 @@ impl Handed {
             heartbeat,
             is_endless,
             target_name,
+            own,
         };
         (client, handed)
     }
@@ -75,6 +78,7 @@ impl Session {
         let unusual = self.facts.unusual();
         (unusual.tag, unusual.cookie) = (Some(handed.tag), handed.cookie);
         unusual.is_endless = handed.is_endless;
+        unusual.own = handed.own;
         let came = handed.from_target.into();
         unusual.held = Some(Held { target: Some(handed.target), came });
         if let Some(payload) = handed.web_socket {

@@ -375,11 +375,12 @@ impl Session {
         &self.config.listeners[usize::from(self.facts.listener)]
     }
 
-    /// As the listener says, or earlier if what was looked up says so.
+    /// As the terms say, or earlier if what was looked up says so.
     fn lifetime_end(&self) -> Option<Time> {
-        let of_listener = self.listener().timeouts.lifetime.map(|lifetime| self.started + lifetime);
+        let lifetime = self.facts.own().lifetime.or(self.listener().timeouts.lifetime);
+        let of_terms = lifetime.map(|lifetime| self.started + lifetime);
         let own = self.facts.unusual.as_ref().and_then(|unusual| unusual.lifetime_end);
-        earlier(of_listener, own)
+        earlier(of_terms, own)
     }
 }
 

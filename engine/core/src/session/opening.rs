@@ -250,7 +250,7 @@ impl Session {
 
     /// The client sends no more. Who sent nothing ahead and waits for no answer has gone, and so has who did not say where to.
     pub(super) fn client_finished(&mut self) -> Step {
-        let half_close = self.listener().half_close;
+        let half_close = self.half_close();
         let opening = match &mut self.state {
             State::AwaitTarget(opening) => opening,
             State::AwaitProxyHeader(_) | State::AwaitTls(_) | State::AwaitRequest(_) => {

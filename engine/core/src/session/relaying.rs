@@ -11,7 +11,7 @@ use penstock_ring::{Interest, Kernel, Leg, Outcome, Time};
 use super::opening::Opening;
 use super::{Session, State, discard};
 use crate::close::{Cause, Side};
-use crate::config::{Door, IdleScope, SendProxy, Service, Timeouts};
+use crate::config::{Door, HalfClose, IdleScope, SendProxy, Service};
 use crate::layers::{Layers, User};
 use crate::relay::{Left, Receiving, Relay, Way, way_from};
 use crate::siblings::{Group, Key};
@@ -46,7 +46,7 @@ impl Session {
             self.handle,
             [self.client, target],
             [client_layers, target_layers],
-            self.listener().half_close,
+            self.half_close(),
             self.config.engine.per_direction,
             turn.now,
         );
@@ -99,6 +99,16 @@ impl Session {
             )
             | None => {}
         }
+    }
+
+    /// What the end of one direction means for the other.
+    pub(super) fn half_close(&self) -> HalfClose {
+        self.facts.own().half_close.unwrap_or(self.listener().half_close)
+    }
+
+    /// The idle time-out.
+    fn idle(&self) -> Option<Duration> {
+        self.facts.own().idle.or(self.listener().timeouts.idle)
     }
 
     /// What tells the client that the tunnel stands.
@@ -173,7 +183,7 @@ impl Session {
 
     /// When this tunnel, and all that keep it alive, have been quiet for the idle time-out.
     pub(super) fn idle_deadline(&self, relay: &Relay) -> Option<Time> {
-        let idle = self.listener().timeouts.idle?;
+        let idle = self.idle()?;
         let own = self.own_idle_deadline(relay)?;
         // What a sibling told of may be as old as the interval at which it tells.
         let of_group = |group: &Arc<Group>| group.last_active() + idle + idle / TELL_PARTS;
@@ -194,11 +204,11 @@ impl Session {
     }
 
     fn own_idle_deadline(&self, relay: &Relay) -> Option<Time> {
-        self.listener().timeouts.idle.map(|idle| relay.last_active() + idle)
+        self.idle().map(|idle| relay.last_active() + idle)
     }
 
     fn join_siblings<K: Kernel>(&mut self, door: Option<&Door>, turn: &Turn<K>) {
-        let Timeouts { idle, user_idle, .. } = self.listener().timeouts;
+        let (idle, user_idle) = (self.idle(), self.listener().timeouts.user_idle);
         let has_idle = idle.is_some() || user_idle.is_some();
         if self.listener().idle_scope == IdleScope::ClientAndTarget
             && has_idle
@@ -219,7 +229,7 @@ impl Session {
     pub(super) fn tell_siblings(&mut self, now: Time) {
         let Some(group) = &self.facts.group else { return };
         let State::Relay(relay) = &self.state else { return };
-        let Timeouts { idle, user_idle, .. } = self.listener().timeouts;
+        let (idle, user_idle) = (self.idle(), self.listener().timeouts.user_idle);
         let is_due = |span: Duration, told: Time| now.since(told) >= span / TELL_PARTS;
         if relay.last_active() == now && idle.is_some_and(|span| is_due(span, group.last_active()))
         {

@@ -6,7 +6,7 @@ use penstock_ring::Kernel;
 
 use super::Worker;
 use crate::close::Cause;
-use crate::control::{Command, Page, SessionId};
+use crate::control::{Command, Page, SessionId, TunnelInfo, Which};
 use crate::session::Session;
 use crate::sessions::Handle;
 use crate::turn::{Step, Turn};
@@ -52,7 +52,8 @@ impl<K: Kernel> Worker<K> {
             Command::TakeOver { tag, is_endless, handed } => {
                 self.take_over(tag, is_endless, *handed)
             }
-            Command::Cancel(tag) => self.cancel(tag),
+            Command::Cancel(which) => self.cancel(which),
+            Command::Describe { which, reply } => reply(self.describe(which)),
             Command::Drain(patience) => {
                 self.stop_listening(false);
                 self.drain_until.get_or_insert(self.turn.now + patience);
@@ -75,6 +76,29 @@ impl<K: Kernel> Worker<K> {
             }
             None => self.turn.counters.answers_stale.add(1),
         }
+    }
+
+    fn handle_of(&self, which: Which) -> Option<Handle> {
+        match which {
+            Which::HandedOver(tag) => self.handed.get(&tag).copied(),
+            Which::Session(id) => Some(Handle::of(id)),
+        }
+    }
+
+    fn cancel(&mut self, which: Which) {
+        let handle = self.handle_of(which);
+        match handle.and_then(|handle| Some((handle, self.sessions.get_mut(handle)?))) {
+            Some((handle, session)) => {
+                let step = session.dismiss(Cause::Cancelled, &mut self.turn);
+                self.after(handle, step);
+            }
+            None => self.turn.counters.answers_stale.add(1),
+        }
+    }
+
+    fn describe(&mut self, which: Which) -> Option<TunnelInfo> {
+        let session = self.sessions.get_mut(self.handle_of(which)?)?;
+        Some(session.info(self.turn.worker, self.turn.now))
     }
 
     fn page(&self, from: u32) -> Page {

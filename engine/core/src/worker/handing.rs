@@ -48,15 +48,6 @@ impl<K: Kernel> Worker<K> {
         self.after(handle, step);
     }
 
-    pub(super) fn cancel(&mut self, tag: Tag) {
-        let Some(handle) = self.handed.get(&tag).copied() else {
-            return self.turn.counters.answers_stale.add(1);
-        };
-        let Some(session) = self.sessions.get_mut(handle) else { return };
-        let step = session.dismiss(Cause::Cancelled, &mut self.turn);
-        self.after(handle, step);
-    }
-
     /// After the last turn: whoever came too late for it is told so.
     pub(crate) fn close(&mut self) {
         self.mailbox.close();

@@ -107,7 +107,7 @@ impl Uring {
     }
 
     fn with_sizes(options: &Options, sizes: Sizes) -> Result<Uring, Errno> {
-        let stats = Arc::<Stats>::default();
+        let stats = Arc::clone(&options.stats);
         // In this order, so that the ring is the first to go if something fails.
         let pool = Pool::new(options.buffers)?;
         let provide = |group| Provided::new(group, pool.total(group));

@@ -1,0 +1,189 @@
+//! A running engine: its workers, the thread that may wait for them, and how all of them come to an end.
+//!
+//! Threads: one for each worker that is not the host's, one for what may wait (names, certificates, the admin address), one that waits for the
+//! workers, and the courier's. All of them block all signals.
+
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use penstock_control::{Handle, access_log, recorder};
+use penstock_core::config::Config;
+use penstock_core::control::{Command, Mailbox};
+use penstock_core::engine::{Engine, Seat};
+use penstock_core::intake::Intake;
+use penstock_core::metrics::Counters;
+use penstock_core::ring::{Driver, Errno};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::edge::Answer;
+use crate::signals::without_sigpipe;
+use crate::status::penstock_status::PENSTOCK_NO_SEAT;
+
+/// How long what is still to be recorded may take to be written.
+const LAST_PIECES: Duration = Duration::from_secs(5);
+/// How long the last lines of the access log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// An engine that runs, or has run.
+pub(crate) struct Running {
+    pub(crate) intake: Intake,
+    pub(crate) config: Arc<Config>,
+    pub(crate) mailboxes: Vec<Mailbox>,
+    pub(crate) counters: Vec<Arc<Counters>>,
+    pub(crate) driver: Driver,
+    pub(crate) max_tunnels: usize,
+    /// Where it listens, each with the index of its listener.
+    pub(crate) addresses: Vec<(u16, String)>,
+    /// Index of the terms of those who name none.
+    pub(crate) plain_terms: u16,
+    pub(crate) handle: Handle,
+    pub(crate) orders: mpsc::UnboundedSender<Duration>,
+    pub(crate) seats: Seats,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The one on which callbacks come.
+    pub(crate) host: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Workers that are left to the host's threads.
+#[derive(Clone)]
+pub(crate) struct Seats(Arc<Left>);
+
+struct Left {
+    seats: Mutex<Vec<Seat>>,
+    /// Those that have not come to their end.
+    lives: AtomicUsize,
+    /// Is told once there is none.
+    ended: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Seats {
+    /// And what is told once all of them have been taken and left.
+    pub(crate) fn new(seats: Vec<Seat>) -> (Seats, oneshot::Receiver<()>) {
+        let (ended, all_left) = oneshot::channel();
+        let lives = AtomicUsize::new(seats.len());
+        // Whoever drops it has told it, too.
+        let ended = Mutex::new((!seats.is_empty()).then_some(ended));
+        (Seats(Arc::new(Left { seats: Mutex::new(seats), lives, ended })), all_left)
+    }
+
+    /// Makes the calling thread the worker of one.
+    fn take(&self) -> Answer<Result<(), Errno>> {
+        let seat = lock(&self.0.seats).pop().ok_or(PENSTOCK_NO_SEAT)?;
+        let leaving = Leaving(self);
+        let taken = without_sigpipe(|| seat.take());
+        Ok(taken.map_err(|(seat, errno)| {
+            std::mem::forget(leaving);
+            lock(&self.0.seats).push(*seat);
+            errno
+        }))
+    }
+
+    /// Gives those that nobody has taken a moment of a thread, so that what was dealt to them is told of. To be called once the engine is to
+    /// end.
+    fn clear(&self) {
+        while !lock(&self.0.seats).is_empty() {
+            let seats = self.clone();
+            let taken = thread::spawn(move || seats.take()).join();
+            if !matches!(taken, Ok(Ok(Ok(())))) {
+                // No driver can be had for it: nobody will ever hear what it was told.
+                lock(&self.0.seats).clear();
+            }
+        }
+    }
+}
+
+/// Counts a seat that is left, however that comes about.
+struct Leaving<'s>(&'s Seats);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if self.0.0.lives.fetch_sub(1, AcqRel) == 1 {
+            lock(&self.0.0.ended).take();
+        }
+    }
+}
+
+impl Running {
+    /// Makes the calling thread a worker, until the engine ends.
+    pub(crate) fn take_seat(&self) -> Answer<Result<(), Errno>> {
+        self.seats.take()
+    }
+
+    /// Has everything end after so long at most.
+    pub(crate) fn stop(&self, drain: Duration) {
+        // Whoever could hear it no more has ended.
+        let _ = self.orders.send(drain);
+        self.seats.clear();
+    }
+
+    /// Waits until nothing is carried any more.
+    pub(crate) fn join(&self) {
+        for thread in std::mem::take(&mut *lock(&self.threads)) {
+            // A panic was told of where it came about.
+            let _ = thread.join();
+        }
+    }
+
+    /// Waits until no callback comes any more.
+    pub(crate) fn join_host(&self) {
+        let _ = lock(&self.host).take().map(JoinHandle::join);
+    }
+}
+
+/// Waits for all workers, on a thread of its own; the receiver learns of their end.
+pub(crate) fn wait_for(
+    engine: Engine,
+    all_left: oneshot::Receiver<()>,
+) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
+    let (said, ended) = oneshot::channel::<()>();
+    let thread = thread::Builder::new().name("penstock-join".to_owned()).spawn(move || {
+        // Dropped is told.
+        let _said = said;
+        let _ = all_left.blocking_recv();
+        engine.join();
+    })?;
+    Ok((thread, ended))
+}
+
+/// Ends workers that nobody else steers yet.
+pub(crate) fn end_at_once(mailboxes: &[Mailbox], seats: &Seats) {
+    for mailbox in mailboxes {
+        // Nobody has posted anything before.
+        let _ = mailbox.post(Command::Stop);
+    }
+    seats.clear();
+}
+
+/// Obeys orders until the workers have ended: zero is at once.
+pub(crate) async fn steer(
+    handle: Handle,
+    tell: std::sync::mpsc::SyncSender<Handle>,
+    mut orders: mpsc::UnboundedReceiver<Duration>,
+    mut ended: oneshot::Receiver<()>,
+) {
+    let _ = tell.send(handle.clone());
+    loop {
+        tokio::select! {
+            _ = &mut ended => return,
+            order = orders.recv() => match order {
+                Some(drain) if !drain.is_zero() => handle.drain(drain),
+                Some(_) => handle.stop(),
+                None => return,
+            },
+        }
+    }
+}
+
+/// Has what is still to be written be written.
+pub(crate) fn flush(access_log: &access_log::Sender, recorder: Option<&recorder::Sender>) {
+    if let Some(recorder) = recorder {
+        recorder.flush(LAST_PIECES);
+    }
+    access_log.flush(LAST_LINES);
+}

@@ -1,0 +1,199 @@
+//! From settings to a running engine. What fails leaves nothing behind: no thread, no open port.
+
+use std::fmt::Display;
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::os::fd::AsFd;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+use nix::sys::resource::{Resource, getrlimit};
+use penstock_config::limits::{Descriptors, Held};
+use penstock_config::{AccessFormat, AccessLog};
+use penstock_control::messages::Dropped;
+use penstock_control::{
+    Control, DriverFacts, Handle, Parts, Worker, access_log, admin, recorder, spawner,
+};
+use penstock_core::config::{Address, Config};
+use penstock_core::engine::{Bound, Engine, Plan, bind};
+use penstock_core::ring::Mask;
+use penstock_core::ring::probe::{Facts, probe};
+use tokio::sync::mpsc;
+
+use crate::courier::Courier;
+use crate::edge::{Answer, Refusal};
+use crate::life::Made;
+use crate::running::{Running, Seats, end_at_once, flush, steer, wait_for};
+use crate::signals::HeldBack;
+use crate::status::penstock_status::{PENSTOCK_CONFIG, PENSTOCK_SYSTEM};
+
+/// What the system refuses.
+fn system(what: &'static str) -> impl Fn(std::io::Error) -> Refusal {
+    move |error| Refusal::new(PENSTOCK_SYSTEM, format!("{what}: {error}"))
+}
+
+fn of_config(error: impl Display) -> Refusal {
+    Refusal::new(PENSTOCK_CONFIG, error.to_string())
+}
+
+/// Starts it.
+pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
+    ensure_possible(&made.config, courier)?;
+    // Threads have the signals of whoever starts them.
+    let _held_back = HeldBack::all();
+    let (plan, facts) = plan(&made.config)?;
+    let max_tunnels = plan.max_tunnels;
+    let mut bound = bind(plan).map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let addresses = addresses(made, &mut bound)?;
+    let admin = made.admin.map(admin::bind).transpose();
+    let admin = admin.map_err(system("can't listen on the admin address"))?;
+    let thread = courier.start(&made.config).map_err(system("can't start a thread"))?;
+    let launched = launch(made, courier, bound, &facts, max_tunnels, admin);
+    match launched {
+        Ok(running) => Ok(Running { addresses, host: Mutex::new(thread), ..running }),
+        Err(refusal) => {
+            courier.close();
+            thread.map(JoinHandle::join);
+            Err(refusal)
+        }
+    }
+}
+
+/// What would end badly only later.
+fn ensure_possible(config: &Config, courier: &Courier) -> Answer {
+    if spawner::is_needed(config) {
+        return Err(of_config(
+            "a target is a program (`exec:`, ssh): only the daemon starts programs",
+        ));
+    }
+    let asks = config.listeners.iter().find(|listener| listener.asks_host.is_some());
+    match asks {
+        Some(listener) if !courier.has_authority() => Err(of_config(format!(
+            "listener `{}` asks the host (`policy = \"host\"`): call penstock_on_authorise() before penstock_start()",
+            listener.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)
+        .map_err(|errno| system("can't read the descriptor limit")(errno.into()))?;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(256);
+    let workers = config.engine.workers.unwrap_or(cores);
+    let descriptors = Descriptors::divide(limit, workers, Held::of(config));
+    let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(of_config)?;
+    let mask = Mask::default();
+    let facts = probe(config.engine.driver, mask)
+        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let plan = Plan {
+        config: Arc::clone(config),
+        driver: facts.driver,
+        mask,
+        workers,
+        max_tunnels,
+        pipes_per_worker: descriptors.pipes_per_worker,
+        at_rest: None,
+    };
+    Ok((plan, facts))
+}
+
+/// Where it listens, the host's own sockets among that.
+fn addresses(made: &Made, bound: &mut Bound) -> Answer<Vec<(u16, String)>> {
+    let listeners = made.config.listeners.iter().enumerate();
+    let indices = listeners.flat_map(|(index, one)| one.addresses.iter().map(move |_| index));
+    let shown = bound.addresses().iter().map(Address::to_string);
+    let mut all: Vec<_> = indices.map(|index| index as u16).zip(shown).collect();
+    for (listener, socket) in &made.sockets {
+        let address = bound
+            .accept_on(*listener, socket.as_fd())
+            .map_err(system("can't accept on the host's socket"))?;
+        all.push((*listener, address.map_or(String::new(), |address| address.to_string())));
+    }
+    Ok(all)
+}
+
+/// Everything that has threads.
+fn launch(
+    made: &Made,
+    courier: &Arc<Courier>,
+    bound: Bound,
+    facts: &Facts,
+    max_tunnels: usize,
+    admin: Option<TcpListener>,
+) -> Answer<Running> {
+    let config = &made.config;
+    let access_log = access_log(made.access_log.as_ref(), config)?;
+    let recorder = recorder::start(config).map_err(system("can't start a thread"))?;
+    let control = Control::new(config, access_log.clone(), recorder.clone(), None)
+        .map_err(system("can't make an event loop"))?
+        .with_host(courier.clone());
+    let (engine, seats) = bound
+        .start_but(made.host_workers, &mut |_, mailbox| control.outside(mailbox))
+        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let (seats, all_left) = Seats::new(seats);
+    let parts = parts(config, &engine, facts, max_tunnels);
+    let (intake, counters) = (engine.intake(), engine.counters().to_vec());
+    let mailboxes = engine.mailboxes().to_vec();
+    let (orders, taken) = mpsc::unbounded_channel();
+    let begun = wait_for(engine, all_left).and_then(|(joiner, ended)| {
+        let (tell, told) = sync_channel(1);
+        let body = move || {
+            let _ = control.run(parts, admin, |handle| steer(handle, tell, taken, ended));
+            flush(&access_log, recorder.as_ref());
+        };
+        let control = thread::Builder::new().name("penstock-control".to_owned()).spawn(body)?;
+        let handle: Result<Handle, _> = told.recv();
+        let handle = handle.map_err(|_| std::io::Error::other("the event loop did not begin"))?;
+        Ok((handle, vec![control, joiner]))
+    });
+    let (handle, threads) = begun.map_err(|error| {
+        end_at_once(&mailboxes, &seats);
+        system("can't start a thread")(error)
+    })?;
+    Ok(Running {
+        intake,
+        config: Arc::clone(config),
+        mailboxes,
+        counters,
+        driver: facts.driver,
+        max_tunnels,
+        addresses: Vec::new(),
+        plain_terms: made.plain_terms,
+        handle,
+        orders,
+        seats,
+        threads: Mutex::new(threads),
+        host: Mutex::default(),
+    })
+}
+
+fn access_log(log: Option<&AccessLog>, config: &Config) -> Answer<access_log::Sender> {
+    let Some(AccessLog { path, format }) = log else {
+        return Ok(access_log::Sender::to_nobody());
+    };
+    let names = || config.listeners.iter().map(|listener| listener.name.clone()).collect();
+    let format = match format {
+        AccessFormat::Json => access_log::Format::Json(names()),
+        AccessFormat::Squid => access_log::Format::Squid,
+    };
+    access_log::start(Some(path), format).map_err(system("can't open the access log"))
+}
+
+fn parts(config: &Arc<Config>, engine: &Engine, facts: &Facts, max_tunnels: usize) -> Parts {
+    let numbers = engine.counters().iter().zip(engine.stats());
+    let workers = engine.mailboxes().iter().zip(numbers);
+    let workers = workers.map(|(mailbox, (counters, stats))| Worker {
+        mailbox: mailbox.clone(),
+        counters: counters.clone(),
+        stats: stats.clone(),
+    });
+    Parts {
+        config: Arc::clone(config),
+        workers: workers.collect(),
+        driver: DriverFacts::of(facts),
+        max_tunnels,
+        messages_dropped: Dropped::none(),
+    }
+}
