@@ -2,13 +2,17 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use penstock_tests::connect::dial;
 use penstock_tests::pki::Authority;
-use penstock_tests::stream::{End, Pattern};
+use penstock_tests::stream::Pattern;
 use penstock_tests::tls::TlsClient;
-use penstock_tests::{Driver, both_drivers};
+use penstock_tests::{Driver, both_drivers, process};
 use rustls::pki_types::ServerName;
 
 use super::rig::{PORT, Setup, number, session, target};
@@ -17,6 +21,8 @@ both_drivers! {
     large_streams_pass_both_ways_at_once,
     what_nginx_has_read_comes_first,
     both_see_a_proxy_header_first,
+    a_little_goes_along_at_once,
+    what_is_more_than_may_go_along_is_sent_before,
 }
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -118,30 +124,59 @@ fn both_see_a_proxy_header_first(driver: Driver) {
     assert_eq!(number(&line, "upstream_bytes_sent"), MEBIBYTE + header.len() as u64);
 }
 
-/// nginx reads from the client while it still connects: more than the engine takes at once waits until nginx has sent enough of it.
-#[test]
-fn more_than_may_go_along_goes_before() {
-    let (listener, address) = target();
-    // The small window of a target that doesn't read makes nginx keep what it has read.
-    socket2::SockRef::from(&listener).set_recv_buffer_size(4096).expect("a socket");
-    let setup = Setup::new(Driver::Epoll).stream("proxy_buffer_size 8m;").in_front_of(address);
-    let nginx = setup.stream("preread_buffer_size 4m; ssl_preread on;").start();
-    let mut client = dial(nginx.address).expect("nginx listens");
-    // No TLS, which nginx finds out at the first byte.
-    let writer = thread::spawn(move || {
-        let mut source = Pattern::new(7);
-        source.send(&mut client, 16 * MEBIBYTE).expect("nginx reads");
-        client.shutdown(Shutdown::Write).expect("a socket");
-        Pattern::new(8).drain(&mut client)
+/// What a UNIX socket takes at once of somebody whose peer doesn't read.
+fn room() -> u64 {
+    let (one, _other) = UnixStream::pair().expect("sockets");
+    one.set_nonblocking(true).expect("a socket");
+    (&one).write(&vec![0; 4 << 20]).expect("some of it") as u64
+}
+
+/// The client has sent so much more than a target takes that doesn't read, before nginx looks at it; nginx then has to keep that, and some
+/// of what a client that doesn't read leaves behind.
+fn what_nobody_has_taken_yet_goes_along(driver: Driver, beyond: u64) {
+    let dir = process::directory();
+    let path = dir.path().join("console");
+    let listener = UnixListener::bind(&path).expect("our directory");
+    let setup = Setup::new(driver).stream("ssl_preread on; preread_buffer_size 4m;");
+    let lines = format!("rcvbuf=4m; proxy_pass unix:{};", path.display());
+    let nginx = setup.server(PORT, &lines).start();
+    let worker = Pid::from_raw(nginx.worker().cast_signed());
+    kill(worker, Signal::SIGSTOP).expect("a worker");
+    let client = dial(nginx.address).expect("nginx listens");
+    // No TLS, which nginx finds out when it has read all of it.
+    let up = room() + beyond;
+    Pattern::new(1).send(&mut &client, up).expect("room in nginx's socket");
+    kill(worker, Signal::SIGCONT).expect("a worker");
+    let (target, _) = listener.accept().expect("nginx connects");
+    thread::scope(|scope| {
+        scope.spawn(|| Pattern::new(2).send(&mut &target, 8 * MEBIBYTE).expect("an open stream"));
+        thread::sleep(Duration::from_millis(300));
+        Pattern::new(1).receive(&mut &target, up).expect("all of it");
+        thread::sleep(Duration::from_millis(100));
+        Pattern::new(2).receive(&mut &client, 8 * MEBIBYTE).expect("all of it");
     });
-    let (mut target, _) = listener.accept().expect("nginx connects");
-    thread::sleep(std::time::Duration::from_millis(300));
-    let mut sink = Pattern::new(7);
-    assert_eq!(sink.drain(&mut target), End::Eof);
-    assert_eq!(sink.bytes(), 16 * MEBIBYTE);
-    drop(target);
-    writer.join().expect("a client");
+    exchange_more(&client, &target);
+    drop((client, target));
     let line = nginx.line();
     assert_eq!(line["penstock"], "on");
-    assert_eq!(number(&line, "upstream_bytes_sent"), 16 * MEBIBYTE);
+    assert_eq!(number(&line, "upstream_bytes_sent"), up + MEBIBYTE);
+    assert_eq!(number(&line, "bytes_received"), MEBIBYTE, "what was read for ssl_preread counts");
+    assert_eq!(number(&line, "bytes_sent"), 8 * MEBIBYTE);
+    assert_eq!(number(&line, "upstream_bytes_received"), 8 * MEBIBYTE);
+}
+
+fn exchange_more(client: &TcpStream, target: &UnixStream) {
+    thread::scope(|scope| {
+        let (mut client, mut target) = (client, target);
+        scope.spawn(move || Pattern::new(3).send(&mut client, MEBIBYTE).expect("an open stream"));
+        Pattern::new(3).receive(&mut target, MEBIBYTE).expect("all of it");
+    });
+}
+
+fn a_little_goes_along_at_once(driver: Driver) {
+    what_nobody_has_taken_yet_goes_along(driver, 40_000);
+}
+
+fn what_is_more_than_may_go_along_is_sent_before(driver: Driver) {
+    what_nobody_has_taken_yet_goes_along(driver, 400_000);
 }

@@ -90,6 +90,8 @@ fn without_io_uring_auto_is_epoll() {
     Pattern::new(1).receive(&mut &target, 1000).expect("an open stream");
     drop((client, target));
     assert_eq!(nginx.line()["penstock"], "on");
+    let said = "penstock 0.1.0: 1 threads by epoll, ";
+    assert!(nginx.errors().contains(said), "{}", nginx.errors());
 }
 
 #[test]

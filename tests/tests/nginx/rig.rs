@@ -85,9 +85,10 @@ impl Setup {
         self
     }
 
-    /// Adds a server on that port; it stands alone on its line.
+    /// Adds a server on that port; it stands alone on its line. The lines may begin with parameters of its `listen`.
     pub(crate) fn server(mut self, port: u16, lines: &str) -> Setup {
-        self.servers += &format!("  server {{ listen {}:{port}; {lines} }}\n", self.address);
+        let end = if lines.starts_with("rcvbuf=") { " " } else { "; " };
+        self.servers += &format!("  server {{ listen {}:{port}{end}{lines} }}\n", self.address);
         self
     }
 
