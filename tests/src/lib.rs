@@ -26,6 +26,7 @@ pub mod procfs;
 pub mod python_host;
 pub mod setup;
 pub mod stopwatch;
+pub mod stranger;
 pub mod stream;
 pub mod subjects;
 pub mod tls;

@@ -5,5 +5,6 @@ mod many;
 mod plugins;
 mod rig;
 mod screen;
+mod serving;
 mod tls;
 mod units;

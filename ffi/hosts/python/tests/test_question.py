@@ -87,6 +87,25 @@ class Targets(Case):
         self.assertEqual(verdicts, {"a": Allow("tcp://a:5900"), "b": Allow("tcp://b:5900")})
         self.assertIsNone(self.server.target_host)
 
+    def test_a_plugin_may_change_itself_as_in_a_process_of_its_own(self):
+        class Forgetful:
+            def lookup(self, token):
+                self.known = None
+                both_are_here.wait()
+                self.known = {token: ("vm", "5900")}
+                both_are_here.wait()
+                return self.known.get(token)
+
+        both_are_here = threading.Barrier(2, timeout=10)
+        self.proxy(token_plugin=Forgetful())
+        verdicts = []
+        threads = [threading.Thread(target=lambda name=name: verdicts.append(self.ask("/?token=" + name))) for name in ("a", "b")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(verdicts, [Allow("tcp://vm:5900")] * 2)
+
     def test_what_a_plugin_raises_denies(self):
         class Broken:
             def lookup(self, token):

@@ -4,6 +4,7 @@ In: what websockify's class is given. Out: the same, until it ends: a socket tha
 so are its processes: requests are judged on threads of this one, and signals come to the thread that called `start_server()`.
 """
 
+import copy
 import functools
 import itertools
 import logging
@@ -27,6 +28,7 @@ from penstock.websockify.refusal import Unsupported
 LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 # Of websockify's loop, which is not run.
 OF_THE_LOOP = ("top_new_client", "do_handshake")
+PLUGINS = ("token_plugin", "auth_plugin")
 # Between two looks at timers, and at poll().
 TICK = 1
 
@@ -43,10 +45,12 @@ class EngineServer:
         return {}
 
     def of_request(self, number):
-        """The proxy as one request finds it: what is set there is nobody else's."""
+        """The proxy as one request finds it, as if in a process of its own: what is set there, or in plugins, is nobody else's."""
         own = type(self).__new__(type(self))
         own.__dict__.update(self.__dict__)
         own.handler_id = number
+        for plugin in PLUGINS:
+            setattr(own, plugin, alone(getattr(self, plugin)))
         # Both are the engine's.
         own.record, own.ssl_target = "", False
         return own
@@ -96,7 +100,7 @@ class EngineServer:
 
     def serve(self, lsock, served):
         """Serves on that socket, on those terms."""
-        ends = queue.SimpleQueue()
+        ran = queue.SimpleQueue()
         pool = Pool(self.judges, "penstock-judge")
         numbers = itertools.count(self.handler_id)
         penstock.on_log("debug" if self.verbose else "info", lambda level, message: self.logger.log(LEVELS[level], "%s", message))
@@ -107,11 +111,12 @@ class EngineServer:
                 return PENDING
 
             engine.on_authorise(ask)
-            engine.on_completion(ends.put)
+            if self.run_once or self.verbose:
+                engine.on_completion(functools.partial(self.ended, ran))
             engine.listen(listener.NAME, lsock)
             engine.start()
             try:
-                self.wait(engine, ends)
+                self.wait(engine, ran)
                 self.drain(engine)
             except (self.Terminate, SystemExit, KeyboardInterrupt):
                 self.msg("In exit")
@@ -146,7 +151,7 @@ class EngineServer:
                 self.warn("%s: the verdict can't be had: %s", request.client, error)
                 return isinstance(verdict, Deny) and verdict.status == 503
 
-    def wait(self, engine, ends):
+    def wait(self, engine, ran):
         """Until there is a reason to end."""
         active = self.launch_time
         while True:
@@ -163,20 +168,16 @@ class EngineServer:
                 raise
             except Exception as error:
                 self.msg("handler exception: %s", error)
-            if self.has_run_once(ends):
-                return None
+            try:
+                return self.msg("%s: exiting due to --run-once", ran.get(timeout=TICK))
+            except queue.Empty:
+                pass
 
-    def has_run_once(self, ends):
-        """Waits for what ends, for a tick; whether that was all."""
-        try:
-            end = ends.get(timeout=TICK)
-        except queue.Empty:
-            return False
+    def ended(self, ran, end):
+        """Hears of an end, on the engine's thread."""
         self.vmsg("%s: %s, by the %s", end.client, end.cause, end.side)
         if self.run_once and end.http_status == 101:
-            self.msg("%s: exiting due to --run-once", end.client)
-            return True
-        return False
+            ran.put(end.client)
 
     def drain(self, engine):
         """Takes in nobody any more, and waits for the consoles that are open, as long as nobody sends a signal."""
@@ -188,6 +189,14 @@ class EngineServer:
 
 class WebSocketProxy(EngineServer, websocketproxy.WebSocketProxy):
     """websockify's own, over the engine."""
+
+
+def alone(plugin):
+    """A copy, as a process of its own would have: websockify's TokenFile empties its table before it reads it again."""
+    try:
+        return copy.copy(plugin)
+    except Exception:
+        return plugin
 
 
 def is_listening(descriptor):
