@@ -17,8 +17,8 @@ use penstock_control::{
 };
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, bind};
-use penstock_core::ring::Mask;
 use penstock_core::ring::probe::{Facts, probe};
+use penstock_core::ring::{Driver, Mask};
 use tokio::sync::mpsc;
 
 use crate::courier::Courier;
@@ -85,8 +85,8 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
     let descriptors = Descriptors::divide(limit, workers, Held::of(config));
     let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(of_config)?;
     let mask = Mask::default();
-    let facts = probe(config.engine.driver, mask)
-        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let facts = probe_elsewhere(config.engine.driver, mask)
+        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error))?;
     let plan = Plan {
         config: Arc::clone(config),
         driver: facts.driver,
@@ -97,6 +97,15 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
         at_rest: None,
     };
     Ok((plan, facts))
+}
+
+/// Finds out what the kernel lets us use, on a thread of its own: what is tried out there and let go interrupts the next wait of whoever has
+/// tried it, and a host's poll(2) would end by EINTR without any signal.
+pub(crate) fn probe_elsewhere(driver: Option<Driver>, mask: Mask) -> Result<Facts, String> {
+    let thread = thread::Builder::new().name("penstock-probe".to_owned());
+    let probed = thread.spawn(move || probe(driver, mask)).map_err(|error| error.to_string())?;
+    let facts = probed.join().map_err(|_| "the probe came to a halt".to_owned())?;
+    facts.map_err(|error| error.to_string())
 }
 
 /// Where it listens, the host's own sockets among that.

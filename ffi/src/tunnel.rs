@@ -72,7 +72,8 @@ pub struct penstock_tunnel_options {
     /// timers. One with `target = "handed-over"`, or which asks the host (`policy = "host"`) without a target of its own. NULL: plain streams,
     /// no timers.
     pub terms: *const c_char,
-    /// What the target is called in logs, lists and completions; NULL: nothing.
+    /// What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
+    /// the terms have `upstream_tls` without `server_name`.
     pub target_name: *const c_char,
     /// What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     /// terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
