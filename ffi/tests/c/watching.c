@@ -278,6 +278,7 @@ static void messages_are_told(void)
 int main(int argc, char **argv)
 {
     /* What starts the thread of the messages, which lives as long as the process. */
+    EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, logged, NULL));
     EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, NULL, NULL));
     RUN(query_one);
     RUN(a_name_that_is_too_long);
