@@ -141,7 +141,8 @@ pub struct penstock_decision {
     /// Allow: where to, instead of what was asked for: `tcp://host:port`, `unix:/path`, or `host:port`. NULL: as the client or the listener
     /// says. The listener's `access` rules are asked about this one, too.
     pub target: *const c_char,
-    /// Allow: 1, if `target_descriptor` is the target. Then `target` is only what it is called.
+    /// Allow: 1, if `target_descriptor` is the target. Then `target` is what it is called, and as `host:port` also whom TLS with it has to
+    /// prove, where the listener has `upstream_tls` without `server_name`.
     pub has_descriptor: u32,
     /// Allow, with has_descriptor: a connected stream, on the terms of penstock_tunnel(): the engine's, once penstock_decide() answers
     /// PENSTOCK_OK.

@@ -17,8 +17,8 @@ use penstock_control::{
 };
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, bind};
-use penstock_core::ring::Mask;
 use penstock_core::ring::probe::{Facts, probe};
+use penstock_core::ring::{Driver, Mask};
 use tokio::sync::mpsc;
 
 use crate::courier::Courier;
@@ -51,10 +51,7 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     let thread = courier.start(&made.config).map_err(system("can't start a thread"))?;
     let launched = launch(made, courier, bound, &facts, max_tunnels, admin);
     match launched {
-        Ok(running) => {
-            running.threads.lock().unwrap_or_else(|lock| lock.into_inner()).extend(thread);
-            Ok(Running { addresses, ..running })
-        }
+        Ok(running) => Ok(Running { addresses, host: Mutex::new(thread), ..running }),
         Err(refusal) => {
             courier.close();
             thread.map(JoinHandle::join);
@@ -88,8 +85,8 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
     let descriptors = Descriptors::divide(limit, workers, Held::of(config));
     let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(of_config)?;
     let mask = Mask::default();
-    let facts = probe(config.engine.driver, mask)
-        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let facts = probe_elsewhere(config.engine.driver, mask)
+        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error))?;
     let plan = Plan {
         config: Arc::clone(config),
         driver: facts.driver,
@@ -100,6 +97,15 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
         at_rest: None,
     };
     Ok((plan, facts))
+}
+
+/// Finds out what the kernel lets us use, on a thread of its own: what is tried out there and let go interrupts the next wait of whoever has
+/// tried it, and a host's poll(2) would end by EINTR without any signal.
+pub(crate) fn probe_elsewhere(driver: Option<Driver>, mask: Mask) -> Result<Facts, String> {
+    let thread = thread::Builder::new().name("penstock-probe".to_owned());
+    let probed = thread.spawn(move || probe(driver, mask)).map_err(|error| error.to_string())?;
+    let facts = probed.join().map_err(|_| "the probe came to a halt".to_owned())?;
+    facts.map_err(|error| error.to_string())
 }
 
 /// Where it listens, the host's own sockets among that.
@@ -168,6 +174,7 @@ fn launch(
         orders,
         seats,
         threads: Mutex::new(threads),
+        host: Mutex::default(),
     })
 }
 

@@ -47,7 +47,8 @@ pub enum penstock_web_socket {
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum penstock_half_close {
-    /// As the terms say; those that an engine has by itself say PENSTOCK_HALF_CLOSE_FORWARD.
+    /// As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
+    /// which has no end that could be passed on.
     Default = 0,
     /// The tunnel ends as soon as what was read has been delivered.
     Close = 1,
@@ -71,7 +72,8 @@ pub struct penstock_tunnel_options {
     /// timers. One with `target = "handed-over"`, or which asks the host (`policy = "host"`) without a target of its own. NULL: plain streams,
     /// no timers.
     pub terms: *const c_char,
-    /// What the target is called in logs, lists and completions; NULL: nothing.
+    /// What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
+    /// the terms have `upstream_tls` without `server_name`.
     pub target_name: *const c_char,
     /// What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     /// terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
@@ -339,7 +341,7 @@ pub type penstock_told = Option<
 ///
 /// Ownership: both descriptors pass to the engine with PENSTOCK_OK, and only then. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED,
 /// PENSTOCK_STOPPED; PENSTOCK_NO_STREAM: one of them is none, or both are one; PENSTOCK_NO_LISTENER: no such `terms`; PENSTOCK_TERMS: not
-/// possible on these terms, such as an end to be passed on to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
+/// possible on these terms, such as PENSTOCK_HALF_CLOSE_FORWARD to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
 ///
 /// # Safety
 /// `options` is NULL or points to a structure with its own size, and its pointers to what they say; `id` is NULL or points to a number.
