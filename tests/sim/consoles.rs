@@ -65,9 +65,12 @@ pub fn by_token(service: &Service) -> bool {
     matches!(service, Service::Console(console) if matches!(console.to, ConsoleTarget::Tokens(_)))
 }
 
-/// How long a token may take, with the moment that control has to say that it took longer.
-pub fn token_time(service: &Service) -> Duration {
-    match service {
+/// How long a token may take, with the moment that control has to say that it took longer; or the host, which is asked in its place.
+pub fn token_time(listener: &Listener) -> Duration {
+    if let Some(policy) = listener.asks_host {
+        return policy.timeout;
+    }
+    match &listener.service {
         Service::Console(console) => match &console.to {
             ConsoleTarget::Tokens(tokens) => tokens.timeout + Duration::from_secs(1),
             ConsoleTarget::Fixed(_) => Duration::ZERO,

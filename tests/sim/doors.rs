@@ -102,21 +102,31 @@ impl Doors {
 
     /// A socket that leads to a target, and the descriptor that stands for it.
     fn open(&mut self, door: &Door, target: usize, world: &mut World) -> OwnedFd {
-        let (one, other) = UnixStream::pair().expect("descriptors are left");
-        other.set_nonblocking(true).expect("it is a socket");
-        let end = world.link([Holder::Nobody, Holder::Host(target)]);
+        let (one, end) = self.make(target, world);
         let link = &mut world.links[end.link as usize];
-        link.host = Some(target);
         link.is_terminal = matches!(door, Door::Terminal(_));
         if let Door::Web { cut, .. } = door {
             link.web = Some(cut.clone());
         }
+        one
+    }
+
+    /// A socket that leads to a target, without any door.
+    pub fn bring(&mut self, target: usize, world: &mut World) -> OwnedFd {
+        self.make(target, world).0
+    }
+
+    fn make(&mut self, target: usize, world: &mut World) -> (OwnedFd, End) {
+        let (one, other) = UnixStream::pair().expect("descriptors are left");
+        other.set_nonblocking(true).expect("it is a socket");
+        let end = world.link([Holder::Nobody, Holder::Host(target)]);
+        world.links[end.link as usize].host = Some(target);
         world.visitors.push((target, end.peer()));
         world.wake_host(target, Duration::ZERO);
         let number = one.as_raw_fd();
         world.opened.insert(number, end);
         self.handed_over.push(HandedOver { other, number, end });
-        one.into()
+        (one.into(), end)
     }
 
     fn look_after(&mut self, world: &mut World) {

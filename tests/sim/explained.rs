@@ -31,6 +31,8 @@ pub struct Excuses {
     tokens_lost: bool,
     /// That to one for secrets.
     secrets_lost: bool,
+    /// That of the host.
+    decisions_lost: bool,
     /// It was stopped while sessions lived.
     pub drained: bool,
     /// Somebody had to wait for a buffer.
@@ -53,6 +55,7 @@ impl Excuses {
             doors_lost: hosts.doors.answers.lost,
             tokens_lost: hosts.tokens.answers.lost,
             secrets_lost: hosts.secrets.answers.lost,
+            decisions_lost: hosts.policy.answers.lost,
             drained: run.choices.drain.is_some(),
             exhausted: kernel.was_exhausted(),
         }
@@ -71,7 +74,7 @@ impl Excuses {
             Cause::PoolPinned => true,
             Cause::NameLookupFailed => self.names_lost,
             Cause::ConnectTimeout => self.doors_lost,
-            Cause::TokenLookupFailed => self.tokens_lost,
+            Cause::TokenLookupFailed => self.tokens_lost || self.decisions_lost,
             Cause::SecretMissing => self.secrets_lost,
             _ => false,
         }

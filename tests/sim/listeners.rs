@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::{
-    Address, Destination, Door, HalfClose, IdleScope, Listener, ListenerTls, ProxyProtocol, Reach,
-    SendProxy, Service, Timeouts, UpstreamTls,
+    Address, Destination, Door, HalfClose, HostPolicy, IdleScope, Listener, ListenerTls,
+    ProxyProtocol, Reach, SendProxy, Service, Timeouts, UpstreamTls,
 };
 use penstock_core::http::{Host, Target};
 use penstock_core::libvirt::Command;
@@ -118,6 +118,8 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
             true => all(),
             false => some(),
         },
+        asks_host: (!consoles::by_token(&service) && random.percent(30))
+            .then(|| HostPolicy { timeout: seconds(&[1, 3], random) }),
         // A terminal has no end that could be passed on.
         half_close: if is_terminal(&service) { HalfClose::Close } else { half_close },
         service,

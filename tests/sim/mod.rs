@@ -37,6 +37,7 @@ pub mod pattern;
 mod pipes;
 mod places;
 pub mod plan;
+mod policy;
 mod pool;
 pub mod population;
 pub mod random;

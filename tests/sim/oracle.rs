@@ -13,6 +13,7 @@ use crate::sim::client::Client;
 use crate::sim::explained::Excuses;
 use crate::sim::origin::Origin;
 use crate::sim::places;
+use crate::sim::policy::Decision;
 use crate::sim::scenario::Run;
 use crate::sim::talker::Talker;
 use crate::sim::trust::check_counters;
@@ -25,6 +26,8 @@ pub struct Case<'r> {
     pub origin: &'r Origin,
     pub record: &'r Record,
     pub listener: &'r Listener,
+    /// What the host says of it, if it is asked.
+    pub decision: Option<&'r Decision>,
     pub world: &'r World,
     /// When its record came.
     pub ended_at: Time,
@@ -55,7 +58,9 @@ pub fn check(run: &mut Run) {
         let origin = &kernel.hosts.origins[number];
         let world = &kernel.world;
         let exhausted = excuses.exhausted;
-        Case { client, origin, record, listener, world, ended_at, exhausted }.check(&excuses);
+        let decision = kernel.hosts.policy.plans.get(&(2 * number));
+        let case = Case { client, origin, record, listener, decision, world, ended_at, exhausted };
+        case.check(&excuses);
     }
 }
 
@@ -86,6 +91,7 @@ impl Case<'_> {
         let excused = excuses.cover(self);
         assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
         self.check_fairness(excused);
+        self.check_policy();
         self.check_console();
         self.check_login();
         if !excuses.exhausted {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use penstock_core::config::Door;
 use penstock_core::console::Token;
 use penstock_core::control::{
-    Command, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
+    Asked, Command, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
 };
 
 use crate::sim::answers::{Answers, Manner};
@@ -25,6 +25,7 @@ struct Papers {
     doors: Vec<(SessionId, Arc<Door>)>,
     tokens: Vec<(SessionId, Token)>,
     secrets: Vec<SessionId>,
+    hosts: Vec<(SessionId, Box<Asked>)>,
     records: Vec<Record>,
     /// No question is taken while this is set.
     closed: bool,
@@ -51,6 +52,11 @@ impl Desk {
         std::mem::take(&mut self.papers().secrets)
     }
 
+    /// Takes the questions for the host that came in.
+    pub fn take_asked(&self) -> Vec<(SessionId, Box<Asked>)> {
+        std::mem::take(&mut self.papers().hosts)
+    }
+
     fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
         self.0.lock().expect("one thread only")
     }
@@ -75,6 +81,7 @@ impl Outside for Desk {
                 assert!(vnc.credentials.has_files(), "there is nothing to be read");
                 papers.secrets.push(id);
             }
+            Question::Authorise { id, asked } => papers.hosts.push((id, asked)),
         }
         Ok(())
     }

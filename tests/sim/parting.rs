@@ -40,6 +40,9 @@ impl Case<'_> {
             // Whatever comes of a login comes after the 101.
             _ if reason.phase == Phase::Login || self.is_bridge_denied() => status == 101,
             Cause::TokenRefused if console.silent => status == 0,
+            Cause::AccessDenied if self.denied_by_host().is_some() => {
+                self.denied_by_host() == Some(status)
+            }
             Cause::BadRequest => (400..=505).contains(&status),
             Cause::Unauthorized => status == 401,
             Cause::OriginRefused | Cause::TokenRefused | Cause::AccessDenied | Cause::Loop => {

@@ -1,10 +1,11 @@
-//! All hosts of a run: clients, what they want to reach, who knows names and tokens, and who opens doors.
+//! All hosts of a run: clients, what they want to reach, who knows names and tokens, who opens doors, and who decides.
 
 use crate::sim::client::{Client, Stage};
 use crate::sim::doors::Doors;
 use crate::sim::kernel::Hosts;
 use crate::sim::origin::Origin;
 use crate::sim::outside::Resolver;
+use crate::sim::policy::Policy;
 use crate::sim::secrets::Reader;
 use crate::sim::tokens::Tokens;
 use crate::sim::world::World;
@@ -20,6 +21,7 @@ pub struct Population {
     pub doors: Doors,
     pub tokens: Tokens,
     pub secrets: Reader,
+    pub policy: Policy,
 }
 
 impl Population {
@@ -45,6 +47,8 @@ impl Hosts for Population {
             self.tokens.step(world);
         } else if host == self.secrets.answers.host {
             self.secrets.step(world);
+        } else if host == self.policy.answers.host {
+            self.policy.step(&mut self.doors, world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);
         } else {
@@ -57,5 +61,6 @@ impl Hosts for Population {
         self.doors.turn(world);
         self.tokens.turn(world);
         self.secrets.turn(world);
+        self.policy.turn(world);
     }
 }

@@ -18,6 +18,7 @@ use crate::sim::kernel::SimKernel;
 use crate::sim::kit::Kit;
 use crate::sim::listeners::{self, Chosen, ClientTerms, TargetTerms};
 use crate::sim::outside::{Desk, Resolver};
+use crate::sim::policy::Policy;
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::secrets::Reader;
@@ -111,6 +112,7 @@ pub fn run(seed: u64) -> Run {
     kernel.hosts.doors.answers.go_to(mailbox.clone());
     kernel.hosts.tokens.answers.go_to(mailbox.clone());
     kernel.hosts.secrets.answers.go_to(mailbox.clone());
+    kernel.hosts.policy.answers.go_to(mailbox.clone());
     choices.forwarding = choices
         .config
         .listeners
@@ -129,7 +131,7 @@ pub fn run(seed: u64) -> Run {
     run
 }
 
-/// Those who know names, tokens and secrets and open doors; there will be so many clients.
+/// Those who know names, tokens and secrets, open doors and decide; there will be so many clients.
 fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     let mut resolver = Resolver::new(2 * clients, desk.clone());
     resolver.answers.confused = random.pick(&[0, 0, 50]);
@@ -140,7 +142,10 @@ fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     tokens.answers.confused = random.pick(&[0, 0, 50]);
     let mut secrets = Reader::new(2 * clients + 3, desk.clone());
     secrets.answers.confused = random.pick(&[0, 0, 50]);
-    Population { clients: Vec::new(), origins: Vec::new(), resolver, doors, tokens, secrets }
+    let mut policy = Policy::new(2 * clients + 4, desk.clone());
+    policy.answers.confused = random.pick(&[0, 0, 50]);
+    let (clients, origins) = (Vec::new(), Vec::new());
+    Population { clients, origins, resolver, doors, tokens, secrets, policy }
 }
 
 /// Sockets of some size, and a time without descriptors.

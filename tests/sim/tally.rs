@@ -226,6 +226,16 @@ faults! {
     ViewerInjects = "byte before TLS of a VNC client",
     /// A password that the other side does not know.
     VncWrongPassword = "wrong password for a VNC server",
+    /// The host said that somebody may have what it asks for.
+    HostAllowed = "allowed by the host",
+    /// The host brought a connection.
+    HostBrought = "target brought by the host",
+    /// The host said no.
+    HostDenied = "denied by the host",
+    /// It said so late.
+    DecisionLate = "late decision",
+    /// It never decided.
+    DecisionLost = "no decision",
     /// Secrets were read.
     SecretsRead = "secrets read",
     /// They could not be.

@@ -124,7 +124,7 @@ impl Case<'_> {
     /// Nothing that has a time-out takes longer.
     pub fn check_time(&self) {
         let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
-        let token = consoles::token_time(&self.listener.service);
+        let token = consoles::token_time(self.listener);
         let browser = self.client.wish.browser.as_ref();
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
         let whole = 2 * timeouts.handshake + token + timeouts.connect;
@@ -138,7 +138,9 @@ impl Case<'_> {
                 Duration::MAX
             }
             (Phase::Login, _) => self.login_time() + token,
-            (Phase::Tls, Side::Client) if has_tls_within(self.listener) => self.login_time(),
+            (Phase::Tls, Side::Client) if has_tls_within(self.listener) => {
+                self.login_time() + token
+            }
             (Phase::Tls, Side::Client) if !awaits_client => whole,
             (Phase::ProxyHeader | Phase::Request, _) | (Phase::Tls, Side::Client) => {
                 timeouts.handshake
@@ -149,7 +151,7 @@ impl Case<'_> {
             (Phase::Relay, Side::Client | Side::Penstock)
                 if self.is_program_awaited() && reason.cause != Cause::FlushTimeout =>
             {
-                2 * timeouts.handshake + timeouts.connect
+                whole
             }
             (Phase::Relay | Phase::Page, _) => Duration::MAX,
         };

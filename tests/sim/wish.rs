@@ -19,6 +19,7 @@ use crate::sim::looks::Looks;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
 use crate::sim::plan::{Burst, Ending, Plan};
+use crate::sim::policy;
 use crate::sim::population::Population;
 use crate::sim::random::Random;
 use crate::sim::scenario::Choices;
@@ -88,6 +89,7 @@ impl Asking {
             }
             Service::Console(_) => (Vec::new(), choices.forwarding[listener].clone()),
         };
+        explains.extend(policy::decide(number, settings, population, random));
         let browser = consoles::of(settings).map(|console| {
             browse(number, console, settings, &mut explains, population, world, random)
         });

@@ -78,7 +78,7 @@ pub(crate) enum Version {
     /// Program and argument whose first line of output with a number in it tells it.
     Asked(String, &'static str),
     /// The program, and who finds out.
-    Examined(&'static str, fn(&Path) -> Result<String>),
+    Examined(String, fn(&Path) -> Result<String>),
     /// nginx's, which can't do without this file.
     Module(PathBuf),
     Told(String),
@@ -185,6 +185,8 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
     Ok(all)
 }
 
+const BY_INSTALL: &str =
+    "ffi/install --prefix target/prefix makes it, PENSTOCK_PREFIX names another";
 const BY_SETUP: &str = "bench/setup installs it";
 
 /// Takes those away who are not installed.
@@ -192,11 +194,15 @@ pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
     let mut absent = Vec::new();
     recipes.retain(|recipe| {
         let (program, how) = match &recipe.version {
+            Version::Asked(program, _) | Version::Examined(program, _) if recipe.is_hosted() => {
+                (program.as_str(), BY_INSTALL)
+            }
             Version::Asked(program, _) if recipe.family == Family::Penstock => {
                 (program.as_str(), "cargo build --release makes it")
             }
-            Version::Asked(program, _) => (program.as_str(), BY_SETUP),
-            Version::Examined(program, _) => (*program, BY_SETUP),
+            Version::Asked(program, _) | Version::Examined(program, _) => {
+                (program.as_str(), BY_SETUP)
+            }
             Version::Module(_) if !is_installed("nginx") => ("nginx", BY_SETUP),
             Version::Module(path) => {
                 (path.to_str().unwrap_or_default(), "ffi/hosts/nginx/build makes it")
@@ -214,6 +220,11 @@ pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
 }
 
 impl Recipe {
+    /// Whether it is our library in somebody else's program, which nobody needs to have installed.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.family == Family::Penstock && matches!(self.version, Version::Examined(..))
+    }
+
     /// For the report, before it is started: command and configuration come with the first start.
     pub(crate) fn describe(&self) -> record::Contestant {
         record::Contestant {

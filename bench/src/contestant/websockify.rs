@@ -1,4 +1,5 @@
-//! websockify, which brings consoles to browsers today: a process for each of them, with numpy, without which it unmasks byte by byte.
+//! websockify, which brings consoles to browsers today: a process for each of them, with numpy, without which it unmasks byte by byte. And its
+//! class over our engine, in one process of Python.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +10,10 @@ use super::{Cores, Kind, Launch, Recipe, Site, Source, Version, find};
 use crate::record::Family;
 
 const PROGRAM: &str = "websockify";
+/// Debian's, as websockify is.
+const PYTHON: &str = "/usr/bin/python3";
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ffi/hosts/python");
+const PREFIX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/prefix");
 
 pub(super) fn recipes() -> Vec<Recipe> {
     vec![
@@ -23,6 +28,7 @@ pub(super) fn recipes() -> Vec<Recipe> {
             "VNC in the clear to the origin; one process per console, with numpy",
             Kind::VncPassed,
         ),
+        hosted(),
     ]
 }
 
@@ -38,9 +44,50 @@ fn recipe(name: &str, setting: &str, kind: Kind) -> Recipe {
             cores: Cores::Own,
         },
         expected: None,
-        version: Version::Examined(PROGRAM, versions),
+        version: Version::Examined(PROGRAM.into(), versions),
         guest_of: None,
     }
+}
+
+/// Its counters are in that process, which shows them to nobody.
+fn hosted() -> Recipe {
+    let prefix = std::env::var("PENSTOCK_PREFIX").unwrap_or_else(|_| PREFIX.into());
+    let library = format!("{prefix}/lib/libpenstock.so");
+    let with = vec![
+        "env".to_owned(),
+        format!("PYTHONPATH={PACKAGE}"),
+        format!("PENSTOCK_LIBRARY={library}"),
+        PYTHON.to_owned(),
+        "-m".to_owned(),
+        "penstock.websockify".to_owned(),
+    ];
+    Recipe {
+        name: "websockify-penstock".into(),
+        family: Family::Penstock,
+        setting: "websockify's class over the engine, in one process of Python".into(),
+        kind: Kind::WebSocket,
+        source: Source::Start {
+            build: Box::new(move |site| {
+                let addresses = [site.listen.to_string(), site.echo.to_string()];
+                Ok(Launch { argv: with.iter().cloned().chain(addresses).collect(), config: None })
+            }),
+            user: None,
+            cores: Cores::Own,
+        },
+        expected: None,
+        version: Version::Examined(library, versions_over),
+        guest_of: None,
+    }
+}
+
+/// Of the library, and of what it is loaded into.
+fn versions_over(library: &Path) -> Result<String> {
+    let mut python = Command::new(PYTHON);
+    python.args(["-c", ASK_LIBRARY]).env("PYTHONPATH", PACKAGE).env("PENSTOCK_LIBRARY", library);
+    let output = python.output()?;
+    let reason = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", reason.lines().last().unwrap_or_default());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn launch(site: &Site, kind: Kind) -> Result<Launch> {
@@ -73,6 +120,9 @@ fn versions(program: &Path) -> Result<String> {
 
 const ASK: &str = "import importlib.metadata as m, platform
 print('websockify', m.version('websockify') + ', numpy', m.version('numpy') + ', Python', platform.python_version())";
+
+const ASK_LIBRARY: &str = "import importlib.metadata as m, penstock, platform
+print('penstock', penstock.version() + ', websockify', m.version('websockify') + ', Python', platform.python_version())";
 
 #[cfg(test)]
 mod tests {

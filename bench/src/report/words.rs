@@ -53,6 +53,7 @@ const NAMES: &[(&str, &str)] = &[
     ("websockify", "websockify"),
     ("websockify-vnc", "websockify (VNC in the clear)"),
     ("websockify-tls", "websockify (TLS)"),
+    ("websockify-penstock", "websockify with Penstock"),
     ("bare-ws", "bare WebSocket loop"),
     ("bare-ws-splice", "bare WebSocket loop (splice)"),
     ("bare-copy", "bare copy loop"),

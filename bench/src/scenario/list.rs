@@ -291,6 +291,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     websocket::BULK_8,
     websocket::MESSAGES_16,
     websocket::MESSAGES_64,
+    websocket::MESSAGES_200,
     websocket::UPLOAD_8,
     websocket::TLS_BULK_8,
     websocket::TLS_MESSAGES_64,

@@ -13,11 +13,16 @@ const WS: &str = "penstock-ws";
 const EPOLL: &str = "penstock-ws-epoll";
 const COPY: &str = "penstock-ws-copy";
 const WSS: &str = "penstock-wss";
+/// websockify's class over the engine.
+const HOSTED: &str = "websockify-penstock";
 
 const SPLICE_GOAL: f64 = 0.25;
 /// The same where nothing is spliced.
 const COPY_GOAL: f64 = 0.5;
 const MESSAGE_GOAL: f64 = 0.15;
+/// What Python adds is about the beginning of a console.
+const HOSTED_SPLICE_GOAL: f64 = 0.3;
+const HOSTED_MESSAGE_GOAL: f64 = 0.2;
 /// Beside the same without WebSocket.
 const MESSAGE_TO_PLAIN_GOAL: f64 = 1.25;
 /// Bytes of private memory.
@@ -35,7 +40,7 @@ pub(super) const SETUP: Scenario = Scenario {
     unit: Unit::Connection,
     turn: PROCESS_TURN,
     field: &[WS, "websockify", "bare-ws"],
-    also: &[EPOLL],
+    also: &[EPOLL, HOSTED],
     ..PLAIN
 };
 
@@ -45,7 +50,7 @@ pub(super) const BULK_1: Scenario = Scenario {
     question: "What does one large transfer to a browser cost?",
     pattern: down(1),
     field: &[],
-    also: &[WS, COPY, "websockify", "bare-ws-splice"],
+    also: &[WS, COPY, "websockify", "bare-ws-splice", HOSTED],
     ..BULK_8
 };
 
@@ -57,9 +62,13 @@ pub(super) const BULK_8: Scenario = Scenario {
     unit: Unit::Gigabyte,
     path: Path::Splice,
     reference: "bare-ws-splice",
-    field: &[WS, COPY, "websockify", "bare-ws-splice"],
+    field: &[WS, COPY, "websockify", "bare-ws-splice", HOSTED],
     also: &[EPOLL, "bare-ws"],
-    bars: &[cost_of(WS, &["websockify"], SPLICE_GOAL), cost_of(COPY, &["websockify"], COPY_GOAL)],
+    bars: &[
+        cost_of(WS, &["websockify"], SPLICE_GOAL),
+        cost_of(COPY, &["websockify"], COPY_GOAL),
+        cost_of(HOSTED, &["websockify"], HOSTED_SPLICE_GOAL),
+    ],
     ..PLAIN
 };
 
@@ -78,12 +87,25 @@ pub(super) const MESSAGES_64: Scenario = Scenario {
     question: "What does a key press cost among 64 browsers?",
     pattern: consoles(64),
     turn: PROCESS_TURN,
-    field: &[WS, URING, "websockify", "bare-ws"],
+    field: &[WS, URING, "websockify", "bare-ws", HOSTED],
     also: &[EPOLL],
     bars: &[
         cost_of(WS, &["websockify"], MESSAGE_GOAL),
         cost_of(WS, &[URING], MESSAGE_TO_PLAIN_GOAL),
+        cost_of(HOSTED, &["websockify"], HOSTED_MESSAGE_GOAL),
     ],
+    ..PLAIN
+};
+
+pub(super) const MESSAGES_200: Scenario = Scenario {
+    name: "ws-64-200",
+    title: "64-byte round trips of 200 clients who speak WebSocket",
+    question: "What does a key press cost among 200 browsers?",
+    pattern: consoles(200),
+    turn: PROCESS_TURN,
+    field: &[],
+    also: &[WS, "websockify", "bare-ws", HOSTED],
+    bars: &[cost_of(HOSTED, &["websockify"], HOSTED_MESSAGE_GOAL)],
     ..PLAIN
 };
 
@@ -127,6 +149,7 @@ pub(super) const IDLE_50: Scenario = Scenario {
     path: Path::Any,
     reference: "websockify",
     field: &[WS, "websockify"],
+    also: &[HOSTED],
     ..PLAIN
 };
 

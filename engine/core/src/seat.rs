@@ -15,6 +15,7 @@ use penstock_ring::epoll::Epoll;
 use penstock_ring::uring::Uring;
 use penstock_ring::{Driver, Errno, Kernel, Options, Wake, Waker};
 
+use crate::mailbox::Mailbox;
 use crate::worker::{Setup, Worker};
 
 /// See the module.
@@ -125,8 +126,21 @@ impl Seat {
     }
 }
 
+/// Of a worker that a fault of ours tears out of its loop: nothing more is dealt to it, and what was is let go.
+struct Abandoned(Mailbox);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+            while self.0.take().is_some() {}
+        }
+    }
+}
+
 fn drive<K: Kernel>(setup: Setup, bell: &LateBell, kernel: K) {
     let index = setup.index;
+    let _abandoned = Abandoned(setup.mailbox.clone());
     bell.hang_up(kernel.waker());
     match Worker::new(setup, kernel) {
         Ok(mut worker) => {

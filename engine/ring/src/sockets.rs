@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::MsgFlags;
 use nix::sys::termios::tcgetattr;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
@@ -211,16 +212,27 @@ pub fn kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
     }
 }
 
-/// What a descriptor of somebody else's is that has to be a stream both ways: a stream socket, or a terminal (plain).
+/// What a descriptor of somebody else's is that has to be a stream both ways: a stream socket that is or was connected, or a terminal (plain).
 ///
 /// # Errors
-/// ESOCKTNOSUPPORT if it is a socket but no stream, ENOTTY if it is anything else; else of getsockopt(2).
+/// ESOCKTNOSUPPORT if it is a socket but no stream, ENOTCONN if it was never connected or listens, ENOTTY if it is anything else; else of
+/// getsockopt(2).
 pub fn stream_kind(descriptor: BorrowedFd<'_>) -> Result<Kind, Errno> {
     let kind = kind(descriptor)?;
     if kind == Kind::Plain {
         tcgetattr(descriptor).map_err(|_| Errno::ENOTTY)?;
+    } else if ensure_listening(&descriptor).is_ok() || was_never_connected(descriptor)? {
+        return Err(Errno::ENOTCONN);
     }
     Ok(kind)
+}
+
+/// A connection that is over has an end that can be read. A socket that never was one has hung up, and has none.
+fn was_never_connected(socket: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut entry = [PollFd::new(socket, PollFlags::POLLIN)];
+    poll(&mut entry, PollTimeout::ZERO)?;
+    let heard = entry[0].revents().unwrap_or(PollFlags::empty());
+    Ok(heard.contains(PollFlags::POLLHUP) && !heard.contains(PollFlags::POLLIN))
 }
 
 /// The error that waits on a socket (`SO_ERROR`), which is taken off it.

@@ -1,4 +1,4 @@
-//! A cell's database with tokens in it, and either program that serves its consoles.
+//! A cell's database with tokens in it, and the programs that serve its consoles.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use penstock_tests::process::{self, Process};
 use penstock_tests::web_socket::{BINARY, Client, request};
-use penstock_tests::{loopback, setup, wait};
+use penstock_tests::{loopback, python_host, setup, wait};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -25,9 +25,11 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) enum Whose {
     Nova,
     Penstock,
+    /// nova's class over the engine, in Python.
+    Hosted,
 }
 
-pub(crate) const BOTH: [Whose; 2] = [Whose::Nova, Whose::Penstock];
+pub(crate) const ALL: [Whose; 3] = [Whose::Nova, Whose::Penstock, Whose::Hosted];
 
 /// One of nova's proxies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,7 +129,7 @@ impl Cell {
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
-    /// Starts either program with the same file, and waits until it listens.
+    /// Starts any of the programs with the same file, and waits until it listens.
     pub(crate) fn serve(&self, whose: Whose, proxy: Proxy) -> Server {
         let (module, program, host, port) = match proxy {
             Proxy::Novnc => ("novncproxy", "nova-novncproxy", "vnc-novncproxy_host", 6080),
@@ -149,6 +151,11 @@ impl Cell {
             Whose::Penstock => {
                 let mut command = process::command(setup::program());
                 command.arg(program);
+                command
+            }
+            Whose::Hosted => {
+                let mut command = python_host::command(SCRIPTS);
+                command.arg(format!("{SCRIPTS}/hosted.py")).arg(module);
                 command
             }
         };

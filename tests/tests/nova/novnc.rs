@@ -1,4 +1,4 @@
-//! VNC of instances: nova's own proxy and ours log in at the same servers, by the same file.
+//! VNC of instances: nova's own proxy, its class over the engine, and ours log in at the same servers, by the same file.
 
 use penstock_tests::loopback;
 use penstock_tests::pki::{Folder, Wanted};
@@ -7,7 +7,7 @@ use penstock_tests::vnc::server::{self, Script, Server};
 use penstock_tests::vnc::wire::Faults;
 use penstock_tests::vnc::{security, subtype};
 
-use crate::cell::{self, BOTH, Cell, Made, Proxy, Whose, Wish};
+use crate::cell::{self, ALL, Cell, Made, Proxy, Whose, Wish};
 
 /// As QEMU calls the first instance of a cell.
 const NAME: &str = "QEMU (instance-00000001)";
@@ -49,7 +49,7 @@ fn consoles_come_by_vencrypt_or_by_nothing_as_the_file_says() {
     };
     // All of one instance's name: the servers are not told apart by it.
     let first = cell.authorize(&[wish(&secure)]);
-    for whose in BOTH {
+    for whose in ALL {
         let server = cell.serve(whose, Proxy::Novnc);
         let seen = look(&server, &first[0]);
         let seen = seen.unwrap_or_else(|failure| panic!("{failure:?}: {}", server.said()));
@@ -61,7 +61,7 @@ fn consoles_come_by_vencrypt_or_by_nothing_as_the_file_says() {
     // Nobody comes by nothing where that is not written.
     cell.rewrite("auth_schemes = vencrypt,none", "auth_schemes = vencrypt");
     let second = cell.authorize(&[wish(&clear)]);
-    for whose in BOTH {
+    for whose in ALL {
         let server = cell.serve(whose, Proxy::Novnc);
         let refused = look(&server, &second[0]);
         assert!(matches!(refused, Err(Failure::Nothing(_) | Failure::Refused(..))), "{refused:?}");
@@ -76,13 +76,13 @@ fn a_console_that_is_another_instances_by_now_is_not_shown() {
         Wish { base: "http://gate.example/vnc_auto.html", ..Wish::new("novnc", server.address()) };
     let made = cell.authorize(&[wish.clone(), wish]);
     assert_eq!(made[1].name, "instance-00000002");
-    for whose in BOTH {
+    for whose in ALL {
         let proxy = cell.serve(whose, Proxy::Novnc);
         assert_eq!(look(&proxy, &made[0]).expect("a console"), NAME, "{}", proxy.said());
         let other = look(&proxy, &made[1]);
         match whose {
             // nova asks the compute node instead, of which there is none here.
-            Whose::Nova => assert!(other.is_ok(), "{other:?}"),
+            Whose::Nova | Whose::Hosted => assert!(other.is_ok(), "{other:?}"),
             Whose::Penstock => {
                 let Err(Failure::Broken(_, Some((code, words)))) = &other else {
                     panic!("{other:?}: {}", proxy.said())

@@ -1,4 +1,4 @@
-//! Who has a console and who has none: nova's own proxy and ours are asked the same.
+//! Who has a console and who has none: nova's own proxy, its class over the engine, and ours are asked the same.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use penstock_tests::web_socket::{Client, request};
 use penstock_tests::{Stopwatch, http, process, setup};
 
-use crate::cell::{BOTH, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo, echo_behind};
+use crate::cell::{ALL, Became, Cell, LIMIT, Made, Proxy, Whose, Wish, echo, echo_behind};
 
 /// A path and lines of a head, what both do, and with which status ours refuses.
 type Case<'c> = (&'c str, String, String, Option<u16>);
@@ -16,13 +16,14 @@ fn path(made: &Made) -> String {
 }
 
 fn judge(cell: &Cell, proxy: Proxy, cases: &[Case<'_>]) {
-    for whose in BOTH {
+    for whose in ALL {
         let server = cell.serve(whose, proxy);
         for (what, path, lines, refused) in cases {
             let expected = match (whose, refused) {
                 (_, None) => Became::Served,
                 (Whose::Nova, Some(_)) => Became::Dropped,
                 (Whose::Penstock, Some(status)) => Became::Told(*status),
+                (Whose::Hosted, Some(_)) => Became::Told(403),
             };
             let became = server.ask(path, lines);
             assert_eq!(became, expected, "{what}: {}", server.said());
@@ -110,10 +111,11 @@ fn spice_consoles_speak_first_and_pages_stand_beside_them() {
     let channels: Vec<Case<'_>> =
         ["main", "display", "inputs"].map(|name| (name, path(good), page.clone(), None)).into();
     judge(&cell, Proxy::Spice, &channels);
-    for whose in BOTH {
+    for whose in ALL {
         let server = cell.serve(whose, Proxy::Spice);
         // nova leaves the type to a compute service, which has a console of each type.
-        let expected = if whose == Whose::Nova { Became::Served } else { Became::Told(403) };
+        let by_type = whose == Whose::Penstock;
+        let expected = if by_type { Became::Told(403) } else { Became::Served };
         assert_eq!(server.ask(&path(serial), ""), expected, "{}", server.said());
         let (status, text) = http::get(server.address, "/page.html").expect("an answer");
         assert_eq!((status, text.as_str()), (200, "a page"));
@@ -132,12 +134,13 @@ fn a_console_within_a_host_is_asked_for_by_its_path() {
         behind(b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n"),
         behind(b"HTTP/1.1 404 Not Found\r\n\r\n"),
     ]);
-    for whose in BOTH {
+    for whose in ALL {
         let server = cell.serve(whose, Proxy::Serial);
         // nova 26 looks for text among bytes, and fails at every answer.
-        let expected = if whose == Whose::Nova { Became::Dropped } else { Became::Served };
+        let fails = if whose == Whose::Hosted { Became::Told(403) } else { Became::Dropped };
+        let expected = if whose == Whose::Penstock { Became::Served } else { fails.clone() };
         assert_eq!(server.ask(&path(&made[0]), ""), expected, "{}", server.said());
-        assert_eq!(server.ask(&path(&made[1]), ""), Became::Dropped, "{}", server.said());
+        assert_eq!(server.ask(&path(&made[1]), ""), fails, "{}", server.said());
     }
 }
 

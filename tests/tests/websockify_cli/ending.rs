@@ -1,9 +1,10 @@
 //! When a server ends, and what becomes of consoles then.
 
 use nix::sys::signal::Signal;
+use penstock_tests::stranger::Stranger;
 use penstock_tests::{Stopwatch, process, wait};
 
-use crate::rig::{BOTH, Browser, LIMIT, Server, Stranger, Whose, echo, fresh, is_listened_on};
+use crate::rig::{BOTH, Browser, LIMIT, Server, Whose, echo, fresh, is_listened_on};
 
 #[test]
 fn it_runs_once() {

@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use penstock_tests::process::{self, Process};
 use penstock_tests::{loopback, setup, wait};
 
@@ -219,39 +217,4 @@ pub(crate) fn answer(address: SocketAddr, head: &str) -> String {
     // A reset is an end, too.
     let _ = stream.read_to_end(&mut said);
     String::from_utf8_lossy(&said).into_owned()
-}
-
-/// A process that is no child of ours; it is killed when this is dropped.
-pub(crate) struct Stranger(pub(crate) i32);
-
-impl Stranger {
-    /// Whoever has these words on its command line, but for us.
-    pub(crate) fn find(words: &str) -> Option<Stranger> {
-        let pids = fs::read_dir("/proc").expect("Linux").flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let own = std::process::id().cast_signed();
-        let has_them = |pid: &i32| *pid != own && command_line(*pid).contains(words);
-        pids.into_iter().find(has_them).map(Stranger)
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill(Pid::from_raw(self.0), signal);
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        let state = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
-        !state.is_empty() && !state.contains(") Z ")
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-    }
-}
-
-/// What everybody can list of a process.
-pub(crate) fn command_line(pid: i32) -> String {
-    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line).replace('\0', " ")
 }

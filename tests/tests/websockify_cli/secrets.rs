@@ -5,8 +5,9 @@ use std::process::Command;
 
 use penstock_tests::pki::{Folder, Wanted};
 use penstock_tests::process;
+use penstock_tests::stranger::command_line;
 
-use crate::rig::{Browser, Server, Whose, command_line, echo};
+use crate::rig::{Browser, Server, Whose, echo};
 
 const CANARY: &str = "canary7";
 

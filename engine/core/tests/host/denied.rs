@@ -31,7 +31,7 @@ pub(super) fn who_is_denied_hears_the_hosts_words(driver: Driver) {
     ];
     for (service, request, denied, words) in cases {
         let house = House::new(driver, listener(service, &["allow all"]));
-        let mut client = house.client(&request);
+        let client = house.client(&request);
         let (id, _) = house.question();
         house.answer(id, Err(denied.clone()));
         let reply = hear_all(client);
@@ -56,7 +56,7 @@ pub(super) fn a_denial_without_words_is_a_403(driver: Driver) {
     let requests = ["CONNECT vm7:5900 HTTP/1.1\r\n\r\n".to_owned(), upgrade("/")];
     for (service, request) in [Service::Connect, console()].into_iter().zip(requests) {
         let house = House::new(driver, listener(service, &["allow all"]));
-        let mut client = house.client(&request);
+        let client = house.client(&request);
         let (id, _) = house.question();
         house.answer(id, Err(Denied::default()));
         let reply = hear_all(client);
@@ -69,7 +69,7 @@ pub(super) fn a_denial_without_words_is_a_403(driver: Driver) {
 
 pub(super) fn who_speaks_no_http_is_sent_away(driver: Driver) {
     let house = House::new(driver, listener(Service::handed_over(), &["allow all"]));
-    let mut client = house.client("");
+    let client = house.client("");
     let (id, _) = house.question();
     let denied = Denied::new(0, "", Some("no"), 1).expect("it can be sent");
     house.answer(id, Err(denied));
@@ -129,13 +129,14 @@ pub(super) fn who_is_not_decided_about_is_told(driver: Driver) {
         let asks_host = Some(HostPolicy { timeout: Duration::from_millis(50) });
         let terms = Listener { asks_host, ..listener(service, &["allow all"]) };
         let house = House::new(driver, terms);
-        let mut client = house.client(&request);
+        let client = house.client(&request);
         let (id, _) = house.question();
         let heard = hear_all(client);
         assert!(heard.starts_with(reply) && heard.is_empty() == reply.is_empty(), "{heard}");
         let record = house.ended();
         let late = CloseReason::new(Side::Penstock, Phase::Admission, Cause::TokenLookupFailed);
         assert_eq!(record.reason, late);
+        assert!(record.elapsed < PATIENCE / 2, "{:?}", record.elapsed);
         assert_eq!(record.detail.as_deref(), Some("the host did not decide in time"));
         let (mut there, to) = connected(b"", None);
         house.answer(id, Ok(Admitted { to, cookie: 0 }));
@@ -146,7 +147,7 @@ pub(super) fn who_is_not_decided_about_is_told(driver: Driver) {
 
 pub(super) fn who_can_not_be_asked_about_is_told(driver: Driver) {
     let house = House::of(driver, listener(Service::Connect, &["allow all"]), true);
-    let mut client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
+    let client = house.client("CONNECT vm7:5900 HTTP/1.1\r\n\r\n");
     let reply = hear_all(client);
     assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("Retry-After: 5"), "{reply}");
     assert_eq!(house.ended().reason.cause, Cause::Overloaded);
@@ -157,7 +158,7 @@ pub(super) fn who_can_not_be_asked_about_is_told(driver: Driver) {
 pub(super) fn a_host_that_knows_no_target_is_told(driver: Driver) {
     for (service, request) in [(console(), upgrade("/")), (Service::handed_over(), String::new())] {
         let house = House::new(driver, listener(service, &["allow all"]));
-        let mut client = house.client(&request);
+        let client = house.client(&request);
         house.allow(None);
         let reply = hear_all(client);
         assert!(reply.is_empty() || reply.starts_with("HTTP/1.1 403 "), "{reply}");

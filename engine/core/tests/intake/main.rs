@@ -4,6 +4,7 @@ mod refused;
 #[expect(dead_code, reason = "nothing here listens")]
 #[path = "../rig/mod.rs"]
 mod rig;
+mod seats;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -30,6 +31,7 @@ use penstock_ring::Driver;
 
 use refused::*;
 use rig::{plan, start_engine, start_plan, stop};
+use seats::*;
 
 /// An engine that listens nowhere.
 fn start(driver: Driver, half_close: HalfClose) -> (Engine, Intake, Receiver<Record>) {
@@ -118,6 +120,7 @@ on_both!(
     what_is_refused_is_given_back_whole,
     who_is_cancelled_is_told,
     what_is_no_stream_is_given_back,
+    who_has_left_already_is_taken,
     a_terminal_is_a_stream,
     nobody_waits_for_the_end_of_a_terminal,
     each_worker_has_its_own,
@@ -127,6 +130,13 @@ on_both!(
     a_login_waits_for_its_secrets,
     who_connects_where_only_hosts_come_is_sent_away,
     thousands_leave_nothing_behind,
+    what_is_dealt_to_a_seat_waits_for_whoever_takes_it,
+    a_seat_that_nobody_took_tells_what_it_was_dealt,
+    a_worker_that_panics_takes_nothing,
+    somebody_else_may_have_made_the_socket,
+    a_tunnel_has_timers_of_its_own,
+    a_tunnel_has_a_half_close_of_its_own,
+    each_is_found_by_either_of_its_names,
 );
 
 fn early_bytes_come_first_and_bulk_is_spliced(driver: Driver) {

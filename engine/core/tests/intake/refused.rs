@@ -1,5 +1,8 @@
 //! What is not taken, or taken and told of at once: by whom, why, and in which state it comes back.
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use socket2::SockRef;
+
 use super::*;
 
 pub(crate) fn what_is_refused_is_given_back_whole(driver: Driver) {
@@ -33,12 +36,44 @@ pub(crate) fn what_is_refused_is_given_back_whole(driver: Driver) {
     stop(engine);
 }
 
+/// A connection that is over already is one all the same: what it brought is delivered, and its end is told.
+pub(crate) fn who_has_left_already_is_taken(driver: Driver) {
+    let (engine, intake, records) = start(driver, HalfClose::Close);
+    let of_unix = || {
+        let (near, far) = unix_pair();
+        (OwnedFd::from(near), OwnedFd::from(far))
+    };
+    let of_tcp = || {
+        let (near, far) = pair();
+        (OwnedFd::from(near), OwnedFd::from(far))
+    };
+    let reset = || {
+        let (near, far) = pair();
+        SockRef::from(&near).set_linger(Some(Duration::ZERO)).expect("a socket");
+        (OwnedFd::from(near), OwnedFd::from(far))
+    };
+    let ways: [&dyn Fn() -> (OwnedFd, OwnedFd); 3] = [&of_unix, &of_tcp, &reset];
+    for make in ways {
+        let ((near, one), (other, _target)) = (make(), unix_pair());
+        drop(near);
+        intake.hand_over(HandOver::new(0, one, other.into())).expect("it was connected");
+        assert_eq!(ended(&records).reason.side, Side::Client);
+    }
+    stop(engine);
+}
+
 pub(crate) fn what_is_no_stream_is_given_back(driver: Driver) {
     let (engine, intake, _records) = start(driver, HalfClose::Close);
     let file = || OwnedFd::from(File::open("/proc/self/exe").expect("a file"));
     let null = || OwnedFd::from(File::open("/dev/null").expect("a device"));
     let datagram = || OwnedFd::from(UnixDatagram::unbound().expect("a socket"));
-    for other in [file, null, datagram] {
+    let listener = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let unconnected = || {
+        let made = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None);
+        made.expect("a socket")
+    };
+    let others: [&dyn Fn() -> OwnedFd; 5] = [&file, &null, &datagram, &listener, &unconnected];
+    for other in others {
         let (near, far) = pair();
         let handed = HandOver::new(0, other(), far.into());
         let refused = intake.hand_over(handed).expect_err("no stream");

@@ -13,7 +13,7 @@ use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, Mask};
 
 /// Keeps the records, takes every question, and answers none.
-struct Keeper(Sender<Record>);
+pub(crate) struct Keeper(pub(crate) Sender<Record>);
 
 impl Outside for Keeper {
     fn wall_time(&self) -> WallTime {

@@ -1,0 +1,140 @@
+//! The programs in `tests/c`, one test each and way: as C over the usual driver, as C++ over epoll, under AddressSanitizer with
+//! LeakSanitizer and UndefinedBehaviorSanitizer, under Valgrind, and with the Rust side instrumented, too.
+
+mod installed;
+
+use std::env;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use installed::{C, CXX, Compiler, home, made, run, shared};
+
+/// What each program is linked with.
+const RIG: [&str; 4] = ["check", "rig", "every", "asking"];
+
+const SANITIZED: Compiler = Compiler {
+    words: &[
+        "cc",
+        "-std=c11",
+        "-g",
+        "-O1",
+        "-fno-omit-frame-pointer",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+    ],
+    language: "c",
+};
+
+/// How many of a thousand tunnels are enough where everything is slow.
+const SLOW: (&str, &str) = ("PENSTOCK_TEST_SHARE", "20");
+
+const ADDRESS_OPTIONS: (&str, &str) =
+    ("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1");
+
+fn compiled(compiler: Compiler, way: &str, name: &str, library: &[String]) -> PathBuf {
+    let file = |name: &str| home().join(format!("tests/c/{name}.c"));
+    let sources: Vec<PathBuf> = RIG.iter().copied().chain([name]).map(file).collect();
+    let program = made(way).join(name);
+    compiler.compile(&sources, &program, library);
+    program
+}
+
+fn as_c(name: &str) {
+    run(&mut Command::new(compiled(C, "c", name, &shared())));
+}
+
+fn as_cxx(name: &str) {
+    let mut program = Command::new(compiled(CXX, "cxx", name, &shared()));
+    run(program.env("PENSTOCK_TEST_DRIVER", "epoll"));
+}
+
+fn sanitized(name: &str) {
+    let mut program = Command::new(compiled(SANITIZED, "sanitized", name, &shared()));
+    run(program.envs([ADDRESS_OPTIONS]));
+}
+
+/// Which does not know io_uring, and runs one thread at a time.
+fn valgrind(name: &str) {
+    let program = compiled(C, "valgrind", name, &shared());
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"]);
+    command.arg("--show-leak-kinds=definite,indirect,possible");
+    command.env("PENSTOCK_TEST_DRIVER", "epoll").envs([SLOW]);
+    run(command.arg(program));
+}
+
+/// With the nightly toolchain, if it is there; the C side is as `sanitized` has it.
+fn instrumented(name: &str) {
+    if !has_nightly() {
+        println!("no nightly toolchain: the C side alone is instrumented (`sanitized`)");
+        return;
+    }
+    if env::var_os("PENSTOCK_LONG").is_none() {
+        println!("without PENSTOCK_LONG=1 the C side alone is instrumented (`sanitized`)");
+        return;
+    }
+    let library = [instrumented_library().display().to_string(), "-lm".into(), "-ldl".into()];
+    let mut program = Command::new(compiled(SANITIZED, "instrumented", name, &library));
+    run(program.envs([ADDRESS_OPTIONS]));
+}
+
+fn has_nightly() -> bool {
+    let mut rustup = Command::new("rustup");
+    let asked = rustup.args(["run", "nightly", "rustc", "--version"]).output();
+    asked.is_ok_and(|answer| answer.status.success())
+}
+
+/// The static library, instrumented; made by the first test that asks, and the others wait for it.
+fn instrumented_library() -> PathBuf {
+    const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+    let folder = made("rust");
+    let lock = File::create(folder.join("lock")).expect("a lock below target/");
+    lock.lock().expect("a lock below target/");
+    let begun = Instant::now();
+    let mut cargo = Command::new("rustup");
+    cargo.args(["run", "nightly", "cargo", "rustc", "--locked", "--quiet", "--lib"]);
+    cargo.args(["--crate-type", "staticlib", "--target", TRIPLE, "--target-dir"]).arg(&folder);
+    run(cargo.env("RUSTFLAGS", "-Zsanitizer=address").current_dir(home()));
+    println!("the Rust side was instrumented in {:.0?}", begun.elapsed());
+    folder.join(TRIPLE).join("debug/libpenstock.a")
+}
+
+macro_rules! programs {
+    (@way $way:ident $($name:ident)*) => {
+        mod $way {
+            $(
+                #[test]
+                fn $name() {
+                    super::$way(stringify!($name));
+                }
+            )*
+        }
+    };
+    ($($name:ident)*) => {
+        programs! { @way as_c $($name)* }
+        programs! { @way as_cxx $($name)* }
+        programs! { @way sanitized $($name)* }
+        programs! { @way valgrind $($name)* }
+        programs! { @way instrumented $($name)* }
+
+        /// Those that `every_program_is_run` knows of.
+        const PROGRAMS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+programs! {
+    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership relay signals threads tls
+    watching websocket
+}
+
+#[test]
+fn every_program_is_run() {
+    for file in fs::read_dir(home().join("tests/c")).expect("tests/c") {
+        let path = file.expect("a file").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let is_run = PROGRAMS.contains(&&*name) || RIG.contains(&&*name);
+        assert!(is_run || path.extension().is_some_and(|end| end == "h"), "{name}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Who may have a console is said by websockify's plugins, and by users' own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+
+use penstock_tests::connect;
+use penstock_tests::{Stopwatch, loopback, process};
+
+use crate::rig::{Became, LIMIT, Server, echo, fresh, leave, python};
+
+const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_host/plugins.py");
+
+#[test]
+fn tokens_of_a_file_lead_on_and_others_are_refused() {
+    let (dir, first, second) = (process::directory(), echo(), echo());
+    let file = dir.path().join("tokens");
+    fs::write(&file, format!("one: {first}\n")).expect("our folder");
+    let server =
+        Server::start(&format!("{{}} --token-plugin TokenFile --token-source {}", file.display()));
+    assert_eq!(server.ask("/?token=one", ""), Became::Served, "{}", server.said());
+    assert_eq!(server.ask("/websockify?token=two", ""), Became::Told(403));
+    assert_eq!(server.ask("/", ""), Became::Told(403));
+    // It is read again for each.
+    fs::write(&file, format!("two: {second}\n")).expect("our folder");
+    assert_eq!(server.ask("/?token=two", ""), Became::Served, "{}", server.said());
+    assert_eq!(server.ask("/?token=one", ""), Became::Told(403));
+    leave(server.open("/?token=two"));
+}
+
+#[test]
+fn nobody_is_there_is_told_by_a_close_code() {
+    let server = Server::start(&format!("{{}} {}", fresh()));
+    assert_eq!(server.ask("/", ""), Became::Closed(Some(1011)), "{}", server.said());
+}
+
+/// A server that knows one token, as JSONTokenApi asks for it.
+fn service(target: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind((loopback::address(), 8080)).expect("an address of ours");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).unwrap_or(0);
+            let known = head[..length].starts_with(b"GET /consoles/known ");
+            let (ip, port) = (target.ip(), target.port());
+            let (status, body) = match known {
+                true => ("200 OK", format!("{{\"host\": \"{ip}\", \"port\": {port}}}")),
+                false => ("404 Not Found", "{}".to_owned()),
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn tokens_of_a_service_lead_on() {
+    let service = service(echo());
+    let server = Server::start(&format!(
+        "{{}} --token-plugin JSONTokenApi --token-source http://{service}/consoles/%s"
+    ));
+    assert_eq!(server.ask("/?token=known", ""), Became::Served, "{}", server.said());
+    assert_eq!(server.ask("/?token=other", ""), Became::Told(403), "{}", server.said());
+}
+
+#[test]
+fn a_users_own_plugins_are_asked_each_by_itself() {
+    let target = echo();
+    let server = Server::start(
+        "{} --token-plugin plugins.Tokens --token-source vm- --auth-plugin plugins.Anybody",
+    );
+    let token = format!("vm-{}_{}", target.ip(), target.port());
+    assert_eq!(server.ask(&format!("/?token={token}"), ""), Became::Served, "{}", server.said());
+    assert!(server.said().contains(&format!("asked for {} {}", target.ip(), target.port())));
+    assert_eq!(server.ask("/?token=other", ""), Became::Told(403));
+    // A mistake in a plugin opens nothing, and is nobody else's to read.
+    let (_, status, head) = server.browse("/?token=fail", "");
+    assert_eq!(status, 403, "{head}");
+    assert!(!head.contains("canary7") && server.said().contains("canary7"), "{}", server.said());
+    assert_eq!(server.ask(&format!("/?token={token}"), ""), Became::Served);
+}
+
+#[test]
+fn a_plugin_that_hangs_holds_up_nobody_else() {
+    let target = echo();
+    let server = Server::start("{} --token-plugin plugins.Tokens --token-source vm-");
+    let token = format!("/?token=vm-{}_{}", target.ip(), target.port());
+    let hanging: Vec<_> = (0..20)
+        .map(|number| {
+            let mut stream = connect::dial(server.address).expect("it listens");
+            let head =
+                penstock_tests::web_socket::request("x", &format!("/?token=hang{number}"), "");
+            stream.write_all(head.as_bytes()).expect("it reads");
+            stream
+        })
+        .collect();
+    let watch = Stopwatch::start();
+    for _ in 0..20 {
+        leave(server.open(&token));
+    }
+    assert!(watch.elapsed() < LIMIT, "{:?}", watch.elapsed());
+    // Whoever waits for what never comes is told after half a minute.
+    for mut stream in hanging {
+        stream.set_read_timeout(Some(3 * LIMIT)).expect("a socket");
+        assert_eq!(
+            connect::reply(&mut stream).expect("an answer").status,
+            503,
+            "{}",
+            server.said()
+        );
+    }
+    assert_eq!(server.ask(&token, ""), Became::Served);
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let server = Server::start(&format!(
+        "{{}} {} --auth-plugin BasicHTTPAuth --auth-source admin:canary7",
+        echo()
+    ));
+    let (_, status, head) = server.browse("/", "");
+    assert_eq!(status, 401);
+    assert!(head.contains("WWW-Authenticate: Basic realm=\"Websockify\"\r\n"), "{head}");
+    let shows = |text: &str| format!("Authorization: Basic {text}\r\n");
+    assert_eq!(server.ask("/", &shows("YWRtaW46Y2FuYXJ5Nw==")), Became::Served);
+    assert_eq!(server.ask("/", &shows("YWRtaW46Y2FuYXJ5OA==")), Became::Told(401));
+    assert!(!server.said().contains("canary7"), "{}", server.said());
+}
+
+#[test]
+fn pages_of_a_listed_origin_alone_get_consoles() {
+    let server = Server::start(&format!(
+        "{{}} {} --auth-plugin ExpectOrigin --auth-source https://portal.example",
+        echo()
+    ));
+    assert_eq!(server.ask("/", "Origin: https://portal.example\r\n"), Became::Served);
+    assert_eq!(server.ask("/", "Origin: https://evil.example\r\n"), Became::Told(403));
+    assert_eq!(server.ask("/", ""), Became::Told(403));
+    let server = Server::start(&format!("{{}} {}", echo()));
+    assert_eq!(server.ask("/", "Origin: https://evil.example\r\n"), Became::Served);
+}
+
+#[test]
+fn a_users_own_handler_checks_and_connects() {
+    let (address, target) = (fresh(), echo());
+    let mut command = python();
+    command.args([MODULE, &address.to_string(), &target.to_string()]);
+    let server = Server::spawn(address, &mut command);
+    assert_eq!(server.ask("/console/7", ""), Became::Served, "{}", server.said());
+    assert_eq!(server.ask("/other", ""), Became::Told(403), "{}", server.said());
+    assert!(server.said().contains("a console for 127."), "{}", server.said());
+    assert!(server.said().contains("no console of that name"), "{}", server.said());
+    leave(server.open("/console/7"));
+}
