@@ -89,6 +89,9 @@ struct RunArgs {
     /// The daemon to measure [default: the one beside this program]
     #[arg(long)]
     penstock: Option<PathBuf>,
+    /// What ffi/hosts/nginx/build made [default: the one beside this program]
+    #[arg(long)]
+    nginx_module: Option<PathBuf>,
     /// Where everything runs
     #[arg(long, value_enum, default_value_t = network::Choice::Own)]
     network: network::Choice,

@@ -166,8 +166,18 @@ fn copy_programs(args: &RunArgs, folder: &Path) -> Result<Programs> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
     let itself = std::env::current_exe()?;
     let penstock = args.penstock.clone().unwrap_or_else(|| itself.with_file_name("penstock"));
-    let programs =
-        Programs { penstock: folder.join("penstock"), itself: folder.join("penstock-bench") };
+    let programs = Programs {
+        penstock: folder.join("penstock"),
+        itself: folder.join("penstock-bench"),
+        nginx_module: folder.join("module.so"),
+    };
+    let module = args.nginx_module.clone();
+    let module = module.unwrap_or_else(|| itself.with_file_name("ngx_stream_penstock_module.so"));
+    if module.is_file() {
+        fs::copy(&module, &programs.nginx_module)?;
+    } else {
+        ensure!(args.nginx_module.is_none(), "{} is not there", module.display());
+    }
     fs::copy(&itself, &programs.itself)?;
     if penstock.is_file() {
         fs::copy(&penstock, &programs.penstock)?;
@@ -204,8 +214,8 @@ fn choose_contestants(
         .collect();
     let mut needed = needed.into_iter();
     recipes.retain(|_| needed.next().unwrap_or(false));
-    let is_ours =
-        |recipe: &&Recipe| recipe.family == record::Family::Penstock && !recipe.is_hosted();
+    // The daemon is known by its counters; who else has Penstock within may be absent.
+    let is_ours = |recipe: &&Recipe| recipe.expected.is_some();
     let ours: Vec<String> = recipes.iter().filter(is_ours).map(|r| r.name.clone()).collect();
     let absent = contestant::remove_absent(&mut recipes);
     ensure!(

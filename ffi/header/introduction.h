@@ -22,7 +22,8 @@
  *
  *   Answers      PENSTOCK_OK, or another penstock_status: penstock_status_text() has a sentence for each, and penstock_last_error() the
  *                particulars of this thread's last call that was not answered by PENSTOCK_OK. Beside those that are named with a call, any may
- *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC.
+ *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC, and all that need an engine which runs
+ *                PENSTOCK_NOT_STARTED and PENSTOCK_STOPPED.
  *   Threads      Any thread may call anything at any time. Where a call waits for something, its description says so.
  *   Callbacks    All callbacks of an engine come on one thread of its own, one at a time, never on one that carries bytes: a callback may
  *                wait, and holds up nothing but other callbacks. It may call anything but what waits for the callback's own end:

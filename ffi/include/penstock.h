@@ -22,7 +22,8 @@
  *
  *   Answers      PENSTOCK_OK, or another penstock_status: penstock_status_text() has a sentence for each, and penstock_last_error() the
  *                particulars of this thread's last call that was not answered by PENSTOCK_OK. Beside those that are named with a call, any may
- *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC.
+ *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC, and all that need an engine which runs
+ *                PENSTOCK_NOT_STARTED and PENSTOCK_STOPPED.
  *   Threads      Any thread may call anything at any time. Where a call waits for something, its description says so.
  *   Callbacks    All callbacks of an engine come on one thread of its own, one at a time, never on one that carries bytes: a callback may
  *                wait, and holds up nothing but other callbacks. It may call anything but what waits for the callback's own end:
@@ -151,7 +152,8 @@ typedef enum {
 
 // What the end of one direction means for the other.
 typedef enum {
-    // As the terms say; those that an engine has by itself say PENSTOCK_HALF_CLOSE_FORWARD.
+    // As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
+    // which has no end that could be passed on.
     PENSTOCK_HALF_CLOSE_DEFAULT = 0,
     // The tunnel ends as soon as what was read has been delivered.
     PENSTOCK_HALF_CLOSE_CLOSE = 1,
@@ -654,8 +656,8 @@ penstock_status penstock_start(penstock_engine engine);
 // made, and somebody may try again; PENSTOCK_IN_CALLBACK.
 penstock_status penstock_run(penstock_engine engine);
 
-// The address of a listener, such as `127.0.0.1:5900` or `/run/x.sock`: the index-th of those that the configuration gives it, where a port 0
-// is replaced by the one that was chosen, then those of penstock_listen().
+// The address of a listener, such as `127.0.0.1:5900` or `unix:/run/x.sock`: the index-th of those that the configuration gives it, then those of
+// penstock_listen().
 //
 // Ownership: `buffer` is filled with at most `length` bytes, the NUL among them, and stays the host's. Threads: any. Errors: PENSTOCK_NOT_STARTED;
 // PENSTOCK_NO_LISTENER: no such name, or no such index; PENSTOCK_TRUNCATED.
@@ -688,7 +690,7 @@ penstock_status penstock_free(penstock_engine engine);
 //
 // Ownership: both descriptors pass to the engine with PENSTOCK_OK, and only then. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED,
 // PENSTOCK_STOPPED; PENSTOCK_NO_STREAM: one of them is none, or both are one; PENSTOCK_NO_LISTENER: no such `terms`; PENSTOCK_TERMS: not
-// possible on these terms, such as an end to be passed on to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
+// possible on these terms, such as PENSTOCK_HALF_CLOSE_FORWARD to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
 // `options` is NULL or points to a structure with its own size, and its pointers to what they say; `id` is NULL or points to a number.
 penstock_status penstock_tunnel(penstock_engine engine,
                                 int client,
@@ -747,7 +749,7 @@ penstock_status penstock_completion_fd(penstock_engine engine,
 // can be taken until penstock_free().
 //
 // Ownership: `completion` is filled, and stays the host's. Threads: any. Errors: PENSTOCK_EMPTY: none waits; PENSTOCK_INVALID: its size is not
-// set.
+// set, or penstock_completion_fd() was not called.
 // `completion` is NULL or points to a structure with its own size.
 penstock_status penstock_next_completion(penstock_engine engine,
                                          penstock_completion *completion);

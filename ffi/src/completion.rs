@@ -6,12 +6,12 @@ use std::mem::size_of;
 use penstock_core::control::Record;
 
 use crate::courier::{Callback, Context};
-use crate::edge::{self, Structure, array, guard};
+use crate::edge::{self, Refusal, Structure, array, guard};
 use crate::engine::penstock_engine;
 use crate::numbers;
 use crate::reason::{penstock_cause, penstock_phase, penstock_side};
 use crate::registry::find;
-use crate::status::penstock_status;
+use crate::status::penstock_status::{self, PENSTOCK_NULL};
 use crate::tunnel::penstock_id;
 
 /// How a tunnel or a connection ended.
@@ -127,6 +127,9 @@ pub unsafe extern "C" fn penstock_completion_fd(
 ) -> penstock_status {
     guard(|| {
         let engine = find(engine)?;
+        if descriptor.is_null() {
+            return Err(Refusal::new(PENSTOCK_NULL, "`descriptor` is NULL"));
+        }
         let may_make = engine.ensure_new().is_ok();
         let number = engine.courier.descriptor(may_make)?;
         // SAFETY: what the caller promises of `descriptor`.
@@ -138,7 +141,7 @@ pub unsafe extern "C" fn penstock_completion_fd(
 /// can be taken until penstock_free().
 ///
 /// Ownership: `completion` is filled, and stays the host's. Threads: any. Errors: PENSTOCK_EMPTY: none waits; PENSTOCK_INVALID: its size is not
-/// set.
+/// set, or penstock_completion_fd() was not called.
 ///
 /// # Safety
 /// `completion` is NULL or points to a structure with its own size.

@@ -157,18 +157,15 @@ impl Courier {
 
     /// Takes the next end that waits for somebody to take it.
     pub(crate) fn next(&self) -> Answer<Box<penstock_completion>> {
-        let mut inbox = self.inbox();
+        let inbox = &mut *self.inbox();
+        let Delivery::Polled(event) = &inbox.delivery else {
+            let words = "completions are told by a callback, or to nobody: call penstock_completion_fd() before penstock_start()";
+            return Err(Refusal::new(PENSTOCK_INVALID, words));
+        };
         let completion = inbox.ended.pop_front();
-        match &inbox.delivery {
-            Delivery::Polled(event) if inbox.ended.is_empty() => {
-                // Before there was any, there is nothing to read.
-                let _ = event.read();
-            }
-            Delivery::Polled(_) => {}
-            Delivery::Called(_) | Delivery::Nobody => {
-                let words = "completions are told by a callback, or to nobody: call penstock_completion_fd() before penstock_start()";
-                return Err(Refusal::new(PENSTOCK_INVALID, words));
-            }
+        if inbox.ended.is_empty() {
+            // Where there was none, there is nothing to read.
+            let _ = event.read();
         }
         completion.ok_or_else(|| PENSTOCK_EMPTY.into())
     }

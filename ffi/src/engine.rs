@@ -259,8 +259,8 @@ pub extern "C" fn penstock_run(engine: penstock_engine) -> penstock_status {
     guard(|| find(engine)?.run())
 }
 
-/// The address of a listener, such as `127.0.0.1:5900` or `/run/x.sock`: the index-th of those that the configuration gives it, where a port 0
-/// is replaced by the one that was chosen, then those of penstock_listen().
+/// The address of a listener, such as `127.0.0.1:5900` or `unix:/run/x.sock`: the index-th of those that the configuration gives it, then those of
+/// penstock_listen().
 ///
 /// Ownership: `buffer` is filled with at most `length` bytes, the NUL among them, and stays the host's. Threads: any. Errors: PENSTOCK_NOT_STARTED;
 /// PENSTOCK_NO_LISTENER: no such name, or no such index; PENSTOCK_TRUNCATED.

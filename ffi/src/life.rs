@@ -150,8 +150,10 @@ impl Engine {
                 *state = State::Stopping(Arc::clone(&running));
                 drop(state);
                 running.stop(drain);
-                self.courier.close();
                 running.join();
+                // All ends are there by now.
+                self.courier.close();
+                running.join_host();
                 self.become_(State::Stopped(Some(running)));
             }
             State::Stopping(running) => {

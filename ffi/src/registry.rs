@@ -15,6 +15,9 @@ use crate::engine::penstock_engine;
 use crate::life::Engine;
 use crate::status::penstock_status::{PENSTOCK_FORKED, PENSTOCK_NO_ENGINE};
 
+/// Processes have no greater number (`PID_MAX_LIMIT`).
+const PROCESSES: u32 = 1 << 22;
+
 /// The engines of one process.
 struct Registry {
     process: u32,
@@ -75,7 +78,7 @@ pub(crate) fn remove(number: penstock_engine) -> Answer<Arc<Engine>> {
 
 fn ensure_here(number: penstock_engine) -> Answer {
     match (number >> 32) as u32 {
-        0 => Err(gone(number)),
+        process if process == 0 || process > PROCESSES => Err(gone(number)),
         process if process == std::process::id() => Ok(()),
         process => Err(Refusal::new(
             PENSTOCK_FORKED,

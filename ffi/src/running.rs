@@ -42,6 +42,8 @@ pub(crate) struct Running {
     pub(crate) orders: mpsc::UnboundedSender<Duration>,
     pub(crate) seats: Seats,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The one on which callbacks come.
+    pub(crate) host: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Workers that are left to the host's threads.
@@ -120,12 +122,17 @@ impl Running {
         self.seats.clear();
     }
 
-    /// Waits until there is no thread any more.
+    /// Waits until nothing is carried any more.
     pub(crate) fn join(&self) {
         for thread in std::mem::take(&mut *lock(&self.threads)) {
             // A panic was told of where it came about.
             let _ = thread.join();
         }
+    }
+
+    /// Waits until no callback comes any more.
+    pub(crate) fn join_host(&self) {
+        let _ = lock(&self.host).take().map(JoinHandle::join);
     }
 }
 

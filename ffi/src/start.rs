@@ -51,10 +51,7 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     let thread = courier.start(&made.config).map_err(system("can't start a thread"))?;
     let launched = launch(made, courier, bound, &facts, max_tunnels, admin);
     match launched {
-        Ok(running) => {
-            running.threads.lock().unwrap_or_else(|lock| lock.into_inner()).extend(thread);
-            Ok(Running { addresses, ..running })
-        }
+        Ok(running) => Ok(Running { addresses, host: Mutex::new(thread), ..running }),
         Err(refusal) => {
             courier.close();
             thread.map(JoinHandle::join);
@@ -168,6 +165,7 @@ fn launch(
         orders,
         seats,
         threads: Mutex::new(threads),
+        host: Mutex::default(),
     })
 }
 

@@ -47,7 +47,8 @@ pub enum penstock_web_socket {
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum penstock_half_close {
-    /// As the terms say; those that an engine has by itself say PENSTOCK_HALF_CLOSE_FORWARD.
+    /// As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
+    /// which has no end that could be passed on.
     Default = 0,
     /// The tunnel ends as soon as what was read has been delivered.
     Close = 1,
@@ -339,7 +340,7 @@ pub type penstock_told = Option<
 ///
 /// Ownership: both descriptors pass to the engine with PENSTOCK_OK, and only then. Threads: any; never waits. Errors: PENSTOCK_NOT_STARTED,
 /// PENSTOCK_STOPPED; PENSTOCK_NO_STREAM: one of them is none, or both are one; PENSTOCK_NO_LISTENER: no such `terms`; PENSTOCK_TERMS: not
-/// possible on these terms, such as an end to be passed on to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
+/// possible on these terms, such as PENSTOCK_HALF_CLOSE_FORWARD to a terminal; PENSTOCK_INVALID: a value is wrong; PENSTOCK_FULL, PENSTOCK_BUSY.
 ///
 /// # Safety
 /// `options` is NULL or points to a structure with its own size, and its pointers to what they say; `id` is NULL or points to a number.

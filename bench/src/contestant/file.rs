@@ -240,7 +240,11 @@ mod tests {
     use crate::tls::KeyFiles;
 
     fn programs() -> Programs {
-        Programs { penstock: "/tmp/a/penstock".into(), itself: "/tmp/a/penstock-bench".into() }
+        Programs {
+            penstock: "/tmp/a/penstock".into(),
+            itself: "/tmp/a/penstock-bench".into(),
+            nginx_module: "/tmp/a/module.so".into(),
+        }
     }
 
     /// Of a contestant named x.

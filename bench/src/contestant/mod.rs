@@ -79,6 +79,8 @@ pub(crate) enum Version {
     Asked(String, &'static str),
     /// The program, and who finds out.
     Examined(String, fn(&Path) -> Result<String>),
+    /// nginx's, which can't do without this file.
+    Module(PathBuf),
     Told(String),
 }
 
@@ -161,13 +163,15 @@ pub(crate) struct Site {
 pub(crate) struct Programs {
     pub(crate) penstock: PathBuf,
     pub(crate) itself: PathBuf,
+    /// What makes nginx hand its sessions to Penstock.
+    pub(crate) nginx_module: PathBuf,
 }
 
 /// Everybody there is a recipe for, in the order of the tables.
 pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<Recipe>> {
     let mut all = penstock::recipes(programs);
     all.extend(proxies::recipes());
-    all.extend(peers::recipes());
+    all.extend(peers::recipes(programs));
     all.extend(tls::recipes());
     all.extend(websockify::recipes());
     all.extend(bare::recipes(programs));
@@ -181,23 +185,32 @@ pub(crate) fn recipes(programs: &Programs, guests: Option<&Path>) -> Result<Vec<
     Ok(all)
 }
 
+const BY_INSTALL: &str =
+    "ffi/install --prefix target/prefix makes it, PENSTOCK_PREFIX names another";
+const BY_SETUP: &str = "bench/setup installs it";
+
 /// Takes those away who are not installed.
 pub(crate) fn remove_absent(recipes: &mut Vec<Recipe>) -> Vec<Absent> {
     let mut absent = Vec::new();
     recipes.retain(|recipe| {
-        let program = match &recipe.version {
-            Version::Asked(program, _) | Version::Examined(program, _) => program,
+        let (program, how) = match &recipe.version {
+            Version::Asked(program, _) | Version::Examined(program, _) if recipe.is_hosted() => {
+                (program.as_str(), BY_INSTALL)
+            }
+            Version::Asked(program, _) if recipe.family == Family::Penstock => {
+                (program.as_str(), "cargo build --release makes it")
+            }
+            Version::Asked(program, _) | Version::Examined(program, _) => {
+                (program.as_str(), BY_SETUP)
+            }
+            Version::Module(_) if !is_installed("nginx") => ("nginx", BY_SETUP),
+            Version::Module(path) => {
+                (path.to_str().unwrap_or_default(), "ffi/hosts/nginx/build makes it")
+            }
             Version::Told(_) => return true,
         };
         let installed = is_installed(program);
         if !installed {
-            let how = match recipe.family {
-                Family::Penstock if recipe.is_hosted() => {
-                    "ffi/install --prefix target/prefix makes it, PENSTOCK_PREFIX names another"
-                }
-                Family::Penstock => "cargo build --release makes it",
-                _ => "bench/setup installs it",
-            };
             let reason = format!("{program} is not there; {how}");
             absent.push(Absent { name: recipe.name.clone(), reason });
         }
@@ -233,19 +246,22 @@ impl Version {
                 let version = find(program).map(|path| examine(&path));
                 version.and_then(Result::ok).unwrap_or_default()
             }
-            Version::Asked(program, argument) => {
-                let path = find(program).unwrap_or_else(|| program.into());
-                let Ok(output) = Command::new(path).arg(argument).output() else {
-                    return String::new();
-                };
-                let text = [output.stdout, output.stderr].concat();
-                let text = String::from_utf8_lossy(&text);
-                let tells = |line: &&str| line.contains(|c: char| c.is_ascii_digit());
-                let line = text.lines().find(tells).or(text.lines().next());
-                line.unwrap_or_default().trim().to_owned()
-            }
+            Version::Asked(program, argument) => ask(program, argument),
+            Version::Module(_) => ask("nginx", "-v"),
         }
     }
+}
+
+fn ask(program: &str, argument: &str) -> String {
+    let path = find(program).unwrap_or_else(|| program.into());
+    let Ok(output) = Command::new(path).arg(argument).output() else {
+        return String::new();
+    };
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let tells = |line: &&str| line.contains(|c: char| c.is_ascii_digit());
+    let line = text.lines().find(tells).or(text.lines().next());
+    line.unwrap_or_default().trim().to_owned()
 }
 
 fn is_installed(program: &str) -> bool {

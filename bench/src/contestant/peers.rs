@@ -1,11 +1,12 @@
-//! The peers that forward a port: HAProxy and nginx, each with one thread and no log.
+//! The peers that forward a port: HAProxy and nginx, each with one thread and no log; and nginx whose bytes Penstock carries, by the
+//! module of ffi/hosts/nginx, with one thread more.
 
 use anyhow::Result;
 
-use super::{Cores, Kind, Launch, Recipe, Site, Source, Version, words};
+use super::{Cores, Kind, Launch, Programs, Recipe, Site, Source, Version, words};
 use crate::record::Family;
 
-pub(super) fn recipes() -> Vec<Recipe> {
+pub(super) fn recipes(programs: &Programs) -> Vec<Recipe> {
     vec![
         haproxy("haproxy-copy", "mode tcp, no splice", "", ""),
         haproxy(
@@ -29,6 +30,8 @@ pub(super) fn recipes() -> Vec<Recipe> {
         haproxy("haproxy-busy", "mode tcp, no splice, busy-polling", "busy-polling", ""),
         nginx("nginx", "stream, proxy_buffer_size 64k", "proxy_buffer_size 64k;"),
         nginx("nginx-default", "stream, buffers as they come (16k)", ""),
+        with_module("nginx-penstock", "stream, penstock on", "uring", programs),
+        with_module("nginx-penstock-epoll", "stream, penstock on, by epoll", "epoll", programs),
     ]
 }
 
@@ -80,11 +83,28 @@ listen flood
 }
 
 fn nginx(name: &str, setting: &str, stream: &'static str) -> Recipe {
+    let build = move |site: &Site| Ok(launch_nginx(site, "", stream));
+    recipe(name, setting, Version::Asked("nginx".into(), "-v"), build)
+}
+
+/// Buffers as they come: nginx's own carry nothing but what came before the handing over.
+fn with_module(name: &str, setting: &str, driver: &'static str, programs: &Programs) -> Recipe {
+    let module = programs.nginx_module.clone();
     let build = move |site: &Site| {
-        let Site { listen, listen_flood, echo, flood, .. } = site;
-        let folder = site.folder.display();
-        let config = format!(
-            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+        let load = format!("load_module {};", module.display());
+        let stream = format!("penstock on; penstock_driver {driver};");
+        Ok(launch_nginx(site, &load, &stream))
+    };
+    let version = Version::Module(programs.nginx_module.clone());
+    Recipe { family: Family::Penstock, ..recipe(name, setting, version, build) }
+}
+
+fn launch_nginx(site: &Site, load: &str, stream: &str) -> Launch {
+    let Site { listen, listen_flood, echo, flood, .. } = site;
+    let folder = site.folder.display();
+    let config = format!(
+        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+{load}
 daemon off;
 user root;
 worker_processes 1;
@@ -98,10 +118,8 @@ stream {{
   server {{ listen {listen_flood}; proxy_pass {flood}; }}
 }}
 "
-        );
-        let mut argv = words(&["nginx", "-p"]);
-        argv.extend([folder.to_string(), "-c".into(), site.config.display().to_string()]);
-        Ok(Launch { argv, config: Some(config) })
-    };
-    recipe(name, setting, Version::Asked("nginx".into(), "-v"), build)
+    );
+    let mut argv = words(&["nginx", "-p"]);
+    argv.extend([folder.to_string(), "-c".into(), site.config.display().to_string()]);
+    Launch { argv, config: Some(config) }
 }

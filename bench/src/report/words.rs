@@ -23,6 +23,8 @@ const NAMES: &[(&str, &str)] = &[
     ("haproxy-busy", "HAProxy (busy polling)"),
     ("nginx", "nginx stream"),
     ("nginx-default", "nginx stream (16 KiB buffers)"),
+    ("nginx-penstock", "nginx stream (Penstock's module)"),
+    ("nginx-penstock-epoll", "nginx stream (Penstock's module on epoll)"),
     ("tokio", "tokio relay"),
     ("tokio-uring", "tokio-uring relay"),
     ("penstock-tls", "Penstock (TLS in)"),
@@ -394,7 +396,11 @@ mod tests {
 
     #[test]
     fn every_contestant_has_a_name_of_its_own() {
-        let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
+        let programs = Programs {
+            penstock: PathBuf::new(),
+            itself: PathBuf::new(),
+            nginx_module: PathBuf::new(),
+        };
         let recipes = contestant::recipes(&programs, None).unwrap();
         for recipe in &recipes {
             let known = NAMES.iter().filter(|(name, _)| *name == recipe.name);

@@ -171,6 +171,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         ..BULK_MANY
     },
     Scenario {
+        name: "nginx-bulk-8",
+        group: "nginx",
+        title: "8 streams, origin to client, by nginx with Penstock's module and without",
+        question: "What does nginx gain by handing its sessions over?",
+        pattern: Pattern { streams: 8, ..Pattern::NONE },
+        path: Path::Any,
+        special: Special::Closed,
+        lead: "nginx-penstock",
+        reference: "nginx",
+        field: &["nginx-penstock", "nginx-penstock-epoll", "nginx", "nginx-default"],
+        also: &["bare-splice"],
+        bars: &[cost_of("nginx-penstock", &["nginx", "nginx-default"], 0.5)],
+        ..BULK_MANY
+    },
+    Scenario {
         name: "idle-1000",
         title: "private memory that 1,000 tunnels add after each carried 1 MiB and fell silent",
         question: "What does a console cost that nobody looks at?",

@@ -9,7 +9,8 @@ use crate::record;
 
 /// Everybody, and where he speaks TLS or WebSocket.
 fn recipes() -> BTreeMap<String, Legs> {
-    let programs = Programs { penstock: PathBuf::new(), itself: PathBuf::new() };
+    let programs =
+        Programs { penstock: PathBuf::new(), itself: PathBuf::new(), nginx_module: PathBuf::new() };
     let recipes = contestant::recipes(&programs, None).unwrap();
     recipes.into_iter().map(|recipe| (recipe.name, recipe.kind.legs())).collect()
 }

@@ -125,13 +125,14 @@ impl Outside for WorkerOutside {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use penstock_core::close::{Cause, CloseReason, Phase, Side};
     use penstock_core::config::{Door, TokenSource, Tokens};
     use penstock_core::console::Token;
-    use penstock_core::libvirt::Command;
+    use penstock_core::control::{self, Admitted, Command};
+    use penstock_core::libvirt;
 
     use super::*;
     use crate::access_log::testing::{Records, sender};
@@ -179,7 +180,7 @@ mod tests {
 
     fn program(slot: u32) -> Question {
         let program =
-            Command { program: "ssh".to_owned(), arguments: Vec::new(), environment: &[] };
+            libvirt::Command { program: "ssh".to_owned(), arguments: Vec::new(), environment: &[] };
         Question::Open { id: id(slot), door: Arc::new(Door::Command(program)) }
     }
 
@@ -192,6 +193,58 @@ mod tests {
             panic!("the queue holds one");
         };
         assert_eq!(&*name, "b");
+    }
+
+    /// Takes one question, and all records.
+    #[derive(Default)]
+    struct Once(Mutex<(Option<SessionId>, Vec<SessionId>)>);
+
+    impl Host for Once {
+        fn authorise(
+            &self,
+            id: SessionId,
+            asked: Box<control::Asked>,
+            mailbox: Mailbox,
+        ) -> Result<(), Box<control::Asked>> {
+            let mut heard = self.0.lock().expect("no panic");
+            if heard.0.is_some() {
+                return Err(asked);
+            }
+            heard.0 = Some(id);
+            let answer = Command::Authorised { id, result: Ok(Admitted::default()) };
+            mailbox.post(answer).expect("room");
+            Ok(())
+        }
+
+        fn finished(&self, record: &Record) {
+            self.0.lock().expect("no panic").1.push(record.id);
+        }
+    }
+
+    #[test]
+    fn the_host_is_asked_and_told_of_every_end() {
+        let mut rig = rig(2);
+        let question = |listener| {
+            let asked = Box::new(control::Asked { listener, ..control::Asked::default() });
+            Question::Authorise { id: id(1), asked }
+        };
+        let back = |question| match question {
+            Err(Question::Authorise { asked, .. }) => asked.listener,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(back(rig.outside.ask(question(3))), 3, "there is none");
+        let host = Arc::new(Once::default());
+        rig.outside.host = Some(host.clone());
+        assert!(rig.outside.ask(question(3)).is_ok());
+        assert_eq!(back(rig.outside.ask(question(4))), 4, "it takes no more");
+        let answer = rig.outside.mailbox.take().expect("an answer");
+        assert!(matches!(answer, Command::Authorised { id: who, result: Ok(_) } if who == id(1)));
+        // Also of those whose end others have to hear of first.
+        assert!(rig.outside.ask(program(5)).is_ok());
+        rig.outside.finished(record(5));
+        rig.outside.finished(record(6));
+        let heard = host.0.lock().expect("no panic");
+        assert_eq!((heard.0, &heard.1[..]), (Some(id(1)), &[id(5), id(6)][..]));
     }
 
     #[test]

@@ -32,7 +32,7 @@ static void null_before_the_start(void)
     EXPECT(PENSTOCK_NULL, penstock_create(&values, NULL));
     EXPECT(PENSTOCK_NULL, penstock_create(NULL, NULL));
     EXPECT(PENSTOCK_NULL, penstock_create_from_toml(NULL, 5, &values, &engine));
-    EXPECT(PENSTOCK_NULL, penstock_create_from_toml("", 0, &values, NULL));
+    EXPECT(PENSTOCK_NULL, penstock_create_from_toml(RIG_TERMS, strlen(RIG_TERMS), &values, NULL));
     EXPECT(PENSTOCK_OK, penstock_create(NULL, &engine));
     EXPECT(PENSTOCK_NULL, penstock_listen(engine, NULL, listener));
     CHECK(rig_is_open(listener));
@@ -202,7 +202,7 @@ static void wrong_values(void)
     for (i = 0; i < 6; i++) {
         EXPECT(PENSTOCK_INVALID, penstock_create(&values[i], &engine));
         ensure_explained(field[i]);
-        EXPECT(PENSTOCK_INVALID, penstock_create_from_toml("", 0, &values[i], &engine));
+        EXPECT(PENSTOCK_INVALID, penstock_create_from_toml(RIG_TERMS, strlen(RIG_TERMS), &values[i], &engine));
     }
 }
 

@@ -16,7 +16,7 @@ uint32_t asking_authorise(penstock_engine engine, const penstock_request *reques
 {
     struct policy *policy = (struct policy *)context;
     penstock_tunnel_info info;
-    CHECK(request->size == sizeof *request && request->id != 0);
+    CHECK(request->size == sizeof *request && request->id != 0 && request->tls == 0);
     ensure_it_can_not_wait_for_itself(engine);
     PENSTOCK_INIT(info);
     EXPECT(PENSTOCK_OK, penstock_query(engine, request->id, &info));
@@ -46,20 +46,19 @@ uint32_t asking_authorise(penstock_engine engine, const penstock_request *reques
 
 void asking_open(struct asking *place, const char *listener)
 {
-    char text[1024], address[64];
+    char text[1024];
+    int listening = rig_listener(&place->port);
     place->origin = rig_listener(&place->origin_port);
     memset(&place->policy, 0, sizeof place->policy);
     CHECK(pthread_mutex_init(&place->policy.mutex, NULL) == 0 && pthread_cond_init(&place->policy.asked, NULL) == 0);
     snprintf(text, sizeof text,
-             "[acl]\nhere = { dst = [\"127.0.0.1\"] }\n[[listen]]\nname = \"ask\"\naddress = \"127.0.0.1:0\"\npolicy = "
-             "\"host\"\n%s\n",
+             "[acl]\nhere = { dst = [\"127.0.0.1\"] }\n[[listen]]\nname = \"ask\"\npolicy = \"host\"\n%s\n",
              listener);
     place->rig.engine = rig_create_toml(text);
+    EXPECT(PENSTOCK_OK, penstock_listen(place->rig.engine, "ask", listening));
     EXPECT(PENSTOCK_OK, penstock_on_authorise(place->rig.engine, asking_authorise, &place->policy));
     EXPECT(PENSTOCK_OK, penstock_completion_fd(place->rig.engine, &place->rig.completions));
     EXPECT(PENSTOCK_OK, penstock_start(place->rig.engine));
-    EXPECT(PENSTOCK_OK, penstock_listener_address(place->rig.engine, "ask", 0, address, sizeof address));
-    place->port = atoi(strrchr(address, ':') + 1);
 }
 
 void asking_close(struct asking *place)

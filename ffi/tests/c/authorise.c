@@ -147,7 +147,7 @@ static void a_browser(void)
 
 static void nobody_to_ask(void)
 {
-    static const char text[] = "[[listen]]\nname = \"ask\"\naddress = \"127.0.0.1:0\"\nservice = \"forward\"\npolicy = "
+    static const char text[] = "[[listen]]\nname = \"ask\"\nservice = \"forward\"\npolicy = "
                                "\"host\"\n";
     penstock_engine engine = rig_create_toml(text);
     EXPECT(PENSTOCK_CONFIG, penstock_start(engine));

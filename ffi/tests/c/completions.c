@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sys/epoll.h>
 
 static void completed(penstock_engine engine, const penstock_completion *completion, void *context)
 {
@@ -99,7 +98,7 @@ static void edges(void)
     while (taken < what.count) {
         penstock_completion completion;
         penstock_status status;
-        CHECK(epoll_wait(edge, &event, 1, RIG_PATIENCE) == 1);
+        CHECK(rig_epoll(edge, &event, RIG_PATIENCE) == 1);
         PENSTOCK_INIT(completion);
         while ((status = penstock_next_completion(rig.engine, &completion)) == PENSTOCK_OK)
             taken++;

@@ -225,7 +225,7 @@ static void freed_before_the_start(void)
 /* Values that are not 0 hold instead of the text's. */
 static void values_beside_a_text(void)
 {
-    static const char text[] = "[engine]\nworkers = 3\nmax_tunnels = 50\n";
+    static const char text[] = "[engine]\nworkers = 3\nmax_tunnels = 50\n" RIG_TERMS;
     penstock_values values;
     penstock_counts counts;
     struct rig rig;

@@ -217,7 +217,6 @@ static void a_terminal_as_target(void)
     struct rig rig;
     struct rig_tunnel tunnel;
     struct termios raw;
-    penstock_tunnel_options options;
     penstock_completion completion;
     int client[2], slave;
     rig_open(&rig, NULL);
@@ -227,9 +226,7 @@ static void a_terminal_as_target(void)
     CHECK(tcsetattr(slave, TCSANOW, &raw) == 0);
     rig_pair(AF_UNIX, client);
     tunnel.client = client[0];
-    PENSTOCK_INIT(options);
-    options.half_close = PENSTOCK_HALF_CLOSE_CLOSE;
-    EXPECT(PENSTOCK_OK, penstock_tunnel(rig.engine, client[1], slave, &options, &tunnel.id));
+    EXPECT(PENSTOCK_OK, penstock_tunnel(rig.engine, client[1], slave, NULL, &tunnel.id));
     rig_echo(&tunnel);
     close(tunnel.client);
     rig_next(&rig, &completion);

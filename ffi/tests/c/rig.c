@@ -298,3 +298,12 @@ void rig_sleep(int milliseconds)
     while (nanosleep(&time, &time) == -1 && errno == EINTR)
         ;
 }
+
+int rig_epoll(int poller, struct epoll_event *event, int milliseconds)
+{
+    int count;
+    do {
+        count = epoll_wait(poller, event, 1, milliseconds);
+    } while (count == -1 && errno == EINTR);
+    return count;
+}

@@ -4,10 +4,14 @@
 
 #include "check.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* Milliseconds after which what was to come is not awaited any more. */
 #define RIG_PATIENCE 30000
+
+/* A text that is well, with terms and without a port. */
+#define RIG_TERMS "[[listen]]\nname = \"terms\"\nservice = \"forward\"\ntarget = \"handed-over\"\n"
 
 /* An engine whose completions wait at a descriptor. */
 struct rig {
@@ -73,6 +77,8 @@ int rig_is_open(int descriptor);
 int rig_descriptors(void);
 int rig_threads(void);
 void rig_sleep(int milliseconds);
+/* epoll_wait() for one event, also if it is interrupted. */
+int rig_epoll(int poller, struct epoll_event *event, int milliseconds);
 /* This many, or a part of it where every instruction is slow (PENSTOCK_TEST_SHARE). */
 int rig_many(int count);
 /* What the environment says, or else. */

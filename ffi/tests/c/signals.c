@@ -100,6 +100,22 @@ static void handlers_run_on_the_hosts_threads(void)
     CHECK(sigaction(SIGUSR1, &former, NULL) == 0);
 }
 
+/* No signal came, and so no call of the host's is interrupted, though rings come and go. */
+static void the_hosts_calls_are_not_interrupted(void)
+{
+    int i, poller = epoll_create1(EPOLL_CLOEXEC);
+    for (i = 0; i < rig_many(40); i++) {
+        struct epoll_event event;
+        struct rig rig;
+        penstock_features();
+        rig_open(&rig, NULL);
+        CHECK(epoll_wait(poller, &event, 1, 20) == 0);
+        rig_close(&rig);
+        CHECK(epoll_wait(poller, &event, 1, 20) == 0);
+    }
+    close(poller);
+}
+
 /* The mask of a thread of this process, as the kernel tells it. */
 static unsigned long long blocked(const char *thread)
 {
@@ -168,6 +184,7 @@ int main(int argc, char **argv)
     RUN(peers_that_reset);
     RUN(peers_that_reset_a_host_worker);
     RUN(handlers_run_on_the_hosts_threads);
+    RUN(the_hosts_calls_are_not_interrupted);
     RUN(all_are_blocked_on_the_engines_threads);
     RUN(dispositions_stay);
     return 0;

@@ -39,7 +39,8 @@ static void certificate(void)
 {
     const char *arguments[] = {"openssl", "req",    "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                                "-nodes",  "-keyout", key,     "-out",    cert, "-days",    "2",
-                               "-subj",   "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", NULL};
+                               "-subj",   "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                               "-addext", "basicConstraints=critical,CA:FALSE", NULL};
     struct stat file;
     snprintf(folder, sizeof folder, "/tmp/penstock-c-XXXXXX");
     CHECK(mkdtemp(folder) != NULL);
@@ -151,7 +152,7 @@ static void what_is_no_tls(void)
     rig_close(&rig);
 }
 
-/* What was read of a target in the clear would be somebody's between; and WebSocket stands above TLS. */
+/* WebSocket stands above TLS: who speaks it already can't have TLS below. */
 static void terms_that_can_not_be(void)
 {
     struct rig rig;
@@ -161,16 +162,32 @@ static void terms_that_can_not_be(void)
     rig_pair(AF_UNIX, client);
     rig_pair(AF_UNIX, target);
     PENSTOCK_INIT(options);
-    options.terms = "targets";
-    options.target_early = "RFB";
-    options.target_early_length = 3;
-    EXPECT(PENSTOCK_TERMS, penstock_tunnel(rig.engine, client[1], target[1], &options, NULL));
-    PENSTOCK_INIT(options);
     options.terms = "clients";
     options.web_socket = PENSTOCK_WEB_SOCKET_BINARY;
     EXPECT(PENSTOCK_TERMS, penstock_tunnel(rig.engine, client[1], target[1], &options, NULL));
     CHECK(rig_is_open(client[1]) && rig_is_open(target[1]));
     close(client[0]), close(client[1]), close(target[0]), close(target[1]);
+    rig_close(&rig);
+}
+
+/* What was read of a target before its TLS is somebody's between. */
+static void injected(void)
+{
+    struct rig rig;
+    struct rig_tunnel tunnel;
+    penstock_tunnel_options options;
+    penstock_completion completion;
+    open_terms(&rig);
+    PENSTOCK_INIT(options);
+    options.terms = "targets";
+    options.target_early = "RFB";
+    options.target_early_length = 3;
+    rig_join(&rig, AF_INET, &options, &tunnel);
+    rig_next(&rig, &completion);
+    CHECK(completion.cause == PENSTOCK_CAUSE_INJECTED && completion.side == PENSTOCK_SIDE_TARGET);
+    CHECK(completion.bytes_to_client == 0);
+    rig_ended(tunnel.client);
+    rig_leave(&tunnel);
     rig_close(&rig);
 }
 
@@ -223,6 +240,7 @@ int main(int argc, char **argv)
     RUN(clients);
     RUN(what_is_no_tls);
     RUN(terms_that_can_not_be);
+    RUN(injected);
     RUN(targets);
     remove_certificate();
     return 0;

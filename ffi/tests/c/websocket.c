@@ -33,16 +33,17 @@ static void hear_frame(int client, int opcode, const char *text)
     rig_hear(client, text);
 }
 
-/* The browser says good-bye, and is answered. */
+/* The browser says good-bye. Its end is passed on, and it is answered when the target has ended as well. */
 static void say_goodbye(struct rig *rig, struct rig_tunnel *tunnel, penstock_completion *completion)
 {
     unsigned char head[2];
     say_frame(tunnel->client, 8, "\x03\xe8");
+    rig_ended(tunnel->target);
+    close(tunnel->target);
     rig_read(tunnel->client, head, 2);
     CHECK(head[0] == 0x88);
     rig_drain(tunnel->client);
-    rig_ended(tunnel->target);
-    rig_leave(tunnel);
+    close(tunnel->client);
     rig_next(rig, completion);
     CHECK(completion->cause == PENSTOCK_CAUSE_FINISHED && completion->id == tunnel->id);
 }

@@ -62,7 +62,9 @@ pub struct Connected {
 }
 
 impl Connected {
-    /// A stream socket, a pty or a tty, what was read of it, and what it is called in logs and lists. Nobody else may read it, write to it,
+    /// A stream socket, a pty or a tty, what was read of it, and what it is called in logs and lists; of `host:port` the host is also whose
+    /// certificate it has to show, where TLS is spoken with it and nothing else is configured. Without a name, it goes by what was asked for.
+    /// Nobody else may read it, write to it,
     /// or change its flags from now on.
     ///
     /// # Errors

@@ -107,6 +107,9 @@ impl Session {
         address: Option<IpAddr>,
         turn: &Turn<K>,
     ) -> Result<(), Cause> {
+        if self.facts.unusual.as_ref().is_some_and(|unusual| unusual.is_judged) {
+            return Ok(());
+        }
         let port = opening.target.as_ref().map_or(0, |target| target.port);
         if address.is_some_and(|ip| turn.shared.is_own(SocketAddr::new(ip, port))) {
             return Err(Cause::Loop);

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use penstock_proto::http::Host;
 use penstock_ring::{Kernel, Time};
 use penstock_tls::Agreed;
 
@@ -57,6 +58,10 @@ pub(super) struct Unusual {
     pub(super) cookie: u64,
     /// What was handed over with the client, until it is needed.
     pub(super) held: Option<Held>,
+    /// Of whom a certificate is to be, if that is not who was connected to.
+    pub(super) goes_by: Option<Host>,
+    /// The host has connected what it wants, and the rules were asked about that before.
+    pub(super) is_judged: bool,
     /// Where to is the host's own word.
     pub(super) host_says_where: bool,
     /// That never ends by itself.

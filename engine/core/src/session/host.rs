@@ -3,7 +3,7 @@
 //! In: a client that asks for something, before anything is looked up or connected to for it; then the host's answer. Out: where to, or what
 //! the client is told. What the access rules deny without knowing more is not asked about, nor is what that program hands over itself.
 
-use penstock_proto::http::Host;
+use penstock_proto::http::{Host, Target};
 use penstock_ring::Kernel;
 
 use super::facts::Held;
@@ -113,12 +113,19 @@ impl Session {
             return self.refuse(Side::Penstock, Cause::Unreachable, None, turn);
         }
         let Some(mut opening) = self.leave_question(turn) else { return Step::Continue(()) };
+        let was_named = opening.knows_target();
+        let asked = opening.target.take().map(|target| target.host);
+        opening.door = None;
+        let named = name.as_ref().map(|name| Target::parse(name, false));
+        let goes_by = named.map_or(asked, |named| named.ok().map(|target| target.host));
         // Who says nothing about it means what was asked for; and what was not asked for has no name by which it has siblings.
-        if name.is_some() || !opening.knows_target() {
+        if name.is_some() || !was_named {
             self.facts.target = name;
         }
-        (opening.target, opening.door) = (None, None);
         let unusual = self.facts.unusual();
+        // Of a connection, no address is known that a rule could name.
+        unusual.is_judged = was_named;
+        unusual.goes_by = goes_by;
         unusual.is_endless = is_endless;
         unusual.held = Some(Held { target: Some(descriptor), came: came.into() });
         self.admit(opening, turn)

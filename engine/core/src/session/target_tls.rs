@@ -94,10 +94,11 @@ impl Session {
     pub(super) fn session_with(&self, upstream: &UpstreamTls) -> Result<Layers, Error> {
         let name = match (&upstream.server_name, &self.state) {
             (Some(name), _) => name.to_string(),
-            (None, State::AwaitTarget(opening)) => match &opening.target {
-                Some(target) => name_of(&target.host),
-                None => String::new(),
-            },
+            (None, State::AwaitTarget(opening)) => {
+                let connected_to = opening.target.as_ref().map(|target| &target.host);
+                let goes_by = || self.facts.unusual.as_ref()?.goes_by.as_ref();
+                connected_to.or_else(goes_by).map_or_else(String::new, name_of)
+            }
             _ => String::new(),
         };
         let session = upstream.client.get().session(&name)?;

@@ -136,6 +136,7 @@ pub(super) fn who_is_not_decided_about_is_told(driver: Driver) {
         let record = house.ended();
         let late = CloseReason::new(Side::Penstock, Phase::Admission, Cause::TokenLookupFailed);
         assert_eq!(record.reason, late);
+        assert!(record.elapsed < PATIENCE / 2, "{:?}", record.elapsed);
         assert_eq!(record.detail.as_deref(), Some("the host did not decide in time"));
         let (mut there, to) = connected(b"", None);
         house.answer(id, Ok(Admitted { to, cookie: 0 }));

@@ -29,6 +29,7 @@ use penstock_core::http::{Host as TargetHost, Target};
 use penstock_core::intake::HandOver;
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::Driver;
+use socket2::SockRef;
 
 use denied::*;
 
@@ -174,6 +175,8 @@ fn upgrade(path: &str) -> String {
 /// A port that somebody listens on, and how it is named.
 fn target() -> (TcpListener, Place) {
     let listener = TcpListener::bind((HERE, 0)).expect("a port");
+    // Nobody waits for ever for a connection that does not come.
+    SockRef::from(&listener).set_read_timeout(Some(PATIENCE)).expect("a socket");
     let port = listener.local_addr().expect("bound").port();
     (listener, Place::Network(Target { host: TargetHost::V4(Ipv4Addr::LOCALHOST), port }))
 }
@@ -225,6 +228,7 @@ on_both!(
     what_is_local_is_the_hosts_word,
     rules_are_asked_about_the_hosts_word,
     what_rules_deny_is_not_asked_about,
+    rules_know_no_address_of_what_is_connected,
     the_host_may_have_connected_it,
     a_browser_is_asked_about_with_its_token,
     a_browser_gets_what_the_host_has_connected,
@@ -331,6 +335,25 @@ fn what_rules_deny_is_not_asked_about(driver: Driver) {
     let client = house.client("CONNECT 127.0.0.1:9 HTTP/1.1\r\n\r\n");
     assert!(hear_all(client).starts_with("HTTP/1.1 403 "));
     assert_eq!(house.ended().reason.cause, Cause::LocalTarget);
+    assert_eq!(house.stop(), 0);
+}
+
+/// Rules that name addresses have judged what the client wants; where it names nothing, they judge what is behind a door.
+fn rules_know_no_address_of_what_is_connected(driver: Driver) {
+    let rules = &["allow to_localhost", "deny all"];
+    let house = House::new(driver, listener(Service::Connect, rules));
+    let (mut there, to) = connected(b"", None);
+    let mut client = house.client("CONNECT 127.0.0.1:5900 HTTP/1.1\r\n\r\nx");
+    house.allow(to);
+    assert_eq!(hear(&mut client, 39), ESTABLISHED);
+    assert_eq!(hear(&mut there, 1), b"x");
+    assert_eq!(house.stop(), 0);
+    let house = House::new(driver, listener(Service::handed_over(), rules));
+    let (mut there, to) = connected(b"", None);
+    let client = house.client("");
+    house.allow(to);
+    assert_eq!((hear_all(&mut there), hear_all(client)), (String::new(), String::new()));
+    assert_eq!(house.ended().reason.cause, Cause::AccessDenied);
     assert_eq!(house.stop(), 0);
 }
 

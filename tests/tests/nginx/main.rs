@@ -1,0 +1,13 @@
+//! Real nginx with the module of ffi/hosts/nginx, between clients and targets of ours: what is carried, what is logged, what a reload
+//! does, and what a configuration may say.
+//!
+//! `PENSTOCK_PREFIX` says where libpenstock is installed; `tests/run` installs it.
+
+mod bytes;
+mod dns;
+mod ends;
+mod life;
+mod module;
+mod refusals;
+mod rig;
+mod routes;

@@ -1,0 +1,66 @@
+//! The module, built by its own script from an installed library: once for all tests of one state of its sources, and once more for
+//! each library that is not what it was built for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use penstock_tests::{lock, process};
+use tempfile::TempDir;
+
+/// Where `ffi/install` has put the library.
+pub(crate) fn prefix() -> PathBuf {
+    std::env::var_os("PENSTOCK_PREFIX").map_or_else(|| PathBuf::from("/tmp/prefix"), PathBuf::from)
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").join("ffi/hosts/nginx")
+}
+
+/// The module for the installed library. Tests are processes of their own: whoever comes first builds.
+pub(crate) fn module() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nginx");
+    let _lock = lock::hold("nginx-module");
+    let stamp = stamp();
+    let module = folder.join("ngx_stream_penstock_module.so");
+    if fs::read_to_string(folder.join("stamp")).is_ok_and(|built| built == stamp) {
+        return module;
+    }
+    build(None, &folder);
+    fs::write(folder.join("stamp"), stamp).expect("our directory");
+    module
+}
+
+/// Everything that a module is made of.
+fn stamp() -> String {
+    let entries = fs::read_dir(sources()).expect("the sources of the module");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
+    files.push(prefix().join("include/penstock.h"));
+    let mut stamp = prefix().display().to_string();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        stamp += &text;
+    }
+    stamp
+}
+
+fn build(include: Option<&Path>, into: &Path) {
+    let mut command = Command::new(sources().join("build"));
+    command.arg(into).env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
+    if let Some(folder) = include {
+        command.env("PENSTOCK_CFLAGS", format!("-I{}", folder.display()));
+    }
+    process::run(&mut command);
+}
+
+/// A module for a library with another header: `change` says what is to be replaced in there, by what.
+pub(crate) fn module_for(change: (&str, &str)) -> (PathBuf, TempDir) {
+    let dir = process::directory();
+    let header = fs::read_to_string(prefix().join("include/penstock.h")).expect("a header");
+    assert!(header.contains(change.0), "{} is not in the header", change.0);
+    fs::write(dir.path().join("penstock.h"), header.replace(change.0, change.1))
+        .expect("our directory");
+    build(Some(dir.path()), dir.path());
+    (dir.path().join("ngx_stream_penstock_module.so"), dir)
+}
