@@ -58,6 +58,7 @@ use super::Place;
 ///     workers: 1,
 ///     max_tunnels: 100,
 ///     pipes_per_worker: 8,
+///     pinned: false,
 ///     at_rest: None,
 /// })?;
 /// let address = bound.addresses()[0].tcp().expect("a TCP port");
