@@ -80,7 +80,9 @@ fn echo_at_the_end() -> u16 {
 }
 
 fn example(compiler: Compiler, name: &str) -> PathBuf {
-    let program = made("examples").join(name);
+    // Tests run at the same time, and each compiles for itself.
+    let test = thread::current().name().unwrap_or("example").to_owned();
+    let program = made("examples").join(test);
     let source = home().join("examples").join(name).with_extension("c");
     compiler.compile(&[source], &program, &shared());
     program
@@ -134,7 +136,8 @@ fn the_relay_relays() {
     let mut command = Command::new(example(C, "relay"));
     command.args(["127.0.0.1", &port.to_string(), "127.0.0.1", &origin.to_string()]);
     let _relay = Running::start(&mut command);
-    let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent: Vec<u8> =
+        (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     connect(port);
     for _ in 0..3 {
         assert!(exchange(connect(port), &sent) == sent);
@@ -164,7 +167,10 @@ fn the_proxy_serves_refuses_and_ends() {
     // Behind its request, a client may have sent more already.
     let head = connect_head(origin);
     let answer = exchange(connect(port), format!("{head}early").as_bytes());
-    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200 Connection established\r\n\r\nearly");
+    assert_eq!(
+        String::from_utf8_lossy(&answer),
+        "HTTP/1.1 200 Connection established\r\n\r\nearly"
+    );
     // In pieces.
     let mut stream = connect(port);
     for piece in head.as_bytes().chunks(7) {
@@ -192,28 +198,24 @@ fn the_proxy_serves_refuses_and_ends() {
     assert!(ends[1].contains("drained by penstock"), "{said}");
 }
 
-/// Descriptors and memory of a thousand tunnels are back when they have ended; Valgrind has nothing to say.
+/// Descriptors are back when tunnels have ended.
 #[test]
 fn the_proxy_leaves_nothing_behind() {
-    let (program, port) = (example(C, "connect_proxy"), free_port());
-    let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--track-fds=yes"]).arg(program);
-    let proxy = Running::start(command.args(["127.0.0.1", &port.to_string()]));
-    let descriptors = || fs::read_dir(format!("/proc/{}/fd", proxy.0.id())).expect("its descriptors").count();
+    let (proxy, port) = connect_proxy(&example(C, "connect_proxy"));
+    let folder = format!("/proc/{}/fd", proxy.0.id());
+    let descriptors = || fs::read_dir(&folder).expect("its descriptors").count();
     let (origin, mut before) = (echo_at_the_end(), 0);
-    for round in 0..60 {
+    for round in 0..600 {
         let answer = exchange(connect(port), connect_head(origin).as_bytes());
         assert_eq!(status_of(&answer), "HTTP/1.1 200 Connection established");
-        if round == 10 {
+        if round == 100 {
             before = descriptors();
         }
     }
-    for _ in 0..500 {
-        if descriptors() <= before {
-            break;
-        }
+    let is_back = |_| {
         thread::sleep(Duration::from_millis(20));
-    }
-    assert!(descriptors() <= before, "{} descriptors, {before} before", descriptors());
-    assert_eq!(proxy.end().lines().count(), 60);
+        descriptors() <= before
+    };
+    assert!((0..500).any(is_back), "{} descriptors, {before} before", descriptors());
+    assert_eq!(proxy.end().lines().count(), 600);
 }
