@@ -387,7 +387,8 @@ typedef struct {
     void *user_data;
 } penstock_tunnel_options;
 
-// A tunnel or a connection, by a number: never 0, and not used again while the process lives.
+// A tunnel or a connection, by a number: never 0. That of a tunnel which was handed over is never used again while the process lives, that of a
+// connection which a listener accepted not before some 16 million others.
 typedef uint64_t penstock_id;
 
 // A live tunnel or connection.

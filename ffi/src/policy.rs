@@ -14,7 +14,8 @@ use crate::engine::penstock_engine;
 use crate::numbers;
 use crate::registry::find;
 use crate::status::penstock_status::{self, *};
-use crate::tunnel::{EARLY, penstock_id};
+use crate::tunnel::penstock_id;
+use crate::wanted::EARLY;
 
 /// What the host says of a request.
 #[repr(C)]
@@ -261,6 +262,7 @@ pub unsafe extern "C" fn penstock_decide(
         let engine = find(engine)?;
         // SAFETY: what the caller promises of `decision`.
         let decision = unsafe { edge::read(decision, "decision") }?;
+        edge::ensure_reserved(decision.reserved, "decision")?;
         // SAFETY: the same of its pointers.
         let judged = unsafe { judged(&decision) }?;
         let id = numbers::session(id).ok_or(PENSTOCK_NO_TUNNEL)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use penstock_tests::connect::dial;
+use penstock_tests::connect::{PATIENCE, dial};
 use penstock_tests::pki::Authority;
 use penstock_tests::stream::Pattern;
 use penstock_tests::tls::TlsClient;
@@ -148,6 +148,8 @@ fn what_nobody_has_taken_yet_goes_along(driver: Driver, beyond: u64) {
     Pattern::new(1).send(&mut &client, up).expect("room in nginx's socket");
     kill(worker, Signal::SIGCONT).expect("a worker");
     let (target, _) = listener.accept().expect("nginx connects");
+    target.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    target.set_write_timeout(Some(PATIENCE)).expect("a socket");
     thread::scope(|scope| {
         scope.spawn(|| Pattern::new(2).send(&mut &target, 8 * MEBIBYTE).expect("an open stream"));
         thread::sleep(Duration::from_millis(300));

@@ -8,9 +8,14 @@ use std::process::Command;
 use penstock_tests::{lock, process};
 use tempfile::TempDir;
 
-/// Where `ffi/install` has put the library.
-pub(crate) fn prefix() -> PathBuf {
-    std::env::var_os("PENSTOCK_PREFIX").map_or_else(|| PathBuf::from("/tmp/prefix"), PathBuf::from)
+/// Where `ffi/install` has put the library: `PENSTOCK_PREFIX`, or where `tests/run` has it put.
+fn prefix() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("cargo's folder");
+    let usual = || target.join("prefix");
+    let prefix = std::env::var_os("PENSTOCK_PREFIX").map_or_else(usual, PathBuf::from);
+    let how = "`ffi/install --prefix` makes it, and PENSTOCK_PREFIX says where";
+    assert!(prefix.join("lib/pkgconfig/penstock.pc").is_file(), "no {}: {how}", prefix.display());
+    prefix
 }
 
 fn sources() -> PathBuf {
