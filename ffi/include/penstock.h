@@ -365,7 +365,8 @@ typedef struct {
     // timers. One with `target = "handed-over"`, or which asks the host (`policy = "host"`) without a target of its own. NULL: plain streams,
     // no timers.
     const char *terms;
-    // What the target is called in logs, lists and completions; NULL: nothing.
+    // What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
+    // the terms have `upstream_tls` without `server_name`.
     const char *target_name;
     // What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     // terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
@@ -386,7 +387,8 @@ typedef struct {
     void *user_data;
 } penstock_tunnel_options;
 
-// A tunnel or a connection, by a number: never 0, and not used again while the process lives.
+// A tunnel or a connection, by a number: never 0. That of a tunnel which was handed over is never used again while the process lives, that of a
+// connection which a listener accepted not before some 16 million others.
 typedef uint64_t penstock_id;
 
 // A live tunnel or connection.
@@ -508,7 +510,8 @@ typedef struct {
     // Allow: where to, instead of what was asked for: `tcp://host:port`, `unix:/path`, or `host:port`. NULL: as the client or the listener
     // says. The listener's `access` rules are asked about this one, too.
     const char *target;
-    // Allow: 1, if `target_descriptor` is the target. Then `target` is only what it is called.
+    // Allow: 1, if `target_descriptor` is the target. Then `target` is what it is called, and as `host:port` also whom TLS with it has to
+    // prove, where the listener has `upstream_tls` without `server_name`.
     uint32_t has_descriptor;
     // Allow, with has_descriptor: a connected stream, on the terms of penstock_tunnel(): the engine's, once penstock_decide() answers
     // PENSTOCK_OK.

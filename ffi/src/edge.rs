@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::{mem, ptr, slice};
@@ -79,6 +80,9 @@ pub(crate) fn last_error() -> String {
 /// All zero is a value of it, its first field is `size: u32`, and it has no padding that C would not have.
 pub(crate) unsafe trait Structure: Copy {}
 
+/// Of any structure that there will ever be. What a host forgot to set up is rarely one of these.
+const SIZES: RangeInclusive<usize> = 8..=4096;
+
 /// Bytes of `T`'s size, as C counts them.
 fn size_of<T>() -> usize {
     mem::size_of::<T>()
@@ -91,14 +95,24 @@ fn sized<T: Structure>(pointer: *const T, name: &str) -> Answer<usize> {
     }
     // SAFETY: the caller of each exported function promises a structure that begins with its size; the host keeps it until the call ends.
     let size = unsafe { pointer.cast::<u32>().read_unaligned() } as usize;
-    let smallest = mem::size_of::<u64>();
-    if size < smallest {
+    if !SIZES.contains(&size) {
         let words = format!(
             "`{name}->size` is {size}: set the structure up by PENSTOCK_INIT() before its other fields"
         );
         return Err(Refusal::new(penstock_status::PENSTOCK_INVALID, words));
     }
     Ok(size)
+}
+
+/// That a field for later versions is 0.
+pub(crate) fn ensure_reserved(field: u32, name: &str) -> Answer {
+    match field {
+        0 => Ok(()),
+        other => Err(Refusal::new(
+            penstock_status::PENSTOCK_INVALID,
+            format!("`{name}->reserved` is {other}: expected 0"),
+        )),
+    }
 }
 
 /// Copies a structure in: fields that an older header does not have are 0; those that a newer one has beside ours must be.

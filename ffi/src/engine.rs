@@ -15,7 +15,7 @@ use crate::edge::{self, Answer, Refusal, Structure, guard};
 use crate::life::{Engine, Made};
 use crate::registry::{self, find};
 use crate::status::penstock_status::{self, *};
-use crate::tunnel::index_of;
+use crate::wanted::index_of;
 
 /// An engine, by a number. 0 is none. The number of an engine that was freed names nothing, and is never given to another one.
 pub type penstock_engine = u64;
@@ -58,6 +58,9 @@ unsafe impl Structure for penstock_values {}
 
 /// A worker's number in a connection's has 8 bits.
 const WORKERS: u32 = 256;
+const AUTO: u32 = penstock_driver::Auto as u32;
+const URING: u32 = penstock_driver::Uring as u32;
+const EPOLL: u32 = penstock_driver::Epoll as u32;
 /// A pool that is smaller has no room for a buffer of each kind.
 const MEMORY: u64 = 32 << 10;
 /// What those terms are called that an engine has by itself.
@@ -68,11 +71,12 @@ fn apply(values: &penstock_values, config: &mut Config) -> Answer<usize> {
     let penstock_values { workers, host_workers, driver, max_tunnels, memory_per_worker, .. } =
         *values;
     let invalid = |words: String| Err(Refusal::new(PENSTOCK_INVALID, words));
+    edge::ensure_reserved(values.reserved, "values")?;
     let engine = &mut config.engine;
     match driver {
-        0 => {}
-        1 => engine.driver = Some(Driver::Uring),
-        2 => engine.driver = Some(Driver::Epoll),
+        AUTO => {}
+        URING => engine.driver = Some(Driver::Uring),
+        EPOLL => engine.driver = Some(Driver::Epoll),
         other => {
             return invalid(format!(
                 "`values->driver` is {other}: expected one of penstock_driver"

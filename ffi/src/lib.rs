@@ -28,3 +28,4 @@ mod start;
 pub mod status;
 pub mod tunnel;
 pub mod version;
+mod wanted;

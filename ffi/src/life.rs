@@ -149,8 +149,10 @@ impl Engine {
                 let running = Arc::clone(running);
                 *state = State::Stopping(Arc::clone(&running));
                 drop(state);
+                tracing::info!(tunnels = running.handle.tunnels(), ?drain, "stopping");
                 running.stop(drain);
                 running.join();
+                tracing::info!("ended");
                 // All ends are there by now.
                 self.courier.close();
                 running.join_host();

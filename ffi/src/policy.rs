@@ -14,7 +14,8 @@ use crate::engine::penstock_engine;
 use crate::numbers;
 use crate::registry::find;
 use crate::status::penstock_status::{self, *};
-use crate::tunnel::{EARLY, penstock_id};
+use crate::tunnel::penstock_id;
+use crate::wanted::EARLY;
 
 /// What the host says of a request.
 #[repr(C)]
@@ -141,7 +142,8 @@ pub struct penstock_decision {
     /// Allow: where to, instead of what was asked for: `tcp://host:port`, `unix:/path`, or `host:port`. NULL: as the client or the listener
     /// says. The listener's `access` rules are asked about this one, too.
     pub target: *const c_char,
-    /// Allow: 1, if `target_descriptor` is the target. Then `target` is only what it is called.
+    /// Allow: 1, if `target_descriptor` is the target. Then `target` is what it is called, and as `host:port` also whom TLS with it has to
+    /// prove, where the listener has `upstream_tls` without `server_name`.
     pub has_descriptor: u32,
     /// Allow, with has_descriptor: a connected stream, on the terms of penstock_tunnel(): the engine's, once penstock_decide() answers
     /// PENSTOCK_OK.
@@ -260,6 +262,7 @@ pub unsafe extern "C" fn penstock_decide(
         let engine = find(engine)?;
         // SAFETY: what the caller promises of `decision`.
         let decision = unsafe { edge::read(decision, "decision") }?;
+        edge::ensure_reserved(decision.reserved, "decision")?;
         // SAFETY: the same of its pointers.
         let judged = unsafe { judged(&decision) }?;
         let id = numbers::session(id).ok_or(PENSTOCK_NO_TUNNEL)?;

@@ -3,12 +3,14 @@
 use std::fmt::Display;
 use std::net::TcpListener;
 use std::num::NonZero;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::socket::{UnixAddr, getsockname};
 use penstock_config::limits::{Descriptors, Held};
 use penstock_config::{AccessFormat, AccessLog};
 use penstock_control::messages::Dropped;
@@ -17,8 +19,8 @@ use penstock_control::{
 };
 use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Engine, Plan, bind};
-use penstock_core::ring::Mask;
 use penstock_core::ring::probe::{Facts, probe};
+use penstock_core::ring::{Driver, Mask};
 use tokio::sync::mpsc;
 
 use crate::courier::Courier;
@@ -51,12 +53,25 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     let thread = courier.start(&made.config).map_err(system("can't start a thread"))?;
     let launched = launch(made, courier, bound, &facts, max_tunnels, admin);
     match launched {
-        Ok(running) => Ok(Running { addresses, host: Mutex::new(thread), ..running }),
+        Ok(running) => {
+            let running = Running { addresses, host: Mutex::new(thread), ..running };
+            describe(&running, &facts);
+            Ok(running)
+        }
         Err(refusal) => {
             courier.close();
             thread.map(JoinHandle::join);
             Err(refusal)
         }
+    }
+}
+
+fn describe(running: &Running, facts: &Facts) {
+    let (workers, max_tunnels) = (running.mailboxes.len(), running.max_tunnels);
+    tracing::info!(workers, max_tunnels, "penstock {}: {facts}", env!("CARGO_PKG_VERSION"));
+    for (listener, address) in &running.addresses {
+        let name = running.config.listeners.get(usize::from(*listener)).map(|one| &*one.name);
+        tracing::info!(%address, "listener `{}`", name.unwrap_or_default());
     }
 }
 
@@ -85,8 +100,8 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
     let descriptors = Descriptors::divide(limit, workers, Held::of(config));
     let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(of_config)?;
     let mask = Mask::default();
-    let facts = probe(config.engine.driver, mask)
-        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let facts = probe_elsewhere(config.engine.driver, mask)
+        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error))?;
     let plan = Plan {
         config: Arc::clone(config),
         driver: facts.driver,
@@ -99,6 +114,15 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
     Ok((plan, facts))
 }
 
+/// Finds out what the kernel lets us use, on a thread of its own: what is tried out there and let go interrupts the next wait of whoever has
+/// tried it, and a host's poll(2) would end by EINTR without any signal.
+pub(crate) fn probe_elsewhere(driver: Option<Driver>, mask: Mask) -> Result<Facts, String> {
+    let thread = thread::Builder::new().name("penstock-probe".to_owned());
+    let probed = thread.spawn(move || probe(driver, mask)).map_err(|error| error.to_string())?;
+    let facts = probed.join().map_err(|_| "the probe came to a halt".to_owned())?;
+    facts.map_err(|error| error.to_string())
+}
+
 /// Where it listens, the host's own sockets among that.
 fn addresses(made: &Made, bound: &mut Bound) -> Answer<Vec<(u16, String)>> {
     let listeners = made.config.listeners.iter().enumerate();
@@ -109,9 +133,17 @@ fn addresses(made: &Made, bound: &mut Bound) -> Answer<Vec<(u16, String)>> {
         let address = bound
             .accept_on(*listener, socket.as_fd())
             .map_err(system("can't accept on the host's socket"))?;
-        all.push((*listener, address.map_or(String::new(), |address| address.to_string())));
+        let shown = address.map(|address| address.to_string());
+        all.push((*listener, shown.unwrap_or_else(|| unix_address(socket))));
     }
     Ok(all)
+}
+
+/// `unix:/path`; of a socket without a path, no more than `unix:`.
+fn unix_address(socket: &OwnedFd) -> String {
+    let address = getsockname::<UnixAddr>(socket.as_raw_fd());
+    let path = address.as_ref().ok().and_then(UnixAddr::path);
+    format!("unix:{}", path.unwrap_or(Path::new("")).display())
 }
 
 /// Everything that has threads.

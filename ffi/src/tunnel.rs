@@ -2,16 +2,13 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::size_of;
-use std::os::fd::OwnedFd;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use penstock_core::config::{Config, HalfClose};
 use penstock_core::control::{Command, Mailbox, TunnelInfo};
-use penstock_core::intake::{HandOver, OwnTerms, Tag, Timer, Why};
-use penstock_core::websocket::Payload;
+use penstock_core::intake::{HandOver, Tag};
 
-use crate::descriptors::{claim, is_terminal, release};
+use crate::descriptors::{claim, release};
 use crate::edge::{self, Answer, Refusal, Structure, array, guard};
 use crate::engine::penstock_engine;
 use crate::numbers;
@@ -19,16 +16,13 @@ use crate::reason::penstock_phase;
 use crate::registry::find;
 use crate::running::Running;
 use crate::status::penstock_status::{self, *};
-use crate::version::PENSTOCK_NEVER;
+use crate::wanted::{Wanted, status_of};
 
-/// Bytes that were read ahead, at most.
-pub(crate) const EARLY: usize = 64 << 10;
 /// For a worker's answer to a question about its tunnels.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Longer than any process lives.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// A tunnel or a connection, by a number: never 0, and not used again while the process lives.
+/// A tunnel or a connection, by a number: never 0. That of a tunnel which was handed over is never used again while the process lives, that of a
+/// connection which a listener accepted not before some 16 million others.
 pub type penstock_id = u64;
 
 /// What the client of a tunnel speaks.
@@ -72,7 +66,8 @@ pub struct penstock_tunnel_options {
     /// timers. One with `target = "handed-over"`, or which asks the host (`policy = "host"`) without a target of its own. NULL: plain streams,
     /// no timers.
     pub terms: *const c_char,
-    /// What the target is called in logs, lists and completions; NULL: nothing.
+    /// What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
+    /// the terms have `upstream_tls` without `server_name`.
     pub target_name: *const c_char,
     /// What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     /// terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
@@ -137,149 +132,6 @@ pub enum penstock_strategy {
 unsafe impl Structure for penstock_tunnel_options {}
 // SAFETY: as above.
 unsafe impl Structure for penstock_tunnel_info {}
-
-/// What a tunnel is to be, but for its descriptors.
-struct Wanted {
-    terms: u16,
-    web_socket: Option<Payload>,
-    from_client: Vec<u8>,
-    from_target: Vec<u8>,
-    heartbeat: Option<Duration>,
-    target_name: Option<Box<str>>,
-    own: OwnTerms,
-    cookie: u64,
-}
-
-impl Wanted {
-    /// As the options say; none: plain streams.
-    ///
-    /// # Safety
-    /// Their pointers are what the header says.
-    unsafe fn of(options: Option<&penstock_tunnel_options>, running: &Running) -> Answer<Wanted> {
-        let Some(options) = options else { return Ok(Wanted::plain(running)) };
-        // SAFETY: the caller's promise.
-        let (terms, name, from_client, from_target) = unsafe {
-            (
-                edge::text(options.terms, "options->terms")?,
-                edge::text(options.target_name, "options->target_name")?,
-                edge::bytes(
-                    options.client_early,
-                    options.client_early_length,
-                    EARLY,
-                    "options->client_early",
-                )?,
-                edge::bytes(
-                    options.target_early,
-                    options.target_early_length,
-                    EARLY,
-                    "options->target_early",
-                )?,
-            )
-        };
-        let terms = terms.map(|name| index_of(&running.config, &name)).transpose()?;
-        Ok(Wanted {
-            terms: terms.unwrap_or(running.plain_terms),
-            web_socket: web_socket(options.web_socket)?,
-            from_client,
-            from_target,
-            heartbeat: (options.heartbeat_ms > 0).then(|| span(options.heartbeat_ms)),
-            target_name: name.map(Into::into),
-            own: OwnTerms {
-                idle: timer(options.idle_ms),
-                lifetime: timer(options.lifetime_ms),
-                half_close: half_close(options.half_close)?,
-            },
-            cookie: options.user_data as u64,
-        })
-    }
-
-    fn plain(running: &Running) -> Wanted {
-        Wanted {
-            terms: running.plain_terms,
-            web_socket: None,
-            from_client: Vec::new(),
-            from_target: Vec::new(),
-            heartbeat: None,
-            target_name: None,
-            own: OwnTerms::default(),
-            cookie: 0,
-        }
-    }
-
-    fn with(self, [client, target]: [OwnedFd; 2], running: &Running) -> HandOver {
-        let Wanted { mut own, .. } = self;
-        // A terminal has no end that could be passed on: then the usual is the other one.
-        if self.terms == running.plain_terms && own.half_close.is_none() && is_terminal(&target) {
-            own.half_close = Some(HalfClose::Close);
-        }
-        HandOver {
-            listener: self.terms,
-            client,
-            target,
-            from_client: self.from_client,
-            from_target: self.from_target,
-            web_socket: self.web_socket,
-            heartbeat: self.heartbeat,
-            target_name: self.target_name,
-            own,
-            cookie: self.cookie,
-        }
-    }
-}
-
-/// The listener of a name.
-pub(crate) fn index_of(config: &Config, name: &str) -> Answer<u16> {
-    let index = config.listeners.iter().position(|listener| *listener.name == *name);
-    index.map(|index| index as u16).ok_or_else(|| {
-        Refusal::new(PENSTOCK_NO_LISTENER, format!("the configuration has no listener `{name}`"))
-    })
-}
-
-fn invalid<T>(field: &str, number: u32, of: &str) -> Answer<T> {
-    let words = format!("`options->{field}` is {number}: expected one of {of}");
-    Err(Refusal::new(PENSTOCK_INVALID, words))
-}
-
-fn web_socket(number: u32) -> Answer<Option<Payload>> {
-    match number {
-        0 => Ok(None),
-        1 => Ok(Some(Payload::Binary)),
-        2 => Ok(Some(Payload::Base64)),
-        other => invalid("web_socket", other, "penstock_web_socket"),
-    }
-}
-
-fn half_close(number: u32) -> Answer<Option<HalfClose>> {
-    match number {
-        0 => Ok(None),
-        1 => Ok(Some(HalfClose::Close)),
-        2 => Ok(Some(HalfClose::Forward)),
-        other => invalid("half_close", other, "penstock_half_close"),
-    }
-}
-
-fn span(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds).min(LONGEST)
-}
-
-fn timer(milliseconds: u64) -> Timer {
-    match milliseconds {
-        0 => Timer::Terms,
-        PENSTOCK_NEVER => Timer::Never,
-        other => Timer::After(span(other)),
-    }
-}
-
-fn status_of(why: Why) -> penstock_status {
-    match why {
-        Why::NoSuchTerms => PENSTOCK_NO_LISTENER,
-        Why::NoStream => PENSTOCK_NO_STREAM,
-        Why::TooLate | Why::NeverEnds => PENSTOCK_TERMS,
-        Why::Full => PENSTOCK_FULL,
-        Why::Busy => PENSTOCK_BUSY,
-        Why::Stopped => PENSTOCK_STOPPED,
-    }
-}
 
 impl penstock_tunnel_info {
     fn of(info: &TunnelInfo, running: &Running) -> penstock_tunnel_info {

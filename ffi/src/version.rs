@@ -2,10 +2,11 @@
 
 use std::ffi::{CStr, c_char};
 
-use penstock_core::ring::probe::probe;
 use penstock_core::ring::{Driver, Mask};
 
 use crate::edge::contain;
+use crate::signals::HeldBack;
+use crate::start::probe_elsewhere;
 
 /// Of this header. penstock_abi_version() is that of the library.
 pub const PENSTOCK_ABI_VERSION: u32 = 1;
@@ -61,7 +62,9 @@ pub extern "C" fn penstock_abi_version() -> u32 {
 pub extern "C" fn penstock_features() -> u32 {
     use penstock_feature::{Epoll, Tls, Uring, Vnc, WebSocket};
     contain(|| {
-        let has_uring = probe(Some(Driver::Uring), Mask::default()).is_ok();
+        // The probe's thread has the signals of whoever starts it.
+        let _held_back = HeldBack::all();
+        let has_uring = probe_elsewhere(Some(Driver::Uring), Mask::default()).is_ok();
         let always = [Epoll, Tls, WebSocket, Vnc];
         let features = always.into_iter().chain(has_uring.then_some(Uring));
         features.fold(0, |bits, feature| bits | feature as u32)

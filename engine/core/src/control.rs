@@ -3,6 +3,7 @@
 //! Both ways are bounded. A session's id carries its generation, so that an answer that comes too late reaches nobody.
 
 mod host;
+mod token;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::config::{Door, Tokens, Vnc};
 use crate::intake::{HandOver, Tag};
 pub use crate::mailbox::Mailbox;
 pub use host::{Admitted, Asked, BadDenial, Connected, Denied, To};
+pub use token::{TokenFault, TokenRefusal};
 
 /// A connection, for as long as the process lives: worker, slot, and the generation of the slot's tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -181,32 +183,6 @@ pub enum Place {
         /// Who asks.
         token: Secret,
     },
-}
-
-/// Why a token opens nothing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TokenRefusal {
-    /// What is wrong.
-    pub why: TokenFault,
-    /// What was tried, and what to do; for the operator. Never the token.
-    pub detail: Box<str>,
-}
-
-/// What is wrong with a token, or with who should know it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TokenFault {
-    /// Nobody knows it.
-    Unknown,
-    /// Its time is over, or has not come.
-    Expired,
-    /// Somebody else has used it.
-    Used,
-    /// The page that asks is not the one to which it was given.
-    OtherPage,
-    /// The source names something that a token can't stand for.
-    NoPlace,
-    /// The source could not be asked, did not answer in time, or answered what nobody understands.
-    Unavailable,
 }
 
 /// Why a door stays shut.

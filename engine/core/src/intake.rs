@@ -82,7 +82,8 @@ pub struct HandOver {
     pub web_socket: Option<Payload>,
     /// How often a client that speaks WebSocket is asked whether it is still there; the listener's `dead_peer` says how long it may be silent.
     pub heartbeat: Option<Duration>,
-    /// What the target is called in logs and lists.
+    /// What the target is called in logs and lists. As `host:port` it is also the name that TLS with it has to prove, unless the listener has
+    /// another one for that.
     pub target_name: Option<Box<str>>,
     /// Whatever the host likes: comes back with the record; 0: nothing.
     pub cookie: u64,

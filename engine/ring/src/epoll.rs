@@ -377,6 +377,10 @@ impl Kernel for Epoll {
         if held.adopted {
             // A duplicate elsewhere would keep the registration, and its edges, alive.
             let _ = self.epoll.delete(&held.descriptor);
+            // And would keep the peer from hearing of an end in order.
+            if how == Close::Normal && held.kind != Kind::Plain {
+                sockets::hang_up(held.descriptor.as_fd());
+            }
         }
     }
 

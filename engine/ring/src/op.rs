@@ -173,7 +173,7 @@ pub struct Readiness {
 /// How [`Kernel::close`] ends a leg.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Close {
-    /// close(2): the peer sees FIN, or RST if it sent bytes that nobody read.
+    /// close(2): the peer sees FIN, or RST if it sent bytes that nobody read. Of a leg that was adopted, also if somebody holds a duplicate.
     Normal,
     /// RST at once (SO_LINGER 0).
     Reset,

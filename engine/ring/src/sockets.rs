@@ -257,6 +257,12 @@ pub fn shutdown(socket: BorrowedFd<'_>) {
     let _ = SockRef::from(&socket).shutdown(Shutdown::Write);
 }
 
+/// Ends both sides, however many duplicates of the descriptor there are. What close(2) is to do with a connection (RST, for one) it does all
+/// the same.
+pub fn hang_up(socket: BorrowedFd<'_>) {
+    let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
+}
+
 /// The peer's address; none for what isn't TCP, or is connected no more.
 pub fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     SockRef::from(&socket).peer_addr().ok().as_ref().and_then(SockAddr::as_socket)

@@ -272,9 +272,10 @@ impl Client {
     /// # Errors
     /// If the name is none that a certificate could be for.
     pub fn session(&self, name: &str) -> Result<Session, Error> {
+        let shown = if name.is_empty() { "nothing" } else { name };
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             Error::Internal(format!(
-                "{name} is no name that a certificate could be for: set `server_name`"
+                "expected a name that a certificate could be for, came {shown}: set `server_name`"
             ))
         })?;
         let connection = UnbufferedClientConnection::new(Arc::clone(&self.config), name.clone())?;

@@ -6,6 +6,9 @@
 
 #include <pthread.h>
 
+/* A listener for CONNECT, to this machine's own ports, too: who names one is otherwise refused before anybody is asked. */
+#define ASKING_CONNECT "service = \"connect\"\naccess = [\"allow here\", \"allow all\"]"
+
 /* What the callback answers, and what it was asked. */
 struct policy {
     pthread_mutex_t mutex;

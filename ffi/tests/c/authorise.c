@@ -6,7 +6,7 @@ static void allow(void)
     struct asking place;
     char wanted[64];
     int client, target;
-    asking_open(&place, "service = \"connect\"\naccess = [\"allow here\"]");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_ALLOW;
     client = asking_request(&place);
     target = accept4(place.origin, NULL, NULL, SOCK_CLOEXEC);
@@ -33,7 +33,7 @@ static void ensure_denied(struct asking *place, int client, int status)
 static void deny(void)
 {
     struct asking place;
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_DENY;
     ensure_denied(&place, asking_request(&place), 403);
     /* What is no verdict is none in favour. */
@@ -57,7 +57,7 @@ static void deny_in_words(void)
     decision.message = "ask <Bob>";
     decision.headers = "Proxy-Authenticate: Basic realm=\"x\"\r\nX-Why: because\r\n";
     decision.user_data = &user;
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     place.policy.decision = &decision;
     client = asking_request(&place);

@@ -78,7 +78,7 @@ static void each_end_is_told(void)
     }
     CHECK(!place.was_wrong && !pthread_equal(place.thread, pthread_self()));
     PENSTOCK_INIT(completion);
-    EXPECT(PENSTOCK_EMPTY, penstock_next_completion(rig.engine, &completion));
+    EXPECT(PENSTOCK_INVALID, penstock_next_completion(rig.engine, &completion));
     EXPECT(PENSTOCK_OK, penstock_free(rig.engine));
 }
 
@@ -213,7 +213,7 @@ static void nobody_is_told(void)
         rig_sleep(1);
         EXPECT(PENSTOCK_OK, penstock_metrics(rig.engine, &counts));
     }
-    EXPECT(PENSTOCK_EMPTY, penstock_next_completion(rig.engine, &completion));
+    EXPECT(PENSTOCK_INVALID, penstock_next_completion(rig.engine, &completion));
     EXPECT(PENSTOCK_OK, penstock_free(rig.engine));
 }
 

@@ -14,7 +14,7 @@ static void elsewhere(void)
     decision.verdict = PENSTOCK_VERDICT_ALLOW;
     decision.target = target;
     decision.user_data = &user;
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     place.policy.decision = &decision;
     client = asking_request(&place);
@@ -39,7 +39,7 @@ static void to_a_unix_socket(void)
     PENSTOCK_INIT(decision);
     decision.verdict = PENSTOCK_VERDICT_ALLOW;
     decision.target = target;
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     place.policy.decision = &decision;
     client = asking_request(&place);
@@ -56,7 +56,7 @@ static void here_it_is(void)
     penstock_decision decision;
     penstock_id id;
     int client, target[2], not_a_stream[2], user;
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     client = asking_request(&place);
     id = asking_await(&place, 1);
@@ -100,7 +100,7 @@ static void too_late(void)
     penstock_decision decision;
     penstock_completion completion;
     int client, target[2];
-    asking_open(&place, "service = \"connect\"\ntimeouts = { token = \"300ms\" }");
+    asking_open(&place, ASKING_CONNECT "\ntimeouts = { token = \"300ms\" }");
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     client = asking_request(&place);
     CHECK(asking_answered(client) == 503);
@@ -129,7 +129,7 @@ static void gone_meanwhile(void)
     penstock_id id;
     int client;
     PENSTOCK_INIT(decision);
-    asking_open(&place, "service = \"connect\"");
+    asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     client = asking_request(&place);
     id = asking_await(&place, 1);
@@ -156,6 +156,60 @@ static void gone_meanwhile(void)
     asking_close(&place);
 }
 
+static void ensure_undecided(struct asking *place, penstock_decision *decision, const char *field)
+{
+    char text[512];
+    EXPECT(PENSTOCK_INVALID, penstock_decide(place->rig.engine, place->policy.id, decision));
+    EXPECT(PENSTOCK_OK, penstock_last_error(text, sizeof text));
+    if (strstr(text, field) == NULL)
+        fprintf(stderr, "expected %s in: %s\n", field, text);
+    CHECK(strstr(text, field) != NULL);
+    PENSTOCK_INIT(*decision);
+}
+
+/* Each is refused, and the client still waits for one that is well. */
+static void wrong_decisions(void)
+{
+    struct asking place;
+    penstock_decision decision;
+    penstock_completion completion;
+    int client;
+    asking_open(&place, ASKING_CONNECT);
+    place.policy.verdict = PENSTOCK_VERDICT_PENDING;
+    client = asking_request(&place);
+    asking_await(&place, 1);
+    memset(&decision, 0, sizeof decision);
+    ensure_undecided(&place, &decision, "size");
+    decision.verdict = PENSTOCK_VERDICT_PENDING;
+    ensure_undecided(&place, &decision, "verdict");
+    decision.verdict = 3;
+    ensure_undecided(&place, &decision, "verdict");
+    decision.http_status = 399;
+    ensure_undecided(&place, &decision, "http_status");
+    decision.http_status = 600;
+    ensure_undecided(&place, &decision, "http_status");
+    decision.reserved = 1;
+    ensure_undecided(&place, &decision, "reserved");
+    decision.has_descriptor = 2;
+    decision.verdict = PENSTOCK_VERDICT_ALLOW;
+    ensure_undecided(&place, &decision, "has_descriptor");
+    decision.verdict = PENSTOCK_VERDICT_ALLOW;
+    decision.target = "tcp://no port";
+    ensure_undecided(&place, &decision, "target");
+    decision.headers = "no colon\r\n";
+    ensure_undecided(&place, &decision, "headers");
+    decision.headers = "X: y\r\n\r\n<script>";
+    ensure_undecided(&place, &decision, "headers");
+    decision.headers = "Content-Length: 5\r\n";
+    ensure_undecided(&place, &decision, "headers");
+    EXPECT(PENSTOCK_OK, penstock_decide(place.rig.engine, place.policy.id, &decision));
+    CHECK(asking_answered(client) == 403);
+    rig_drain(client);
+    close(client);
+    rig_next(&place.rig, &completion);
+    asking_close(&place);
+}
+
 int main(int argc, char **argv)
 {
     RUN(elsewhere);
@@ -163,5 +217,6 @@ int main(int argc, char **argv)
     RUN(here_it_is);
     RUN(too_late);
     RUN(gone_meanwhile);
+    RUN(wrong_decisions);
     return 0;
 }

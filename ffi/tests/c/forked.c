@@ -173,6 +173,7 @@ int main(int argc, char **argv)
     RUN(a_child_that_lives_on);
     RUN(programs_inherit_nothing);
     /* What starts the thread of the messages, which lives as long as the process. */
+    EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, logged, NULL));
     EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, NULL, NULL));
     RUN(messages_stay_with_the_parent);
     return 0;

@@ -17,7 +17,7 @@ static void texts_that_are_wrong(void)
 {
     static const char with_nul[] = "[log]\nlevel = \"in\0fo\"\n";
     static const char unknown[] = "[log]\nlevel = \"info\"\nlevle = 1\n";
-    static const char program[] = "[[listen]]\nname = \"x\"\naddress = \"127.0.0.1:0\"\nservice = \"forward\"\ntarget = "
+    static const char program[] = "[[listen]]\nname = \"x\"\naddress = \"127.0.0.1:9\"\nservice = \"forward\"\ntarget = "
                                   "\"exec:/bin/cat\"\n";
     penstock_engine engine = 77;
     EXPECT(PENSTOCK_CONFIG, penstock_create_from_toml(unknown, strlen(unknown), NULL, &engine));
@@ -74,16 +74,20 @@ static void what_is_accepted(void)
 {
     struct rig rig;
     penstock_counts counts;
-    char text[1024] = "", address[64], cut[6];
-    int target, origin = rig_listener(&target), ports[3];
+    char text[1024] = "", address[80], cut[6];
+    int target, origin = rig_listener(&target), ports[3], sockets[3], i;
     PENSTOCK_INIT(counts);
-    forwarding(text, sizeof text, "one", "address = [\"127.0.0.1:0\", \"127.0.0.1:0\"]", target);
-    forwarding(text, sizeof text, "two", "address = \"127.0.0.1:0\"", target);
+    for (i = 0; i < 3; i++)
+        sockets[i] = rig_listener(&ports[i]);
+    for (i = 0; i < 3; i++)
+        close(sockets[i]);
+    snprintf(address, sizeof address, "address = [\"127.0.0.1:%d\", \"127.0.0.1:%d\"]", ports[0], ports[1]);
+    forwarding(text, sizeof text, "one", address, target);
+    snprintf(address, sizeof address, "address = \"127.0.0.1:%d\"", ports[2]);
+    forwarding(text, sizeof text, "two", address, target);
     rig_open_toml(&rig, text);
-    ports[0] = port_of(rig.engine, "one", 0);
-    ports[1] = port_of(rig.engine, "one", 1);
-    ports[2] = port_of(rig.engine, "two", 0);
-    CHECK(ports[0] != ports[1] && ports[1] != ports[2]);
+    CHECK(port_of(rig.engine, "one", 0) == ports[0] && port_of(rig.engine, "one", 1) == ports[1]);
+    CHECK(port_of(rig.engine, "two", 0) == ports[2]);
     EXPECT(PENSTOCK_NO_LISTENER, penstock_listener_address(rig.engine, "one", 2, address, sizeof address));
     EXPECT(PENSTOCK_NO_LISTENER, penstock_listener_address(rig.engine, "three", 0, address, sizeof address));
     EXPECT(PENSTOCK_TRUNCATED, penstock_listener_address(rig.engine, "one", 0, cut, sizeof cut));
@@ -155,11 +159,13 @@ static void sockets_of_the_host(void)
     struct rig rig;
     penstock_completion completion;
     struct rig_tunnel tunnel;
-    char text[1024] = "", path[64], address[64];
-    int target, origin = rig_listener(&target), port, tcp = rig_listener(&port), local;
+    char text[1024] = "", path[64], address[80], own[64];
+    int target, origin = rig_listener(&target), own_port, port, tcp = rig_listener(&port), local;
     snprintf(path, sizeof path, "/tmp/penstock-c-%d.sock", (int)getpid());
     local = unix_listener(path);
-    forwarding(text, sizeof text, "mine", "address = \"127.0.0.1:0\"", target);
+    close(rig_listener(&own_port));
+    snprintf(own, sizeof own, "address = \"127.0.0.1:%d\"", own_port);
+    forwarding(text, sizeof text, "mine", own, target);
     rig.engine = rig_create_toml(text);
     EXPECT(PENSTOCK_OK, penstock_completion_fd(rig.engine, &rig.completions));
     EXPECT(PENSTOCK_NO_LISTENER, penstock_listen(rig.engine, "nobody's", tcp));
@@ -168,7 +174,7 @@ static void sockets_of_the_host(void)
     EXPECT(PENSTOCK_OK, penstock_start(rig.engine));
     CHECK(port_of(rig.engine, "mine", 1) == port);
     EXPECT(PENSTOCK_OK, penstock_listener_address(rig.engine, "mine", 2, address, sizeof address));
-    CHECK(strcmp(address, path) == 0);
+    CHECK(strncmp(address, "unix:", 5) == 0 && strcmp(address + 5, path) == 0);
     serve_one(&rig, port_of(rig.engine, "mine", 0), origin, "mine");
     serve_one(&rig, port, origin, "mine");
     tunnel.client = unix_connect(path);
@@ -196,7 +202,7 @@ static void what_is_no_listening_socket(void)
     penstock_engine engine;
     int pair[2], file = open("/dev/null", O_RDWR | O_CLOEXEC), datagram = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    forwarding(text, sizeof text, "mine", "address = \"127.0.0.1:0\"", 9);
+    forwarding(text, sizeof text, "mine", "address = \"127.0.0.1:9\"", 10);
     engine = rig_create_toml(text);
     rig_pair(AF_INET, pair);
     ensure_no_listener(engine, pair[0]);
@@ -214,7 +220,7 @@ static void freed_before_the_start(void)
     char text[1024] = "";
     penstock_engine engine;
     int port, listener = rig_listener(&port);
-    forwarding(text, sizeof text, "mine", "address = \"127.0.0.1:0\"", 9);
+    forwarding(text, sizeof text, "mine", "address = \"127.0.0.1:9\"", 10);
     engine = rig_create_toml(text);
     EXPECT(PENSTOCK_OK, penstock_listen(engine, "mine", listener));
     EXPECT(PENSTOCK_OK, penstock_free(engine));

@@ -155,6 +155,8 @@ static void what_was_taken(void)
     close(client[0]);
     rig_next(&rig, &completion);
     CHECK(completion.cause == PENSTOCK_CAUSE_FINISHED);
+    for (i = 0; i < RIG_PATIENCE && (rig_is_open(client[1]) || rig_is_open(target[1])); i++)
+        rig_sleep(1);
     CHECK(!rig_is_open(client[1]) && !rig_is_open(target[1]));
     close(duplicate);
     rig_close(&rig);

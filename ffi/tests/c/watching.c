@@ -194,8 +194,8 @@ static void text_of_all_counts(void)
     EXPECT(PENSTOCK_OK, penstock_metrics_text(rig.engine, text, exact, &needed));
     CHECK(strlen(text) + 1 == needed);
     CHECK(strncmp(text, cut, strlen(cut)) == 0);
-    CHECK(strstr(text, "\npenstock_handed_over_total 0\n") != NULL);
-    CHECK(strstr(text, "penstock_build_info{version=\"" PENSTOCK_VERSION "\"") != NULL);
+    CHECK(strstr(text, "\npenstock_handed_over_total{worker=\"1\"} 0\n") != NULL);
+    CHECK(strstr(text, "penstock_build_info{version=\"" PENSTOCK_VERSION "\"} 1\n") != NULL);
     free(text);
     rig_close(&rig);
 }
@@ -278,6 +278,7 @@ static void messages_are_told(void)
 int main(int argc, char **argv)
 {
     /* What starts the thread of the messages, which lives as long as the process. */
+    EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, logged, NULL));
     EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, NULL, NULL));
     RUN(query_one);
     RUN(a_name_that_is_too_long);

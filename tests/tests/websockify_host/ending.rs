@@ -27,6 +27,8 @@ fn whoever_is_refused_is_not_the_one_that_it_runs_for() {
     let plugin = "--token-plugin plugins.Tokens --token-source vm-";
     let mut server = Server::start(&format!("--run-once {plugin} {{}}"));
     assert_eq!(server.ask("/?token=other", ""), Became::Told(403));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert!(procfs::listens(server.address), "{}", server.said());
     let token = format!("/?token=vm-{}_{}", target.ip(), target.port());
     leave(server.open(&token));
     assert_eq!(server.ends().code(), Some(0), "{}", server.said());

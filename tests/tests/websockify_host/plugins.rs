@@ -78,6 +78,8 @@ fn a_users_own_plugins_are_asked_each_by_itself() {
     assert_eq!(server.ask(&format!("/?token={token}"), ""), Became::Served, "{}", server.said());
     assert!(server.said().contains(&format!("asked for {} {}", target.ip(), target.port())));
     assert_eq!(server.ask("/?token=other", ""), Became::Told(403));
+    // Where neighbours of ours tell secrets, no token leads.
+    assert_eq!(server.ask("/?token=vm-169.254.169.254_80", ""), Became::Told(403));
     // A mistake in a plugin opens nothing, and is nobody else's to read.
     let (_, status, head) = server.browse("/?token=fail", "");
     assert_eq!(status, 403, "{head}");

@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use penstock_proto::http::Target;
 use penstock_proto::websocket::Payload;
 use penstock_ring::Kernel;
 
@@ -74,11 +75,13 @@ impl Session {
         turn: &mut Turn<K>,
     ) -> Step {
         self.handle = handle;
+        let named = handed.target_name.as_ref().map(|name| Target::parse(name, false));
         self.facts.target = handed.target_name;
         let unusual = self.facts.unusual();
         (unusual.tag, unusual.cookie) = (Some(handed.tag), handed.cookie);
         unusual.is_endless = handed.is_endless;
         unusual.own = handed.own;
+        unusual.goes_by = named.and_then(Result::ok).map(|target| target.host);
         let came = handed.from_target.into();
         unusual.held = Some(Held { target: Some(handed.target), came });
         if let Some(payload) = handed.web_socket {

@@ -25,6 +25,8 @@ impl Uring {
         tenant.closing = true;
         if how == Close::Reset {
             sockets::reset_on_close(tenant.borrowed());
+            // An end in order must not come before it.
+            tenant.adopted = false;
         }
         let (receive, group) = (tenant.receive, tenant.group);
         if matches!(receive, Receive::Buffer | Receive::Turn | Receive::Connection) {
@@ -77,6 +79,9 @@ impl Uring {
         let mut tenant = self.legs.remove(leg).expect("seen above");
         self.plain_legs -= u32::from(!tenant.is_socket());
         tenant.queue.clear(&mut self.pool);
+        if tenant.adopted && tenant.is_socket() {
+            sockets::hang_up(tenant.borrowed());
+        }
         debug_assert!(tenant.conduit.is_none(), "a pipe outlives its last splice");
         self.stats.legs.sub(1);
     }

@@ -44,7 +44,11 @@ impl Uring {
         owner: Owner,
     ) -> Result<Leg, (Errno, OwnedFd)> {
         match sockets::take_over(descriptor.as_fd()) {
-            Ok(kind) => Ok(self.admit(Tenant::new(descriptor, owner, kind))),
+            Ok(kind) => {
+                let mut tenant = Tenant::new(descriptor, owner, kind);
+                tenant.adopted = true;
+                Ok(self.admit(tenant))
+            }
             Err(errno) => Err((errno, descriptor)),
         }
     }

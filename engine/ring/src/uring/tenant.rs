@@ -45,6 +45,8 @@ pub(super) struct Tenant {
     pub(super) queue: Queue,
     pub(super) watches: [Repeat; 3],
     pub(super) conduit: Option<Box<Conduit>>,
+    /// Somebody else may hold a duplicate of the descriptor.
+    pub(super) adopted: bool,
 }
 
 /// Something that goes on by itself once it is on: accepting, watching.
@@ -134,6 +136,7 @@ impl Tenant {
             queue: Queue::default(),
             watches: [Repeat::Off; 3],
             conduit: None,
+            adopted: false,
         }
     }
 

@@ -205,3 +205,20 @@ fn hear(rig: &mut Rig, expected: &mut HashMap<Leg, [u8; 4]>) -> usize {
     }
     heard
 }
+
+/// Somebody may have duplicated a descriptor before it was adopted, or forked with it.
+pub fn a_duplicate_does_not_keep_the_peer_from_hearing_of_the_end(driver: &Driver) {
+    let mut rig = Rig::new(driver);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+    peer.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    let ours = listener.accept().expect("it connects").0;
+    let _duplicate = ours.try_clone().expect("a descriptor");
+    let leg = rig.adopt(ours);
+    rig.kernel.receive(leg, Group::Small);
+    rig.turn(Duration::ZERO);
+    rig.kernel.close(leg, Close::Normal);
+    rig.turn(Duration::from_millis(10));
+    assert_eq!(peer.read(&mut [0; 1]).expect("an end in order"), 0);
+    rig.finish();
+}

@@ -116,6 +116,7 @@ macro_rules! suite {
                     a_broken_sink_is_told_apart_from_a_full_one,
                 ],
                 closing: [
+                    a_duplicate_does_not_keep_the_peer_from_hearing_of_the_end,
                     everything_in_flight_comes_back,
                     a_driver_dropped_in_flight_gives_everything_back,
                     a_stale_handle_does_nothing,

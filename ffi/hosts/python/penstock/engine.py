@@ -257,7 +257,7 @@ def _decision(answer: Answer) -> _abi.Decision:
         )
     if not isinstance(answer, Deny):
         raise TypeError(f"expected Allow or Deny, got {answer!r}")
-    headers = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+    headers = "".join(_field(name, value) for name, value in answer.headers)
     return _abi.Decision(
         verdict=VERDICTS["deny"],
         http_status=answer.status,
@@ -265,6 +265,12 @@ def _decision(answer: Answer) -> _abi.Decision:
         headers=_bytes(headers or None),
         user_data=answer.user_data,
     )
+
+
+def _field(name: str, value: str) -> str:
+    if any(end in text for text in (name, value) for end in "\r\n"):
+        raise ValueError(f"{name!r}: a field of an answer is one line")
+    return f"{name}: {value}\r\n"
 
 
 def _request(request: _abi.Request) -> Request:

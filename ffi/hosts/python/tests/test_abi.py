@@ -86,6 +86,9 @@ class Decisions(unittest.TestCase):
         decision = engine._decision(Allow("tcp://a:1", descriptor=0, early=b"a\0b"))
         self.assertEqual((decision.verdict, decision.target, decision.has_descriptor, decision.target_descriptor), (1, b"tcp://a:1", 1, 0))
         self.assertEqual(decision.target_early_length, 3)
+        for field in (("X", "y\r\nZ: z"), ("X\n", "y")):
+            with self.assertRaises(ValueError):
+                engine._decision(Deny(403, (field,)))
         with self.assertRaises(TypeError):
             engine._decision(None)
         with self.assertRaises(ValueError):

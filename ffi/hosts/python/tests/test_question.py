@@ -269,6 +269,10 @@ class Answers(unittest.TestCase):
         sent = b"HTTP/1.1 429 Slow down\r\nServer: x\r\nDate: y\r\nContent-Length: 3\r\nRetry-After: 5\r\n\r\nbye"
         self.assertEqual(question.told(sent, self.Server()), Deny(429, (("Retry-After", "5"),), "Slow down"))
 
+    def test_a_field_is_one_line(self):
+        sent = b"HTTP/1.1 401 No\r\nX: a\r\n  b\r\n\r\n"
+        self.assertEqual(question.told(sent, self.Server()).headers, (("X", "a b"),))
+
     def test_what_is_no_denial_is_one_all_the_same(self):
         for sent in (b"", b"nonsense", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
             self.assertEqual(question.told(sent, self.Server()), Deny(403))

@@ -123,15 +123,14 @@ class EngineServer:
             engine.stop()
 
     def decide(self, engine, request, number):
-        """Judges a request, on a thread of the pool."""
-        own = self.of_request(number)
+        """Judges a request, on a thread of the pool, and says what became of it whatever happens."""
         try:
-            verdict = question.answer(own, request)
+            verdict = question.answer(self.of_request(number), request)
+            if self.told(engine, request, verdict):
+                return
         except BaseException:
             self.logger.exception("a request could not be judged, and is denied")
-            verdict = Deny(403)
-        if not self.told(engine, request, verdict):
-            self.told(engine, request, Deny(503))
+        self.told(engine, request, Deny(503))
 
     def told(self, engine, request, verdict):
         """Whether there is nothing more to say. What nobody took is closed."""

@@ -82,7 +82,8 @@ def told(sent, server):
     if not 400 <= status <= 599:
         server.warn("a request is answered by 403, as %d is no denial", status)
         return Deny(403)
-    headers = http.client.parse_headers(io.BytesIO(rest)).items()
+    # What goes on in a further line is one line here.
+    headers = [(name, " ".join(value.split())) for name, value in http.client.parse_headers(io.BytesIO(rest)).items()]
     usual = http.client.responses.get(status)
     return Deny(
         status,
