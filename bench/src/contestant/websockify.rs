@@ -53,7 +53,7 @@ fn recipe(name: &str, setting: &str, kind: Kind) -> Recipe {
 fn hosted() -> Recipe {
     let prefix = std::env::var("PENSTOCK_PREFIX").unwrap_or_else(|_| PREFIX.into());
     let library = format!("{prefix}/lib/libpenstock.so");
-    let with = vec![
+    let with = [
         "env".to_owned(),
         format!("PYTHONPATH={PACKAGE}"),
         format!("PENSTOCK_LIBRARY={library}"),

@@ -37,14 +37,14 @@ fn whoever_is_refused_is_not_the_one_that_it_runs_for() {
 #[test]
 fn after_its_time_it_takes_in_nobody_and_lets_consoles_end() {
     let target = echo();
-    let mut alone = Server::start(&format!("--timeout 1 {{}} {target}"));
+    let mut alone = Server::start(&format!("--timeout 4 {{}} {target}"));
     let watch = Stopwatch::start();
     assert_eq!(alone.ends().code(), Some(0), "{}", alone.said());
-    assert!(watch.elapsed().as_secs() < 10, "it waited for nobody");
-    let mut server = Server::start(&format!("--timeout 5 {{}} {target}"));
+    assert!(watch.elapsed().as_secs() < 14, "it waited for nobody");
+    let mut server = Server::start(&format!("--timeout 6 {{}} {target}"));
     let mut client = server.open("/");
     wait::until_true("it listens no more", LIMIT, || !procfs::listens(server.address));
-    assert!(server.said().contains("listener exit due to --timeout 5"), "{}", server.said());
+    assert!(server.said().contains("listener exit due to --timeout 6"), "{}", server.said());
     assert_eq!(echoes(&mut client), Became::Served, "{}", server.said());
     assert!(server.process.ended().is_none(), "its console lives: {}", server.said());
     leave(client);
@@ -84,7 +84,7 @@ fn a_signal_ends_it_while_plugins_hang_and_while_it_waits_for_consoles() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     server.process.signal(Signal::SIGTERM);
     assert_eq!(server.ends().code(), Some(0), "{}", server.said());
-    let mut server = Server::start(&format!("--timeout 1 {{}} {}", echo()));
+    let mut server = Server::start(&format!("--timeout 4 {{}} {}", echo()));
     let mut client = server.open("/");
     wait::until_true("it listens no more", LIMIT, || !procfs::listens(server.address));
     server.process.signal(Signal::SIGTERM);

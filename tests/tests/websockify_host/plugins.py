@@ -50,7 +50,12 @@ if __name__ == "__main__":
     from penstock.websockify import WebSocketProxy
 
     logging.basicConfig(level=logging.INFO)
-    listen, target = (address.rsplit(":", 1) for address in sys.argv[1:])
+    listen, target = (address.rsplit(":", 1) for address in sys.argv[1:3])
     WebSocketProxy(
-        RequestHandlerClass=Handler, listen_host=listen[0], listen_port=int(listen[1]), target_host=target[0], target_port=int(target[1])
+        RequestHandlerClass=Handler,
+        listen_host=listen[0],
+        listen_port=int(listen[1]),
+        target_host=target[0],
+        target_port=int(target[1]),
+        ssl_target=sys.argv[3:] == ["tls"],
     ).start_server()

@@ -9,7 +9,8 @@ use penstock_tests::{Stopwatch, loopback, process};
 
 use crate::rig::{Became, LIMIT, Server, echo, fresh, leave, python};
 
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_host/plugins.py");
+pub(crate) const MODULE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_host/plugins.py");
 
 #[test]
 fn tokens_of_a_file_lead_on_and_others_are_refused() {

@@ -3,11 +3,13 @@
 use std::fs;
 
 use penstock_tests::pki::{Folder, Wanted};
+use penstock_tests::process::Process;
 use penstock_tests::tls::TlsClient;
 use penstock_tests::web_socket::Client;
-use penstock_tests::{http, process};
+use penstock_tests::{http, process, procfs, wait};
 
-use crate::rig::{Became, Server, echo, echoes, fresh};
+use crate::plugins::MODULE;
+use crate::rig::{Became, LIMIT, Server, echo, echoes, fresh, python};
 
 #[test]
 fn tls_and_connections_in_the_clear_share_a_port_unless_said() {
@@ -29,6 +31,8 @@ fn tls_and_connections_in_the_clear_share_a_port_unless_said() {
     by_tls(&both);
     assert_eq!(both.ask("/", ""), Became::Served, "{}", both.said());
     drop(both);
+    // The kernel takes a ring down when its process is gone already.
+    wait::until_true("nobody listens there", LIMIT, || !procfs::listens(at));
     let only = Server::start_at(at, &format!("{pair} --ssl-only {{}} {target}"));
     by_tls(&only);
     let plain = http::get(only.address, "/");
@@ -103,4 +107,31 @@ fn pages_are_beside_consoles_and_for_the_same_people_if_said() {
     assert_eq!(closed.ask("/", "Authorization: Basic YWRtaW46Y2FuYXJ5Nw==\r\n"), Became::Served);
     let none = Server::start(&format!("{{}} {target}"));
     assert_eq!(http::get(none.address, "/").expect("an answer").0, 405);
+}
+
+/// Whether websockify's handler leaves the connection to the engine, or a user's own hands it over: the engine speaks TLS.
+#[test]
+fn a_target_on_tls_has_to_be_who_it_is_said_to_be() {
+    const ECHO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_cli/echo_tls.py");
+    let (folder, at) = (Folder::new(), fresh());
+    folder.pair("target", &Wanted::server(at.ip()));
+    let mut target = process::command("/usr/bin/python3");
+    target.args([ECHO, &at.ip().to_string(), &at.port().to_string()]);
+    target.args([folder.path("target.pem"), folder.path("target.key")]);
+    let _target = Process::start(&mut target, process::directory());
+    wait::until_true("the target listens", LIMIT, || procfs::listens(at));
+    let strangers = Folder::new();
+    for (trusted, expected) in [(&folder, Became::Served), (&strangers, Became::Closed(Some(1011)))]
+    {
+        let ways: [&[&str]; 2] = [&["-m", "penstock.websockify", "--ssl-target"], &[MODULE]];
+        for way in ways {
+            let address = fresh();
+            let mut command = python();
+            command.args(way).args([address.to_string(), at.to_string()]);
+            command.args((way == [MODULE]).then_some("tls"));
+            command.env("SSL_CERT_FILE", trusted.authority_file());
+            let server = Server::spawn(address, &mut command);
+            assert_eq!(server.ask("/console", ""), expected, "{}", server.said());
+        }
+    }
 }

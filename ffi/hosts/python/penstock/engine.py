@@ -6,6 +6,7 @@ is called on the engine's thread, one at a time: it may wait, and holds up nothi
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import weakref
@@ -218,7 +219,14 @@ def on_log(level: str, logged: Callable[[str, str], object]) -> None:
 
     callback = _abi.Logged(told)
     _check(library().penstock_on_log(LEVELS[level], callback, None))
+    if _LOGGED is None:
+        atexit.register(_end_log)
     _LOGGED = callback
+
+
+def _end_log() -> None:
+    """A thread that comes to Python when it is on its way out is ended there, which would take the process along."""
+    library().penstock_on_log(LEVELS["off"], _abi.Logged(), None)
 
 
 def _free(library: Any, handle: int, _callbacks: Dict[str, Any]) -> None:

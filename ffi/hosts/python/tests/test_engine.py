@@ -4,6 +4,8 @@ import math
 import os
 import select
 import socket
+import subprocess
+import sys
 import threading
 import unittest
 
@@ -135,6 +137,24 @@ class Tunnels(Case):
         engine.metrics()
 
 
+class Ends(Case):
+    def test_messages_and_ends_that_come_late_do_no_harm(self):
+        """Python is left while both are told, with an engine that nobody closed."""
+        program = """
+import penstock, socket, sys
+penstock.on_log("debug", lambda level, message: None)
+engine = penstock.Engine(workers=1)
+engine.on_completion(lambda end: None)
+engine.start()
+pairs = [socket.socketpair() + socket.socketpair() for _ in range(100)]
+for near, client, target, far in pairs:
+    engine.tunnel(client, target)
+"""
+        for _ in range(20):
+            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
 class Questions(Case):
     def serve(self, ask):
         engine = self.engine(config=CONSOLES)
@@ -173,14 +193,16 @@ class Questions(Case):
 
     def test_a_descriptor_is_the_target(self):
         (far, target) = self.pair()
-        client = self.browse(self.serve(lambda _: penstock.Allow("vm", descriptor=target, early=b"RFB")))
+        engine = self.serve(lambda _: penstock.Allow("vm", descriptor=target, early=b"RFB"))
+        client = self.browse(engine)
         data = b""
         while not data.endswith(b"RFB"):
             data += client.recv(4096)
         self.assertTrue(data.startswith(b"HTTP/1.1 101 "), data)
-        self.assertEqual(target.fileno(), -1)
         far.sendall(b"x")
         self.assertEqual(client.recv(3), b"\x82\x01x")
+        engine.stop()
+        self.assertEqual(target.fileno(), -1)
 
     def test_it_may_be_decided_later_and_once(self):
         asked, ids = threading.Event(), []

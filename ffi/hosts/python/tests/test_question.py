@@ -173,7 +173,7 @@ class Own(Case):
 
         self.proxy(RequestHandlerClass=Connects)
         verdict = self.ask()
-        self.assertEqual(verdict.target, f"tcp://127.0.0.1:{port}")
+        self.assertEqual(verdict.target, f"127.0.0.1:{port}")
         with verdict.descriptor as descriptor, self.listener.accept()[0] as target:
             descriptor.send(b", and after")
             descriptor.shutdown(socket.SHUT_WR)
@@ -185,8 +185,9 @@ class Own(Case):
             def new_websocket_client(self):
                 super().new_websocket_client()
 
-        self.proxy(RequestHandlerClass=Logs, target_host="127.0.0.1", target_port=self.port)
+        self.proxy(RequestHandlerClass=Logs, target_host="localhost", target_port=self.port)
         verdict = self.ask()
+        self.assertEqual(verdict.target, f"localhost:{self.port}")
         with verdict.descriptor as descriptor, self.listener.accept()[0] as target:
             target.send(b"open")
             self.assertEqual(descriptor.recv(4), b"open")

@@ -44,6 +44,6 @@ def login(vnc):
     keys = {"vnc": {"mode": "authenticate", "schemes": schemes, "order": "server"}}
     if "vencrypt" in schemes:
         files = {"ca": vnc.vencrypt_ca_certs, "cert": vnc.vencrypt_client_cert, "key": vnc.vencrypt_client_key}
-        # nova asks for no name either, and tells the server none.
-        keys["upstream_tls"] = {"verify": "ca", "server_name": "0.0.0.0", **{key: path for key, path in files.items() if path}}
+        # nova asks for no name either.
+        keys["upstream_tls"] = {"verify": "ca", **{key: path for key, path in files.items() if path}}
     return keys

@@ -46,14 +46,14 @@ def overrides(handler, name):
 def answer(server, request):
     """What `server`, a proxy that is this request's alone, says of it."""
     connection = Connection(request.head, request.common_name)
-    address = client_address(request.client, request.tls)
+    client = client_address(request.client, request.tls)
     asked = None
     try:
         handler = asking(server.RequestHandlerClass)
         asked = handler.__new__(handler)
-        asked.__init__(connection, address, server)
+        asked.__init__(connection, client, server)
     except server.EClose as error:
-        server.msg("%s: %s", address[0], error)
+        server.msg("%s: %s", client[0], error)
     except Exception as error:
         # Whoever was handed over is no longer the handler's to shut down, and it may complain about that.
         if asked is None or asked.verdict is None:
@@ -163,8 +163,15 @@ class Asking:
         if type(target) is not socket.socket:
             kind = "TLS within Python" if isinstance(target, ssl.SSLSocket) else type(target).__name__
             raise Unsupported(f"the target is {kind}, which can't be handed over to the engine: its listeners speak TLS and VNC's logins (`vnc`, `upstream_tls`)")
-        name = self.peer(target)
+        name = self.named() or self.peer(target)
         self.verdict = Allow(target=name, descriptor=socket.socket(fileno=target.detach()))
+
+    def named(self):
+        """What websockify would connect to: a certificate of the target's is for that, and not for the address behind it."""
+        server = self.server
+        if server.unix_target or not (server.target_host and server.target_port):
+            return None
+        return address(server.target_host, server.target_port)
 
     @staticmethod
     def peer(target):
@@ -174,7 +181,7 @@ class Asking:
             return None
         if not isinstance(peer, tuple):
             return f"unix:{peer}" if peer else None
-        return place(peer[0], peer[1])
+        return address(peer[0], peer[1])
 
     def recv_frames(self):
         raise self.alone()
@@ -205,7 +212,7 @@ class Naming(Asking):
             target = f"unix:{server.unix_target}"
             self.log_message("connecting to unix socket: %s", server.unix_target)
         else:
-            target = place(server.target_host, server.target_port)
+            target = "tcp://" + address(server.target_host, server.target_port)
             self.log_message("connecting to: %s:%s", server.target_host, server.target_port)
         self.verdict = Allow(target=target)
 
@@ -217,7 +224,7 @@ def asking(handler):
     return type(handler.__name__, (front, handler), {})
 
 
-def place(host, port):
-    """An address as the engine writes it; without a host, this one."""
+def address(host, port):
+    """As the engine reads it, which takes the host for the name in a target's certificate; without a host, this one."""
     host = host or "localhost"
-    return f"tcp://[{host}]:{int(port)}" if ":" in host else f"tcp://{host}:{int(port)}"
+    return f"[{host}]:{int(port)}" if ":" in host else f"{host}:{int(port)}"
