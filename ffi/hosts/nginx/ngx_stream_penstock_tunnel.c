@@ -33,6 +33,7 @@ static void ngx_stream_penstock_count(ngx_stream_penstock_ctx_t *ctx,
 static void ngx_stream_penstock_log_end(ngx_stream_penstock_ctx_t *ctx,
     const penstock_completion *completion);
 static u_char *ngx_stream_penstock_copy(u_char *p, ngx_chain_t *cl);
+static void ngx_stream_penstock_free(ngx_pool_t *pool, ngx_buf_t *b);
 
 
 void
@@ -80,6 +81,9 @@ ngx_stream_penstock_hand_over(ngx_stream_penstock_ctx_t *ctx)
         u->upstream_busy = NULL;
         u->downstream_out = NULL;
         u->downstream_busy = NULL;
+
+        ngx_stream_penstock_free(c->pool, &u->upstream_buf);
+        ngx_stream_penstock_free(c->pool, &u->downstream_buf);
 
         ngx_add_timer(c->write, NGX_STREAM_PENSTOCK_KEEP);
     }
@@ -373,4 +377,15 @@ ngx_stream_penstock_copy(u_char *p, ngx_chain_t *cl)
     }
 
     return p;
+}
+
+
+/* nginx reads no more into a buffer in which there is no room */
+
+static void
+ngx_stream_penstock_free(ngx_pool_t *pool, ngx_buf_t *b)
+{
+    (void) ngx_pfree(pool, b->start);
+
+    ngx_memzero(b, sizeof(ngx_buf_t));
 }

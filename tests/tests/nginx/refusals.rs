@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use penstock_tests::connect::PATIENCE;
 use penstock_tests::pki::{Authority, Wanted};
 use penstock_tests::stream::Pattern;
-use penstock_tests::{Driver, process};
+use penstock_tests::{Driver, process, wait};
 
 use super::module::module_for;
 use super::rig::{PORT, Setup, session, target};
@@ -108,7 +109,7 @@ fn without_io_uring_auto_is_epoll() {
     assert_eq!(nginx.line()["penstock"], "on");
     // The engine's own word, by way of nginx's log.
     let said = "[notice] 2#2: penstock: penstock 0.1.0: driver epoll ";
-    assert!(nginx.errors().contains(said), "{}", nginx.errors());
+    wait::until_true(said, PATIENCE, || nginx.errors().contains(said));
 }
 
 #[test]
