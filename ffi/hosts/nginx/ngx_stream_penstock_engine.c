@@ -20,7 +20,7 @@
 static ngx_int_t ngx_stream_penstock_start(ngx_cycle_t *cycle,
     ngx_stream_penstock_main_conf_t *pmcf);
 static void ngx_stream_penstock_completion_handler(ngx_event_t *ev);
-static ngx_int_t ngx_stream_penstock_open_log(ngx_cycle_t *cycle);
+static void ngx_stream_penstock_open_log(ngx_cycle_t *cycle);
 static void ngx_stream_penstock_log_callback(uint32_t level,
     const char *message, void *context);
 static void ngx_stream_penstock_log_handler(ngx_event_t *ev);
@@ -86,9 +86,7 @@ ngx_stream_penstock_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    if (ngx_stream_penstock_open_log(cycle) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    ngx_stream_penstock_open_log(cycle);
 
     if (ngx_stream_penstock_start(cycle, pmcf) == NGX_OK) {
         return NGX_OK;
@@ -181,40 +179,35 @@ ngx_stream_penstock_completion_handler(ngx_event_t *ev)
 }
 
 
-static ngx_int_t
+/* a worker that can't hear the engine's messages serves all the same */
+
+static void
 ngx_stream_penstock_open_log(ngx_cycle_t *cycle)
 {
     uint32_t  level;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_NONBLOCK|SOCK_CLOEXEC, 0,
-                   log_pair)
-        == -1)
-    {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "socketpair() failed");
-        return NGX_ERROR;
-    }
-
-    if (ngx_add_channel_event(cycle, log_pair[0], NGX_READ_EVENT,
-                              ngx_stream_penstock_log_handler)
-        != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
 
     level = cycle->log->log_level & NGX_LOG_DEBUG_STREAM ? PENSTOCK_LEVEL_DEBUG
             : cycle->log->log_level >= NGX_LOG_NOTICE ? PENSTOCK_LEVEL_INFO
             : cycle->log->log_level >= NGX_LOG_WARN ? PENSTOCK_LEVEL_WARN
             : PENSTOCK_LEVEL_ERROR;
 
-    if (penstock_on_log(level, ngx_stream_penstock_log_callback, NULL)
-        != PENSTOCK_OK)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET|SOCK_NONBLOCK|SOCK_CLOEXEC, 0,
+                   log_pair)
+        == -1)
     {
-        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                      "penstock: its messages can't be heard");
+        log_pair[0] = log_pair[1] = -1;
+
+    } else if (ngx_add_channel_event(cycle, log_pair[0], NGX_READ_EVENT,
+                                     ngx_stream_penstock_log_handler)
+               == NGX_OK
+               && penstock_on_log(level, ngx_stream_penstock_log_callback, NULL)
+                  == PENSTOCK_OK)
+    {
+        return;
     }
 
-    return NGX_OK;
+    ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                  "penstock: its messages can't be heard");
 }
 
 
