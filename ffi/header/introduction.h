@@ -41,9 +41,12 @@
  *                engine has closed, though not from being shut down: the engine ends with shutdown(2) where it ends in order.
  *   fork()       An engine stays in the process that created it. In a child every call about it answers PENSTOCK_FORKED; the child may create
  *                engines of its own. Descriptors are close-on-exec.
+ *   Processors   Threads run where the host's may: none is pinned.
  *   Signals      The engine's threads block all of them, so that the host's handlers run on the host's threads. No signal's disposition is
  *                changed; a thread in penstock_run() has SIGPIPE blocked as long as it is there.
  *   Allocation   The engine uses malloc() of the process, and sets no allocator.
+ *   Bugs         No panic crosses: PENSTOCK_PANIC. A worker that one has halted closes what it carried, whose completions are lost; the others
+ *                go on. This is the only way in which one gets lost.
  *   Secrets      Tokens, passwords and payload are in no log line and no completion.
  *
  * Versions: a change that breaks programs makes PENSTOCK_ABI_VERSION greater; penstock_abi_version() is that of the library which is loaded.

@@ -41,9 +41,12 @@
  *                engine has closed, though not from being shut down: the engine ends with shutdown(2) where it ends in order.
  *   fork()       An engine stays in the process that created it. In a child every call about it answers PENSTOCK_FORKED; the child may create
  *                engines of its own. Descriptors are close-on-exec.
+ *   Processors   Threads run where the host's may: none is pinned.
  *   Signals      The engine's threads block all of them, so that the host's handlers run on the host's threads. No signal's disposition is
  *                changed; a thread in penstock_run() has SIGPIPE blocked as long as it is there.
  *   Allocation   The engine uses malloc() of the process, and sets no allocator.
+ *   Bugs         No panic crosses: PENSTOCK_PANIC. A worker that one has halted closes what it carried, whose completions are lost; the others
+ *                go on. This is the only way in which one gets lost.
  *   Secrets      Tokens, passwords and payload are in no log line and no completion.
  *
  * Versions: a change that breaks programs makes PENSTOCK_ABI_VERSION greater; penstock_abi_version() is that of the library which is loaded.
@@ -387,8 +390,8 @@ typedef struct {
     void *user_data;
 } penstock_tunnel_options;
 
-// A tunnel or a connection, by a number: never 0. That of a tunnel which was handed over is never used again while the process lives, that of a
-// connection which a listener accepted not before some 16 million others.
+// A tunnel or a connection of one engine, by a number: never 0. That of a tunnel which was handed over is never used again as long as the engine is there, that
+// of a connection which a listener accepted not before some 16 million others.
 typedef uint64_t penstock_id;
 
 // A live tunnel or connection.
@@ -729,7 +732,8 @@ penstock_status penstock_for_each(penstock_engine engine,
                                   void *context);
 
 // Has the host told of each end by a callback, instead of whatever was set before. NULL: it is told of none. Each tunnel that was handed over
-// and each connection that a listener accepted has exactly one completion; all of them were told when penstock_stop() answers.
+// and each connection that a listener let in has exactly one completion; all of them were told when penstock_stop() answers. Of those that are
+// turned away while the limits are reached, only some have one.
 //
 // Ownership: `context` stays the host's, and has to live until penstock_stop() has answered. Threads: any; the callback comes on the engine's
 // own. Errors: PENSTOCK_STARTED, if the engine runs; PENSTOCK_INVALID, if penstock_completion_fd() was called.
@@ -767,7 +771,8 @@ penstock_status penstock_on_authorise(penstock_engine engine,
                                       penstock_authorise authorise,
                                       void *context);
 
-// Decides about a request, within the callback or at any time after it. Whoever decides first has decided.
+// Decides about a request, within the callback or at any time after it. Whoever decides first has decided. PENSTOCK_OK may come to nothing all the same:
+// if the client goes, or its time is over, at the same moment. The completion tells, and brings `user_data` in either case.
 //
 // Ownership: of the descriptor, if there is one, passes to the engine with PENSTOCK_OK, and only then. Threads: any. Errors: PENSTOCK_NO_TUNNEL:
 // it is decided already, the client has gone, or its time is over; PENSTOCK_INVALID: a value is wrong, nothing is decided;

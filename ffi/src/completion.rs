@@ -90,7 +90,8 @@ pub type penstock_completed = Option<
 >;
 
 /// Has the host told of each end by a callback, instead of whatever was set before. NULL: it is told of none. Each tunnel that was handed over
-/// and each connection that a listener accepted has exactly one completion; all of them were told when penstock_stop() answers.
+/// and each connection that a listener let in has exactly one completion; all of them were told when penstock_stop() answers. Of those that are
+/// turned away while the limits are reached, only some have one.
 ///
 /// Ownership: `context` stays the host's, and has to live until penstock_stop() has answered. Threads: any; the callback comes on the engine's
 /// own. Errors: PENSTOCK_STARTED, if the engine runs; PENSTOCK_INVALID, if penstock_completion_fd() was called.
@@ -105,9 +106,8 @@ pub unsafe extern "C" fn penstock_on_completion(
 ) -> penstock_status {
     guard(|| {
         let engine = find(engine)?;
-        engine.ensure_new()?;
         let callback = completed.map(|function| Callback { function, context: Context(context) });
-        engine.courier.complete_by(callback)
+        engine.change(|_| engine.courier.complete_by(callback))
     })
 }
 

@@ -62,6 +62,14 @@ enum Delivery {
     Polled(EventFd),
 }
 
+/// A client whom the host was asked about.
+struct Waiting {
+    /// Where the decision goes; none: it was given.
+    mailbox: Option<Mailbox>,
+    /// The host's own number in it; 0: none.
+    cookie: u64,
+}
+
 /// What the courier's thread is to tell the host.
 enum Item {
     Ended(Box<penstock_completion>),
@@ -74,8 +82,8 @@ struct Inbox {
     authorise: Option<Callback<Authorise>>,
     ended: VecDeque<Box<penstock_completion>>,
     asked: VecDeque<(SessionId, Box<Asked>)>,
-    /// Who waits for a decision, and where it goes.
-    undecided: HashMap<SessionId, Mailbox>,
+    /// Who was asked about and has not ended.
+    asked_about: HashMap<SessionId, Waiting>,
     /// The engine has ended: nothing more will come.
     closed: bool,
     thread: Option<ThreadId>,
@@ -181,7 +189,9 @@ impl Courier {
         config: &Arc<Config>,
     ) -> std::io::Result<Option<JoinHandle<()>>> {
         let _ = self.config.set(Arc::clone(config));
-        let inbox = self.inbox();
+        let mut inbox = self.inbox();
+        // A start that failed has closed it.
+        inbox.closed = false;
         if !matches!(inbox.delivery, Delivery::Called(_)) && inbox.authorise.is_none() {
             return Ok(None);
         }
@@ -233,7 +243,7 @@ impl Courier {
     }
 
     fn ask(&self, id: SessionId, asked: &Asked) {
-        let Some(Callback { function, context }) = self.inbox().authorise else { return };
+        let Some(Callback { function, context }) = self.authority_for(id) else { return };
         let told = Told::new(asked, self.name_of(asked.listener));
         let request = told.request(numbers::of_session(id));
         // SAFETY: as above; the request and what it points to are ours until it returns.
@@ -253,6 +263,13 @@ impl Courier {
         }
     }
 
+    /// Whom to ask; nobody, if it is decided already or the client has gone.
+    fn authority_for(&self, id: SessionId) -> Option<Callback<Authorise>> {
+        let inbox = self.inbox();
+        let waits = inbox.asked_about.get(&id).is_some_and(|waiting| waiting.mailbox.is_some());
+        inbox.authorise.filter(|_| waits)
+    }
+
     fn name_of(&self, listener: u16) -> &str {
         let listeners = self.config.get().map(|config| &config.listeners);
         let listener = listeners.and_then(|listeners| listeners.get(usize::from(listener)));
@@ -267,13 +284,21 @@ impl Courier {
         result: Result<Admitted, Denied>,
     ) -> Result<(), (penstock_status, Result<Admitted, Denied>)> {
         let mut inbox = self.inbox();
-        let Some(mailbox) = inbox.undecided.get(&id) else {
+        let Some(Waiting { mailbox, cookie }) = inbox.asked_about.get_mut(&id) else {
             return Err((PENSTOCK_NO_TUNNEL, result));
         };
-        match mailbox.post(Command::Authorised { id, result }) {
-            Err(Command::Authorised { result, .. }) => Err((PENSTOCK_BUSY, result)),
+        let Some(way) = mailbox else { return Err((PENSTOCK_NO_TUNNEL, result)) };
+        let given = match &result {
+            Ok(admitted) => admitted.cookie,
+            Err(denied) => denied.cookie,
+        };
+        match way.post(Command::Authorised { id, result }) {
+            Err(Command::Authorised { result, .. }) => {
+                let status = if way.is_closed() { PENSTOCK_NO_TUNNEL } else { PENSTOCK_BUSY };
+                Err((status, result))
+            }
             _ => {
-                inbox.undecided.remove(&id);
+                (*mailbox, *cookie) = (None, given);
                 Ok(())
             }
         }
@@ -291,7 +316,7 @@ impl Host for Courier {
         if inbox.asked.len() >= REQUESTS {
             return Err(asked);
         }
-        inbox.undecided.insert(id, mailbox);
+        inbox.asked_about.insert(id, Waiting { mailbox: Some(mailbox), cookie: 0 });
         inbox.asked.push_back((id, asked));
         drop(inbox);
         self.rung.notify_one();
@@ -300,11 +325,15 @@ impl Host for Courier {
 
     fn finished(&self, record: &Record) {
         let mut inbox = self.inbox();
-        inbox.undecided.remove(&record.id);
+        let decided = inbox.asked_about.remove(&record.id);
         if matches!(inbox.delivery, Delivery::Nobody) {
             return;
         }
-        let completion = completion_of(record, self.name_of(record.listener));
+        let mut completion = completion_of(record, self.name_of(record.listener));
+        // A decision that came too late has left the host's own all the same.
+        if let (true, Some(Waiting { cookie, .. })) = (completion.user_data.is_null(), decided) {
+            completion.user_data = cookie as usize as *mut c_void;
+        }
         inbox.ended.push_back(Box::new(completion));
         if let Delivery::Polled(event) = &inbox.delivery {
             // A full counter is readable all the same.

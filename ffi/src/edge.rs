@@ -47,7 +47,8 @@ pub(crate) fn guard(call: impl FnOnce() -> Answer) -> penstock_status {
     let Err(Refusal { status, words }) = catch(call).unwrap_or_else(Err) else {
         return penstock_status::PENSTOCK_OK;
     };
-    LAST_ERROR.with_borrow_mut(|last| *last = words.into_owned());
+    // A thread that is about to end has forgotten where.
+    let _ = LAST_ERROR.try_with(|last| last.replace(words.into_owned()));
     status
 }
 
@@ -71,7 +72,7 @@ fn words_of(panic: &(dyn Any + Send)) -> &str {
 
 /// What was said of this thread's last refusal.
 pub(crate) fn last_error() -> String {
-    LAST_ERROR.with_borrow(String::clone)
+    LAST_ERROR.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }
 
 /// Structures that cross the edge: plain numbers, pointers and arrays of them, with their size in the first field.

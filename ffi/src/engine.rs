@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_config::Settings;
-use penstock_core::config::{Config, HalfClose, Listener, Service, Timeouts};
+use penstock_core::config::{Config, HalfClose, Listener, Reach, Service, Timeouts};
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_core::ring::Driver;
 use penstock_core::ring::sockets::ensure_listening;
@@ -126,6 +126,21 @@ fn plain(config: &Config) -> Listener {
     terms
 }
 
+/// That clients who connect get somewhere.
+fn ensure_accepts(listener: &Listener) -> Answer {
+    let reach = listener.service.destination().map(|destination| &destination.reach);
+    match reach {
+        Some(Reach::HandedOver) if listener.asks_host.is_none() => Err(Refusal::new(
+            PENSTOCK_NO_LISTENER,
+            format!(
+                "listener `{}` only takes what is handed over: nobody who connects gets anywhere",
+                listener.name
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// # Safety
 /// `values` and `engine` are what penstock_create() is promised.
 unsafe fn create(
@@ -231,6 +246,7 @@ pub unsafe extern "C" fn penstock_listen(
         let name = unsafe { edge::needed_text(listener, "listener") }?;
         engine.change(|made| {
             let index = index_of(&made.config, &name)?;
+            ensure_accepts(&made.config.listeners[usize::from(index)])?;
             let socket = claim(socket, "socket")?;
             if let Err(errno) = ensure_listening(&socket) {
                 release(socket);

@@ -8,6 +8,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -149,14 +150,10 @@ impl Engine {
                 let running = Arc::clone(running);
                 *state = State::Stopping(Arc::clone(&running));
                 drop(state);
-                tracing::info!(tunnels = running.handle.tunnels(), ?drain, "stopping");
-                running.stop(drain);
-                running.join();
-                tracing::info!("ended");
-                // All ends are there by now.
-                self.courier.close();
-                running.join_host();
+                let ended = catch_unwind(AssertUnwindSafe(|| self.end(&running, drain)));
+                // Also then: others wait for it.
                 self.become_(State::Stopped(Some(running)));
+                ended.unwrap_or_else(|panic| resume_unwind(panic));
             }
             State::Stopping(running) => {
                 if drain.is_zero() {
@@ -172,6 +169,16 @@ impl Engine {
 }
 
 impl Engine {
+    fn end(&self, running: &Running, drain: Duration) {
+        tracing::info!(tunnels = running.handle.tunnels(), ?drain, "stopping");
+        running.stop(drain);
+        running.join();
+        tracing::info!("ended");
+        // All ends are there by now.
+        self.courier.close();
+        running.join_host();
+    }
+
     /// Makes the calling thread a worker.
     pub(crate) fn run(&self) -> Answer {
         if self.courier.is_this_thread() {

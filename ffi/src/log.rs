@@ -69,6 +69,12 @@ impl Log {
     }
 }
 
+/// What is wanted now; in a forked child nothing, where nobody would take it.
+fn level_here() -> u32 {
+    let level = LEVEL.load(Relaxed);
+    if level > 0 && Log::here().is_ok() { level } else { 0 }
+}
+
 /// Hands each line to the host.
 struct Lines;
 
@@ -132,7 +138,7 @@ pub unsafe extern "C" fn penstock_on_log(
         if logged.is_some() {
             // Its thread has the signals of whoever starts it.
             let _held_back = HeldBack::all();
-            messages::start_for_host(Lines, || LEVEL.load(Relaxed));
+            messages::start_for_host(Lines, level_here);
         }
         *log.to() = logged.map(|function| Callback { function, context: Context(context) });
         LEVEL.store(if logged.is_some() { level } else { 0 }, Relaxed);

@@ -237,14 +237,16 @@ pub unsafe extern "C" fn penstock_on_authorise(
 ) -> penstock_status {
     guard(|| {
         let engine = find(engine)?;
-        engine.ensure_new()?;
         let callback = authorise.map(|function| Callback { function, context: Context(context) });
-        engine.courier.authorise_by(callback);
-        Ok(())
+        engine.change(|_| {
+            engine.courier.authorise_by(callback);
+            Ok(())
+        })
     })
 }
 
-/// Decides about a request, within the callback or at any time after it. Whoever decides first has decided.
+/// Decides about a request, within the callback or at any time after it. Whoever decides first has decided. PENSTOCK_OK may come to nothing all the same:
+/// if the client goes, or its time is over, at the same moment. The completion tells, and brings `user_data` in either case.
 ///
 /// Ownership: of the descriptor, if there is one, passes to the engine with PENSTOCK_OK, and only then. Threads: any. Errors: PENSTOCK_NO_TUNNEL:
 /// it is decided already, the client has gone, or its time is over; PENSTOCK_INVALID: a value is wrong, nothing is decided;

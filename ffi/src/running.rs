@@ -3,6 +3,7 @@
 //! Threads: one for each worker that is not the host's, one for what may wait (names, certificates, the admin address), one that waits for the
 //! workers, and the courier's. All of them block all signals.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -19,12 +20,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::edge::Answer;
 use crate::signals::without_sigpipe;
-use crate::status::penstock_status::PENSTOCK_NO_SEAT;
+use crate::status::penstock_status::{PENSTOCK_NO_SEAT, PENSTOCK_STOPPED};
 
 /// How long what is still to be recorded may take to be written.
 const LAST_PIECES: Duration = Duration::from_secs(5);
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// Between two tries at a full inbox.
+const SOON: Duration = Duration::from_millis(1);
 
 /// An engine that runs, or has run.
 pub(crate) struct Running {
@@ -48,10 +51,11 @@ pub(crate) struct Running {
 
 /// Workers that are left to the host's threads.
 #[derive(Clone)]
-pub(crate) struct Seats(Arc<Left>);
+pub(crate) struct Seats(Arc<Vacancies>);
 
-struct Left {
-    seats: Mutex<Vec<Seat>>,
+struct Vacancies {
+    /// None: the engine is to end, and nobody sits down any more.
+    seats: Mutex<Option<Vec<Seat>>>,
     /// Those that have not come to their end.
     lives: AtomicUsize,
     /// Is told once there is none.
@@ -69,31 +73,34 @@ impl Seats {
         let lives = AtomicUsize::new(seats.len());
         // Whoever drops it has told it, too.
         let ended = Mutex::new((!seats.is_empty()).then_some(ended));
-        (Seats(Arc::new(Left { seats: Mutex::new(seats), lives, ended })), all_left)
+        let seats = Mutex::new(Some(seats));
+        (Seats(Arc::new(Vacancies { seats, lives, ended })), all_left)
     }
 
     /// Makes the calling thread the worker of one.
     fn take(&self) -> Answer<Result<(), Errno>> {
-        let seat = lock(&self.0.seats).pop().ok_or(PENSTOCK_NO_SEAT)?;
+        let seat = match &mut *lock(&self.0.seats) {
+            Some(seats) => seats.pop().ok_or(PENSTOCK_NO_SEAT)?,
+            None => return Err(PENSTOCK_STOPPED.into()),
+        };
         let leaving = Leaving(self);
-        let taken = without_sigpipe(|| seat.take());
-        Ok(taken.map_err(|(seat, errno)| {
-            std::mem::forget(leaving);
-            lock(&self.0.seats).push(*seat);
-            errno
-        }))
+        let Err((back, errno)) = without_sigpipe(|| seat.take()) else { return Ok(Ok(())) };
+        match (back, &mut *lock(&self.0.seats)) {
+            (Some(seat), Some(seats)) => {
+                std::mem::forget(leaving);
+                seats.push(*seat);
+            }
+            (Some(seat), None) => seat.abandon(),
+            (None, _) => {}
+        }
+        Ok(Err(errno))
     }
 
-    /// Gives those that nobody has taken a moment of a thread, so that what was dealt to them is told of. To be called once the engine is to
-    /// end.
+    /// Nobody sits down any more: what was dealt to seats that nobody has taken is told of. To be called once the engine is to end.
     fn clear(&self) {
-        while !lock(&self.0.seats).is_empty() {
-            let seats = self.clone();
-            let taken = thread::spawn(move || seats.take()).join();
-            if !matches!(taken, Ok(Ok(Ok(())))) {
-                // No driver can be had for it: nobody will ever hear what it was told.
-                lock(&self.0.seats).clear();
-            }
+        for seat in lock(&self.0.seats).take().unwrap_or_default() {
+            let _leaving = Leaving(self);
+            seat.abandon();
         }
     }
 }
@@ -117,8 +124,10 @@ impl Running {
 
     /// Has everything end after so long at most.
     pub(crate) fn stop(&self, drain: Duration) {
-        // Whoever could hear it no more has ended.
-        let _ = self.orders.send(drain);
+        if self.orders.send(drain).is_err() {
+            // The thread that steers is gone, which only a fault of ours can bring about.
+            order_to_stop(&self.mailboxes);
+        }
         self.seats.clear();
     }
 
@@ -146,18 +155,25 @@ pub(crate) fn wait_for(
         // Dropped is told.
         let _said = said;
         let _ = all_left.blocking_recv();
-        engine.join();
+        if catch_unwind(AssertUnwindSafe(|| engine.join())).is_err() {
+            tracing::error!("a worker has come to a halt by a bug in penstock; please report it");
+        }
     })?;
     Ok((thread, ended))
 }
 
 /// Ends workers that nobody else steers yet.
 pub(crate) fn end_at_once(mailboxes: &[Mailbox], seats: &Seats) {
-    for mailbox in mailboxes {
-        // Nobody has posted anything before.
-        let _ = mailbox.post(Command::Stop);
-    }
+    order_to_stop(mailboxes);
     seats.clear();
+}
+
+fn order_to_stop(mailboxes: &[Mailbox]) {
+    for mailbox in mailboxes {
+        while !mailbox.is_closed() && mailbox.post(Command::Stop).is_err() {
+            thread::sleep(SOON);
+        }
+    }
 }
 
 /// Obeys orders until the workers have ended: zero is at once.

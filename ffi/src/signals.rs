@@ -22,16 +22,32 @@ impl Drop for HeldBack {
 
 /// Does what may raise SIGPIPE (splice(2) to a socket whose other end is gone) on a thread of the host's, which never hears of it.
 pub(crate) fn without_sigpipe<T>(work: impl FnOnce() -> T) -> T {
-    let mut pipe = SigSet::empty();
-    pipe.add(Signal::SIGPIPE);
-    let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK);
-    let was_blocked = before.is_ok_and(|set| set.contains(Signal::SIGPIPE));
-    let result = work();
-    if !was_blocked {
-        take_pending(&pipe);
-        let _ = pipe.thread_unblock();
+    let _blocked = SigpipeBlocked::begin();
+    work()
+}
+
+/// Blocked as long as this lives; what came meanwhile is taken off the thread.
+struct SigpipeBlocked {
+    pipe: SigSet,
+    was_blocked: bool,
+}
+
+impl SigpipeBlocked {
+    fn begin() -> SigpipeBlocked {
+        let pipe: SigSet = [Signal::SIGPIPE].into_iter().collect();
+        let before = pipe.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+        let was_blocked = before.is_ok_and(|set| set.contains(Signal::SIGPIPE));
+        SigpipeBlocked { pipe, was_blocked }
     }
-    result
+}
+
+impl Drop for SigpipeBlocked {
+    fn drop(&mut self) {
+        if !self.was_blocked {
+            take_pending(&self.pipe);
+            let _ = self.pipe.thread_unblock();
+        }
+    }
 }
 
 fn take_pending(set: &SigSet) {

@@ -109,6 +109,7 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
         workers,
         max_tunnels,
         pipes_per_worker: descriptors.pipes_per_worker,
+        pinned: false,
         at_rest: None,
     };
     Ok((plan, facts))

@@ -21,8 +21,8 @@ use crate::wanted::{Wanted, status_of};
 /// For a worker's answer to a question about its tunnels.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A tunnel or a connection, by a number: never 0. That of a tunnel which was handed over is never used again while the process lives, that of a
-/// connection which a listener accepted not before some 16 million others.
+/// A tunnel or a connection of one engine, by a number: never 0. That of a tunnel which was handed over is never used again as long as the engine is there, that
+/// of a connection which a listener accepted not before some 16 million others.
 pub type penstock_id = u64;
 
 /// What the client of a tunnel speaks.
@@ -169,10 +169,13 @@ fn ask<T: Send + 'static>(
         // Nobody may be waiting any more.
         let _ = tell.send(answer);
     }));
+    if mailbox.is_closed() {
+        return Err(PENSTOCK_NO_TUNNEL.into());
+    }
     mailbox.post(command).map_err(|_| PENSTOCK_BUSY)?;
     told.recv_timeout(PATIENCE).map_err(|error| match error {
         RecvTimeoutError::Timeout => PENSTOCK_TIMED_OUT.into(),
-        RecvTimeoutError::Disconnected => PENSTOCK_STOPPED.into(),
+        RecvTimeoutError::Disconnected => PENSTOCK_NO_TUNNEL.into(),
     })
 }
 
@@ -304,7 +307,7 @@ pub unsafe extern "C" fn penstock_for_each(
         let told = told.ok_or_else(|| Refusal::new(PENSTOCK_NULL, "`told` is NULL"))?;
         for mailbox in &running.mailboxes {
             let mut from = Some(0);
-            while let Some(slot) = from {
+            while let Some(slot) = from.filter(|_| !mailbox.is_closed()) {
                 let page = ask(mailbox, |reply| Command::List { from: slot, reply })?;
                 for tunnel in &page.tunnels {
                     let info = penstock_tunnel_info::of(tunnel, &running);

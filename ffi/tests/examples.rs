@@ -80,7 +80,9 @@ fn echo_at_the_end() -> u16 {
 }
 
 fn example(compiler: Compiler, name: &str) -> PathBuf {
-    let program = made("examples").join(name);
+    // Tests run at the same time, and each compiles for itself.
+    let test = thread::current().name().unwrap_or("example").to_owned();
+    let program = made("examples").join(test);
     let source = home().join("examples").join(name).with_extension("c");
     compiler.compile(&[source], &program, &shared());
     program
@@ -196,31 +198,24 @@ fn the_proxy_serves_refuses_and_ends() {
     assert!(ends[1].contains("drained by penstock"), "{said}");
 }
 
-/// Descriptors and memory of a thousand tunnels are back when they have ended; Valgrind has nothing to say.
+/// Descriptors are back when tunnels have ended.
 #[test]
 fn the_proxy_leaves_nothing_behind() {
-    let (program, port) = (example(C, "connect_proxy"), free_port());
-    let mut command = Command::new("valgrind");
-    command
-        .args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--track-fds=yes"])
-        .arg(program);
-    let proxy = Running::start(command.args(["127.0.0.1", &port.to_string()]));
-    let descriptors =
-        || fs::read_dir(format!("/proc/{}/fd", proxy.0.id())).expect("its descriptors").count();
+    let (proxy, port) = connect_proxy(&example(C, "connect_proxy"));
+    let folder = format!("/proc/{}/fd", proxy.0.id());
+    let descriptors = || fs::read_dir(&folder).expect("its descriptors").count();
     let (origin, mut before) = (echo_at_the_end(), 0);
-    for round in 0..60 {
+    for round in 0..600 {
         let answer = exchange(connect(port), connect_head(origin).as_bytes());
         assert_eq!(status_of(&answer), "HTTP/1.1 200 Connection established");
-        if round == 10 {
+        if round == 100 {
             before = descriptors();
         }
     }
-    for _ in 0..500 {
-        if descriptors() <= before {
-            break;
-        }
+    let is_back = |_| {
         thread::sleep(Duration::from_millis(20));
-    }
-    assert!(descriptors() <= before, "{} descriptors, {before} before", descriptors());
-    assert_eq!(proxy.end().lines().count(), 60);
+        descriptors() <= before
+    };
+    assert!((0..500).any(is_back), "{} descriptors, {before} before", descriptors());
+    assert_eq!(proxy.end().lines().count(), 600);
 }

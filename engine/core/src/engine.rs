@@ -46,6 +46,8 @@ pub struct Plan {
     pub max_tunnels: usize,
     /// Bound of each worker's pipe pool.
     pub pipes_per_worker: usize,
+    /// Each thread of ours stays on a core, in turn. For who has the machine for himself: all engines begin with the same one.
+    pub pinned: bool,
     /// Each worker calls this, on its own thread, when it rests: to give back what its busiest moment took of the heap.
     pub at_rest: Option<fn()>,
 }
@@ -71,6 +73,8 @@ pub enum StartError {
 pub struct Bound {
     plan: Plan,
     addresses: Vec<Address>,
+    /// Where else it accepts, on sockets that somebody else has bound.
+    others: Vec<SocketAddr>,
     /// For each worker.
     listeners: Vec<Vec<(OwnedFd, u16)>>,
     files: Vec<SocketFile>,
@@ -115,7 +119,7 @@ pub fn bind(plan: Plan) -> Result<Bound, StartError> {
             addresses.push(bound.map_err(failed)?);
         }
     }
-    Ok(Bound { plan, addresses, listeners, files })
+    Ok(Bound { plan, addresses, others: Vec::new(), listeners, files })
 }
 
 /// Gives all workers one UNIX socket: there can't be several on a path.
@@ -178,7 +182,9 @@ impl Bound {
         for (sockets, clone) in self.listeners.iter_mut().zip(clones) {
             sockets.push((clone, listener));
         }
-        Ok(local(socket.as_fd()))
+        let address = local(socket.as_fd());
+        self.others.extend(address);
+        Ok(address)
     }
 
     /// Starts a thread per worker. `outside` makes each one's way to what may wait.
@@ -202,8 +208,8 @@ impl Bound {
         left: usize,
         outside: &mut dyn FnMut(usize, Mailbox) -> Box<dyn Outside>,
     ) -> Result<(Engine, Vec<Seat>), StartError> {
-        let Bound { plan, addresses, listeners, files } = self;
-        let own = addresses.iter().filter_map(Address::tcp).collect();
+        let Bound { plan, addresses, others, listeners, files } = self;
+        let own = addresses.iter().filter_map(Address::tcp).chain(others).collect();
         let shared = Arc::new(Shared::new(Arc::clone(&plan.config), own, plan.max_tunnels));
         let epoch = Instant::now();
         let mut engine = Engine {
@@ -218,7 +224,7 @@ impl Bound {
         let seats = seats.map(|(index, own)| engine.seat(index, &plan, own, epoch, outside));
         let mut ours: Vec<Seat> = seats.collect();
         let theirs = ours.split_off(ours.len().saturating_sub(left));
-        engine.spawn(ours)?;
+        engine.spawn(ours, plan.pinned)?;
         Ok((engine, theirs))
     }
 }
@@ -275,9 +281,9 @@ impl Engine {
         Seat::new(plan.driver, options, setup, bell)
     }
 
-    /// Gives workers threads of their own, each on a core, and lets them begin once all of their drivers stand.
-    fn spawn(&mut self, seats: Vec<Seat>) -> Result<(), StartError> {
-        let cores = allowed_cores();
+    /// Gives workers threads of their own, and lets them begin once all of their drivers stand.
+    fn spawn(&mut self, seats: Vec<Seat>, pinned: bool) -> Result<(), StartError> {
+        let cores = if pinned { allowed_cores() } else { Vec::new() };
         let mut gates = Vec::with_capacity(seats.len());
         let stand = seats.into_iter().enumerate().try_for_each(|(index, seat)| {
             let core = cores.get(index % cores.len().max(1)).copied();
@@ -289,7 +295,10 @@ impl Engine {
         let stand = stand.and_then(|()| gates.iter().try_for_each(Gate::wait));
         if let Err(error) = stand {
             drop(gates);
-            std::mem::take(&mut self.threads).into_iter().for_each(join);
+            for thread in std::mem::take(&mut self.threads) {
+                // Nobody has begun anything.
+                let _ = thread.join();
+            }
             return Err(StartError::Worker(error));
         }
         gates.into_iter().for_each(Gate::open);
@@ -298,13 +307,13 @@ impl Engine {
 
     /// Waits until every worker has ended, which they do after a drain or a stop.
     pub fn join(self) {
-        self.threads.into_iter().for_each(join);
-    }
-}
-
-fn join(thread: JoinHandle<()>) {
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
+        let ends: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        // Only now: whoever hears of it may take it for the end of all.
+        for end in ends {
+            if let Err(panic) = end {
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 }
 

@@ -35,6 +35,7 @@
 //!     workers: 1,
 //!     max_tunnels: 100,
 //!     pipes_per_worker: 8,
+//!     pinned: false,
 //!     at_rest: None,
 //! };
 //! let engine = bind(plan)?.start(&mut |_, _| Box::new(Quiet))?;
@@ -235,7 +236,7 @@ impl Intake {
             return Err(Refused { handed, why: Why::Full });
         }
         let number = self.shared.next_number();
-        let tag = Tag::new(number as usize % self.mailboxes.len(), number);
+        let tag = Tag::new(self.next_worker(number as usize), number);
         known(tag);
         let mailbox = &self.mailboxes[tag.worker()];
         match mailbox.post_surely(Command::TakeOver { tag, is_endless, handed }) {
@@ -246,6 +247,13 @@ impl Intake {
             }
             _ => Ok(tag),
         }
+    }
+
+    /// The one whose turn it is, or the next that has not come to its end.
+    fn next_worker(&self, turn: usize) -> usize {
+        let workers = self.mailboxes.len();
+        let mut turns = (0..workers).map(|step| (turn + step) % workers);
+        turns.find(|worker| !self.mailboxes[*worker].is_closed()).unwrap_or(turn % workers)
     }
 
     /// That these two can be joined on these terms; whether the target is a terminal, which has no end.

@@ -40,7 +40,7 @@ impl Mailbox {
     }
 
     /// Whether the worker has come to its end.
-    pub(crate) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         *self.lock()
     }
 

@@ -15,7 +15,6 @@ use penstock_ring::epoll::Epoll;
 use penstock_ring::uring::Uring;
 use penstock_ring::{Driver, Errno, Kernel, Options, Wake, Waker};
 
-use crate::mailbox::Mailbox;
 use crate::worker::{Setup, Worker};
 
 /// See the module.
@@ -48,11 +47,14 @@ impl LateBell {
     }
 }
 
-/// A driver, on the thread that drives it.
+/// A worker, on the thread that drives it.
 enum Made {
-    Uring(Box<Uring>),
-    Epoll(Box<Epoll>),
+    Uring(Box<Worker<Uring>>),
+    Epoll(Box<Worker<Epoll>>),
 }
+
+/// Why there is none, and the seat if it can still be taken.
+type Failed = (Option<Box<Seat>>, Errno);
 
 /// Before a worker that has its driver, and waits for the others to have theirs.
 pub(crate) struct Gate {
@@ -80,18 +82,19 @@ impl Seat {
     /// Makes the calling thread the worker, until the engine ends.
     ///
     /// # Errors
-    /// The seat, and the errno with which the driver could not be made.
-    pub fn take(self) -> Result<(), (Box<Seat>, Errno)> {
-        match self.make() {
-            Ok(made) => {
-                self.work(made);
-                Ok(())
-            }
-            Err(errno) => Err((Box::new(self), errno)),
-        }
+    /// The errno with which the driver could not be made, and the seat, so that somebody may try again. Without a seat: the listening sockets
+    /// could not be driven, and it was [abandoned](Self::abandon).
+    pub fn take(self) -> Result<(), Failed> {
+        self.make()?.drive();
+        Ok(())
     }
 
-    /// Gives it a thread of its own on `core`. Nobody begins before the gate is open; who finds it gone ends.
+    /// Nobody will take it: what was dealt to it is told of, and nothing more is.
+    pub fn abandon(self) {
+        self.setup.abandon();
+    }
+
+    /// Gives it a thread of its own, on `core` if there is one. Nobody begins before the gate is open; who finds it gone ends.
     pub(crate) fn spawn(
         self,
         index: usize,
@@ -101,54 +104,42 @@ impl Seat {
         let (go, may_go) = sync_channel(1);
         let body = move || {
             pin_to(core);
-            let driver = self.make();
-            let _ = tell.send(driver.as_ref().map(|_| ()).map_err(|errno| *errno));
-            if let (Ok(driver), Ok(())) = (driver, may_go.recv()) {
-                self.work(driver);
+            let worker = self.make();
+            let _ = tell.send(worker.as_ref().map(|_| ()).map_err(|(_, errno)| *errno));
+            if let (Ok(worker), Ok(())) = (worker, may_go.recv()) {
+                worker.drive();
             }
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(body)?;
         Ok((Gate { made, go }, thread))
     }
 
-    fn make(&self) -> Result<Made, Errno> {
-        Ok(match self.driver {
-            Driver::Uring => Made::Uring(Box::new(Uring::new(&self.options)?)),
-            Driver::Epoll => Made::Epoll(Box::new(Epoll::new(&self.options)?)),
-        })
-    }
-
-    fn work(self, made: Made) {
-        match made {
-            Made::Uring(kernel) => drive(*self.setup, &self.bell, *kernel),
-            Made::Epoll(kernel) => drive(*self.setup, &self.bell, *kernel),
+    fn make(self) -> Result<Made, Failed> {
+        match self.driver {
+            Driver::Uring => match Uring::new(&self.options) {
+                Ok(kernel) => self.furnish(kernel).map(Made::Uring),
+                Err(errno) => Err((Some(Box::new(self)), errno)),
+            },
+            Driver::Epoll => match Epoll::new(&self.options) {
+                Ok(kernel) => self.furnish(kernel).map(Made::Epoll),
+                Err(errno) => Err((Some(Box::new(self)), errno)),
+            },
         }
     }
-}
 
-/// Of a worker that a fault of ours tears out of its loop: nothing more is dealt to it, and what was is let go.
-struct Abandoned(Mailbox);
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.close();
-            while self.0.take().is_some() {}
-        }
+    fn furnish<K: Kernel>(self, kernel: K) -> Result<Box<Worker<K>>, Failed> {
+        self.bell.hang_up(kernel.waker());
+        let worker = Worker::new(*self.setup, kernel).map_err(|errno| (None, errno))?;
+        Ok(Box::new(worker))
     }
 }
 
-fn drive<K: Kernel>(setup: Setup, bell: &LateBell, kernel: K) {
-    let index = setup.index;
-    let _abandoned = Abandoned(setup.mailbox.clone());
-    bell.hang_up(kernel.waker());
-    match Worker::new(setup, kernel) {
-        Ok(mut worker) => {
-            while worker.turn() {}
-            worker.close();
+impl Made {
+    fn drive(self) {
+        match self {
+            Made::Uring(mut worker) => worker.run(),
+            Made::Epoll(mut worker) => worker.run(),
         }
-        // The descriptors were bound and listening a moment ago: only a broken kernel refuses them now.
-        Err(errno) => panic!("worker {index} can't drive its listening sockets: {errno}"),
     }
 }
 

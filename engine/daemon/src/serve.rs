@@ -90,6 +90,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
         workers: descriptors.workers,
         max_tunnels,
         pipes_per_worker: descriptors.pipes_per_worker,
+        pinned: true,
         at_rest: Some(heap::settle),
     };
     let bound = bind(plan)?;

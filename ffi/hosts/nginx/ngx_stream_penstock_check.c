@@ -22,13 +22,13 @@ static ngx_int_t ngx_stream_penstock_check_listen(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf);
 static ngx_int_t ngx_stream_penstock_check_rate(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf, char *name);
-static void *ngx_stream_penstock_proxy_setting(
-    ngx_stream_core_srv_conf_t *cscf, char *name);
+static void *ngx_stream_penstock_setting(ngx_conf_t *cf,
+    ngx_stream_core_srv_conf_t *cscf, char *module, char *directive);
 static ngx_int_t ngx_stream_penstock_refuse(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf, char *beside, char *why);
 
 
-extern ngx_module_t  ngx_stream_proxy_module;
+#define NGX_STREAM_PENSTOCK_PROXY  "ngx_stream_proxy_module"
 
 
 ngx_int_t
@@ -118,6 +118,7 @@ static ngx_int_t
 ngx_stream_penstock_take_server(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf)
 {
+    ngx_str_t                       *script;
     ngx_msec_t                      *timeout;
     ngx_flag_t                      *half_close, *ssl;
     ngx_stream_penstock_srv_conf_t  *pscf;
@@ -131,9 +132,10 @@ ngx_stream_penstock_take_server(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    /* an nginx without TLS knows no such directive */
+    /* an nginx without TLS, or without scripts, knows no such directive */
 
-    ssl = ngx_stream_penstock_proxy_setting(cscf, "proxy_ssl");
+    ssl = ngx_stream_penstock_setting(cf, cscf, NGX_STREAM_PENSTOCK_PROXY,
+                                      "proxy_ssl");
 
     if (ssl && *ssl) {
         return ngx_stream_penstock_refuse(cf, cscf, "\"proxy_ssl on\"",
@@ -141,8 +143,20 @@ ngx_stream_penstock_take_server(ngx_conf_t *cf,
                                           "past nginx's TLS");
     }
 
-    timeout = ngx_stream_penstock_proxy_setting(cscf, "proxy_timeout");
-    half_close = ngx_stream_penstock_proxy_setting(cscf, "proxy_half_close");
+    script = ngx_stream_penstock_setting(cf, cscf, "ngx_stream_js_module",
+                                         "js_filter");
+
+    if (script && script->len) {
+        return ngx_stream_penstock_refuse(cf, cscf, "\"js_filter\"",
+                                          "the engine would carry the bytes "
+                                          "past the script");
+    }
+
+    timeout = ngx_stream_penstock_setting(cf, cscf, NGX_STREAM_PENSTOCK_PROXY,
+                                          "proxy_timeout");
+    half_close = ngx_stream_penstock_setting(cf, cscf,
+                                             NGX_STREAM_PENSTOCK_PROXY,
+                                             "proxy_half_close");
 
     if (timeout == NULL || half_close == NULL) {
         return ngx_stream_penstock_refuse(cf, cscf, "this nginx",
@@ -202,7 +216,8 @@ ngx_stream_penstock_check_rate(ngx_conf_t *cf,
 {
     ngx_stream_complex_value_t  **rate;
 
-    rate = ngx_stream_penstock_proxy_setting(cscf, name);
+    rate = ngx_stream_penstock_setting(cf, cscf, NGX_STREAM_PENSTOCK_PROXY,
+                                       name);
 
     /* a rate of 0 is none; one with variables is known to the session alone */
 
@@ -218,22 +233,33 @@ ngx_stream_penstock_check_rate(ngx_conf_t *cf,
 
 
 /*
- * The proxy's settings are a structure of its own file. Its directives are no
- * secret, though, and each says where in there its value is kept: this holds
- * in every version and build.
+ * Settings of other modules are structures of their own files. Their
+ * directives are no secret, though, and each says where in there its value is
+ * kept: this holds in every version and build.
  */
 
 static void *
-ngx_stream_penstock_proxy_setting(ngx_stream_core_srv_conf_t *cscf, char *name)
+ngx_stream_penstock_setting(ngx_conf_t *cf, ngx_stream_core_srv_conf_t *cscf,
+    char *module, char *directive)
 {
     u_char         *settings;
+    ngx_uint_t      i;
+    ngx_module_t   *m;
     ngx_command_t  *cmd;
 
-    settings = cscf->ctx->srv_conf[ngx_stream_proxy_module.ctx_index];
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        m = cf->cycle->modules[i];
 
-    for (cmd = ngx_stream_proxy_module.commands; cmd->name.len; cmd++) {
-        if (ngx_strcmp(cmd->name.data, name) == 0) {
-            return settings + cmd->offset;
+        if (m->type != NGX_STREAM_MODULE || ngx_strcmp(m->name, module) != 0) {
+            continue;
+        }
+
+        settings = cscf->ctx->srv_conf[m->ctx_index];
+
+        for (cmd = m->commands; cmd && cmd->name.len; cmd++) {
+            if (ngx_strcmp(cmd->name.data, directive) == 0) {
+                return settings + cmd->offset;
+            }
         }
     }
 

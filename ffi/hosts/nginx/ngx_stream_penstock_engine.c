@@ -141,10 +141,7 @@ ngx_stream_penstock_start(ngx_cycle_t *cycle,
     most = ngx_max(counts.max_tunnels / 2, 1);
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
-                  "penstock %s: %uL threads by %s, %ui tunnels at most",
-                  penstock_version(), counts.workers,
-                  counts.driver == PENSTOCK_DRIVER_URING ? "io_uring" : "epoll",
-                  most);
+                  "penstock: %ui sessions at most in this worker", most);
 
     return ngx_add_channel_event(cycle, fd, NGX_READ_EVENT,
                                  ngx_stream_penstock_completion_handler);

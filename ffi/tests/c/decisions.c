@@ -173,7 +173,7 @@ static void wrong_decisions(void)
     struct asking place;
     penstock_decision decision;
     penstock_completion completion;
-    int client;
+    int client, pair[2];
     asking_open(&place, ASKING_CONNECT);
     place.policy.verdict = PENSTOCK_VERDICT_PENDING;
     client = asking_request(&place);
@@ -190,9 +190,13 @@ static void wrong_decisions(void)
     ensure_undecided(&place, &decision, "http_status");
     decision.reserved = 1;
     ensure_undecided(&place, &decision, "reserved");
+    rig_pair(AF_UNIX, pair);
     decision.has_descriptor = 2;
+    decision.target_descriptor = pair[0];
     decision.verdict = PENSTOCK_VERDICT_ALLOW;
     ensure_undecided(&place, &decision, "has_descriptor");
+    CHECK(rig_is_open(pair[0]));
+    close(pair[0]), close(pair[1]);
     decision.verdict = PENSTOCK_VERDICT_ALLOW;
     decision.target = "tcp://no port";
     ensure_undecided(&place, &decision, "target");

@@ -4,6 +4,13 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+/* A child has no threads of its parent's, and so what their stacks pointed to is lost in it: it ends as a program that nobody asks for leaks. */
+static void end_well(void)
+{
+    execlp("true", "true", (char *)0);
+    _exit(127);
+}
+
 static void ensure_well(pid_t child)
 {
     int status = -1;
@@ -44,7 +51,7 @@ static void a_child_and_its_parent(void)
             rig_every_call(UINT64_MAX, PENSTOCK_NO_ENGINE);
             carry_one();
             rig_every_call(rig.engine, PENSTOCK_FORKED);
-            _exit(0);
+            end_well();
         }
         /* The parent goes on meanwhile, and with what it had. */
         rig_echo(&tunnel);
@@ -70,7 +77,7 @@ static void before_the_start(void)
     CHECK(child >= 0);
     if (child == 0) {
         rig_every_call(engine, PENSTOCK_FORKED);
-        _exit(0);
+        end_well();
     }
     ensure_well(child);
     EXPECT(PENSTOCK_OK, penstock_start(engine));
@@ -104,7 +111,13 @@ static void a_child_that_lives_on(void)
     rig_next(&rig, &completion);
     CHECK(completion.cause == PENSTOCK_CAUSE_FINISHED);
     rig_leave(&tunnel);
+    /* Also if the engine brings it about. */
     rig_join(&rig, AF_INET, NULL, &tunnel);
+    rig_echo(&tunnel);
+    EXPECT(PENSTOCK_OK, penstock_stop(rig.engine, 0));
+    rig_ended(tunnel.client);
+    rig_ended(tunnel.target);
+    rig_next(&rig, &completion);
     rig_close(&rig);
     close(until[0]);
     ensure_well(child);
@@ -130,7 +143,7 @@ static void messages_stay_with_the_parent(void)
         EXPECT(PENSTOCK_FORKED, penstock_on_log(PENSTOCK_LEVEL_DEBUG, logged, &last));
         carry_one();
         CHECK(last == 0);
-        _exit(0);
+        end_well();
     }
     ensure_well(child);
     carry_one();

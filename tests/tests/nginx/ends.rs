@@ -1,5 +1,6 @@
 //! How sessions end: in order, half, broken, at once, and by nginx's own timers.
 
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -110,7 +111,7 @@ fn nobody_stays_behind(driver: Driver) {
         match n % 3 {
             0 => drop(client),
             1 => reset(client),
-            _ => drop((&client).write_and_leave()),
+            _ => speak_and_leave(&client),
         }
     }
     let lines = nginx.lines(301);
@@ -123,17 +124,11 @@ fn nobody_stays_behind(driver: Driver) {
     }
 }
 
-trait Leave {
-    fn write_and_leave(self);
-}
-
-impl Leave for &TcpStream {
-    /// Says something, and doesn't wait for it to arrive.
-    fn write_and_leave(mut self) {
-        // The target may have closed by now, and nginx with it.
-        let _ = std::io::Write::write_all(&mut self, b"good bye");
-        let _ = self.shutdown(Shutdown::Both);
-    }
+/// Says something, and doesn't wait for it to arrive.
+fn speak_and_leave(mut client: &TcpStream) {
+    // The target may have closed by now, and nginx with it.
+    let _ = client.write_all(b"good bye");
+    let _ = client.shutdown(Shutdown::Both);
 }
 
 fn silence_ends_a_session(driver: Driver) {

@@ -113,6 +113,7 @@ fn what_the_engine_does_not_take_nginx_carries() {
     assert_eq!((on, fell_back), (2, 4), "{lines:?}");
     assert!(lines.iter().all(|line| line["bytes_sent"] == "100000"), "{lines:?}");
     assert!(lines.iter().all(|line| line["upstream_bytes_sent"] == "100000"), "{lines:?}");
+    assert!(nginx.errors().contains("penstock: 2 sessions at most in this worker"));
     let warning = "penstock: nginx carries this session by itself";
     assert_eq!(nginx.errors().matches(warning).count(), 4, "{}", nginx.errors());
 }

@@ -1,5 +1,7 @@
 //! What can't be configured, and a library that is not what the module was built for: said before anybody connects.
 
+use std::fs;
+
 use penstock_tests::pki::{Authority, Wanted};
 use penstock_tests::stream::Pattern;
 use penstock_tests::{Driver, process};
@@ -43,6 +45,20 @@ fn what_the_engine_would_not_do_is_refused() {
     for (lines, beside) in cases {
         assert_refused(&refusal(&lines), beside);
     }
+}
+
+#[test]
+fn scripts_that_would_see_nothing_are_refused() {
+    let dir = process::directory();
+    let script = dir.path().join("script.js");
+    fs::write(&script, "export default { look(s) {} };").expect("our directory");
+    // After the stream module, before ours.
+    let said = Setup::new(Driver::Epoll)
+        .module_before("/usr/lib/nginx/modules/ngx_stream_js_module.so")
+        .stream(&format!("js_import script from {};", script.display()))
+        .server(PORT, "proxy_pass 127.0.0.1:1; js_filter script.look;")
+        .refusal();
+    assert!(said.contains("can't hold beside \"js_filter\" in the server in "), "{said}");
 }
 
 #[test]
@@ -90,7 +106,8 @@ fn without_io_uring_auto_is_epoll() {
     Pattern::new(1).receive(&mut &target, 1000).expect("an open stream");
     drop((client, target));
     assert_eq!(nginx.line()["penstock"], "on");
-    let said = "penstock 0.1.0: 1 threads by epoll, ";
+    // The engine's own word, by way of nginx's log.
+    let said = "[notice] 2#2: penstock: penstock 0.1.0: driver epoll ";
     assert!(nginx.errors().contains(said), "{}", nginx.errors());
 }
 

@@ -21,6 +21,7 @@ use super::module::module;
 pub(crate) struct Setup {
     pub(crate) address: IpAddr,
     module: PathBuf,
+    before: String,
     main: String,
     stream: String,
     servers: String,
@@ -55,6 +56,7 @@ impl Setup {
         Setup {
             address: loopback::address().into(),
             module: module(),
+            before: String::new(),
             main: String::new(),
             stream: String::new(),
             servers: String::new(),
@@ -64,6 +66,12 @@ impl Setup {
 
     pub(crate) fn module(mut self, module: PathBuf) -> Setup {
         self.module = module;
+        self
+    }
+
+    /// Loads another module before.
+    pub(crate) fn module_before(mut self, module: &str) -> Setup {
+        self.before = format!("load_module {module}; ");
         self
     }
 
@@ -102,11 +110,11 @@ impl Setup {
         let format = FIELDS.map(|field| format!("${field}")).join("|");
         // As root its workers would become a user who may not read our files; nobody else hears "user".
         format!(
-            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\nload_module {module};\n\
+            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{}load_module {module};\n\
              user root; daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log info;\n{}\n\
              events {{ worker_connections 512; }}\n\
              stream {{\n  log_format numbers '{format}'; access_log {dir}/access.log numbers;\n{}{}}}\n",
-            self.main, self.stream, self.servers
+            self.before, self.main, self.stream, self.servers
         )
     }
 

@@ -13,6 +13,67 @@ use penstock_ring::sockets::{Kind, stream_kind};
 use super::Place;
 
 /// What a client asks for, where the host decides.
+///
+/// A program that decides by itself who may connect to what:
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::net::TcpStream;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use penstock_core::config::{Address, Config, Engine, HostPolicy, Listener, Service};
+/// use penstock_core::control::{Admitted, Command, Denied, Mailbox, Outside, Question};
+/// use penstock_core::engine::{Plan, bind};
+/// use penstock_core::policy::{AccessLists, Rules};
+/// # use penstock_core::control::{Piece, Record, SessionId, WallTime};
+///
+/// /// A worker's way to us.
+/// struct Ours(Mailbox);
+///
+/// impl Outside for Ours {
+///     fn ask(&mut self, question: Question) -> Result<(), Question> {
+///         let Question::Authorise { id, asked } = question else { return Err(question) };
+///         let result = match asked.target.as_deref() {
+///             Some("console:5900") => Ok(Admitted::default()),
+///             _ => Err(Denied::new(403, "", Some("not this one"), 0).expect("a denial")),
+///         };
+///         // Here at once; as well later, and from another thread.
+///         self.0.post(Command::Authorised { id, result }).map_err(|_| Question::Authorise { id, asked })
+///     }
+/// #     fn wall_time(&self) -> WallTime { WallTime::default() }
+/// #     fn records(&mut self, _: SessionId, _: u16) {}
+/// #     fn recorded(&mut self, _: Piece) {}
+/// #     fn finished(&mut self, _: Record) {}
+/// }
+///
+/// let rules = Rules::parse(&["allow all"], &AccessLists::new())?;
+/// let addresses = vec![Address::Tcp("127.0.0.1:0".parse()?)];
+/// let mut listener = Listener::new("asked", addresses, Service::Connect, rules);
+/// listener.asks_host = Some(HostPolicy { timeout: Duration::from_secs(10) });
+/// let bound = bind(Plan {
+///     config: Arc::new(Config { engine: Engine::default(), listeners: vec![listener] }),
+///     driver: penstock_core::ring::Driver::Epoll,
+///     mask: Default::default(),
+///     workers: 1,
+///     max_tunnels: 100,
+///     pipes_per_worker: 8,
+///     pinned: false,
+///     at_rest: None,
+/// })?;
+/// let address = bound.addresses()[0].tcp().expect("a TCP port");
+/// let engine = bound.start(&mut |_, mailbox| Box::new(Ours(mailbox)))?;
+///
+/// let mut client = TcpStream::connect(address)?;
+/// client.write_all(b"CONNECT elsewhere:22 HTTP/1.1\r\n\r\n")?;
+/// let mut answer = String::new();
+/// BufReader::new(client).read_line(&mut answer)?;
+/// assert_eq!(answer, "HTTP/1.1 403 Forbidden\r\n");
+///
+/// engine.mailboxes()[0].post(Command::Stop).expect("room for a command");
+/// engine.join();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Asked {
     /// Index into the configuration's listeners.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use penstock_ring::{Errno, Kernel};
 
-use super::Worker;
+use super::{Setup, Worker};
 use crate::close::{Cause, CloseReason, Phase, Side};
-use crate::control::{Command, Record, SessionId};
+use crate::control::{Command, Mailbox, Outside, Record, SessionId};
 use crate::intake::{HandOver, Tag};
+use crate::metrics::Counters;
 use crate::session::{Handed, Session};
 use crate::sessions::{NOBODY, Recipient, Role};
+use crate::shared::Shared;
 
 /// What a tunnel is called that was handed over.
 struct Named {
@@ -50,10 +52,40 @@ impl<K: Kernel> Worker<K> {
 
     /// After the last turn: whoever came too late for it is told so.
     pub(crate) fn close(&mut self) {
+        self.reception().close();
+    }
+
+    fn turn_back(&mut self, listener: u16, named: Named, cause: Cause, errno: Option<Errno>) {
+        self.reception().turn_back(listener, named, cause, errno);
+    }
+
+    fn reception(&mut self) -> Reception<'_> {
+        Reception {
+            worker: self.turn.worker,
+            mailbox: &self.mailbox,
+            shared: &self.turn.shared,
+            counters: &self.turn.counters,
+            outside: &mut *self.turn.outside,
+        }
+    }
+}
+
+/// Where hand-overs are met of which nothing comes: at a worker's, or at the seat of one that never was.
+struct Reception<'r> {
+    worker: u8,
+    mailbox: &'r Mailbox,
+    shared: &'r Shared,
+    counters: &'r Counters,
+    outside: &'r mut dyn Outside,
+}
+
+impl Reception<'_> {
+    /// Takes nothing more, and tells of what is there.
+    fn close(&mut self) {
         self.mailbox.close();
         while let Some(command) = self.mailbox.take() {
             if let Command::TakeOver { tag, handed, .. } = command {
-                self.turn.counters.handed_over.add(1);
+                self.counters.handed_over.add(1);
                 let named = Named { tag, cookie: handed.cookie, target: handed.target_name };
                 self.turn_back(handed.listener, named, Cause::Drained, None);
             }
@@ -68,14 +100,28 @@ impl<K: Kernel> Worker<K> {
         cause: Cause,
         errno: Option<Errno>,
     ) {
-        self.turn.shared.leave_all(listener);
+        self.shared.leave_all(listener);
         let reason = CloseReason::new(Side::Penstock, Phase::Admission, cause);
-        self.turn.counters.closed[reason.index()].add(1);
-        let id = SessionId { worker: self.turn.worker, slot: u32::MAX, generation: 0 };
+        self.counters.closed[reason.index()].add(1);
+        let id = SessionId { worker: self.worker, slot: u32::MAX, generation: 0 };
         let detail = errno.map(|errno| {
             format!("the client's connection can't be driven: {}", errno.desc()).into()
         });
         let record = Record::new(id, listener, reason);
-        self.turn.outside.finished(Record { tag: Some(tag), cookie, target, detail, ..record });
+        self.outside.finished(Record { tag: Some(tag), cookie, target, detail, ..record });
+    }
+}
+
+impl Setup {
+    /// There will be no worker: whoever was handed over to it is told so, and nothing is any more.
+    pub(crate) fn abandon(mut self) {
+        let reception = &mut Reception {
+            worker: self.index,
+            mailbox: &self.mailbox,
+            shared: &self.shared,
+            counters: &self.counters,
+            outside: &mut *self.outside,
+        };
+        reception.close();
     }
 }

@@ -52,6 +52,30 @@ pub struct Setup {
     pub at_rest: Option<fn()>,
 }
 
+fn listen<K: Kernel>(
+    kernel: &mut K,
+    listeners: Vec<(OwnedFd, u16)>,
+) -> Result<Vec<Listening>, Errno> {
+    let listening = listeners.into_iter().enumerate().map(|(index, (descriptor, config))| {
+        let owner = Recipient::Listener(index as u32).owner();
+        let leg = kernel.listen(descriptor, owner).map_err(|(errno, _)| errno)?;
+        Ok(Listening::new(leg, config))
+    });
+    listening.collect()
+}
+
+/// Of a worker that a fault of ours tears out of its loop: nothing more is dealt to it, and what was is let go.
+struct Abandoned(Mailbox);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+            while self.0.take().is_some() {}
+        }
+    }
+}
+
 /// See the module.
 pub struct Worker<K: Kernel> {
     turn: Turn<K>,
@@ -78,15 +102,16 @@ impl<K: Kernel> Worker<K> {
     /// Starts listening.
     ///
     /// # Errors
-    /// The errno with which a listening socket could not be driven.
-    pub fn new(setup: Setup, mut kernel: K) -> Result<Worker<K>, Errno> {
-        let Setup { index, shared, counters, listeners, outside, mailbox, at_rest } = setup;
-        let mut listening = Vec::with_capacity(listeners.len());
-        for (descriptor, config) in listeners {
-            let owner = Recipient::Listener(listening.len() as u32).owner();
-            let leg = kernel.listen(descriptor, owner).map_err(|(errno, _)| errno)?;
-            listening.push(Listening::new(leg, config));
-        }
+    /// The errno with which a listening socket could not be driven. Whoever was handed over to the worker is told of it.
+    pub fn new(mut setup: Setup, mut kernel: K) -> Result<Worker<K>, Errno> {
+        let listening = match listen(&mut kernel, std::mem::take(&mut setup.listeners)) {
+            Ok(listening) => listening,
+            Err(errno) => {
+                setup.abandon();
+                return Err(errno);
+            }
+        };
+        let Setup { index, shared, counters, listeners: _, outside, mailbox, at_rest } = setup;
         let now = kernel.refresh();
         let mut timers = Wheel::default();
         timers.expire(now, &mut Vec::new());
@@ -117,6 +142,13 @@ impl<K: Kernel> Worker<K> {
             starvation_checked: now,
             rest: Rest::new(at_rest),
         })
+    }
+
+    /// Goes on until a stop was asked for and nothing lives any more.
+    pub(crate) fn run(&mut self) {
+        let _abandoned = Abandoned(self.mailbox.clone());
+        while self.turn() {}
+        self.close();
     }
 
     /// Waits once and does all that has come. False once a stop was asked for and nothing lives any more.
