@@ -55,6 +55,7 @@ fn hosted() -> Recipe {
     let library = format!("{prefix}/lib/libpenstock.so");
     let with = [
         "env".to_owned(),
+        "PYTHONDONTWRITEBYTECODE=1".to_owned(),
         format!("PYTHONPATH={PACKAGE}"),
         format!("PENSTOCK_LIBRARY={library}"),
         PYTHON.to_owned(),

@@ -208,6 +208,8 @@ def is_listening(descriptor):
 def at_path(path, mode):
     """A listening UNIX socket, as later versions of websockify have it."""
     if os.path.exists(path):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise Unsupported(f"{path}: expected the path of a socket, or of nothing")
         os.unlink(path)
     lsock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o777 ^ mode)

@@ -138,6 +138,9 @@ class _Sent(io.RawIOBase):
 class Upgrade:
     """What a handler finds in the place of its WebSocket. The engine has the real one, and answers by 101 once there is a verdict."""
 
+    def __init__(self, *_handler):
+        """Later versions of websockify tell it its handler."""
+
     def accept(self, connection, _headers):
         self._connection = connection
         connection.is_upgraded = True
@@ -156,7 +159,8 @@ class Asking:
         # websockify adds the certificate's name behind what the client calls itself, and plugins take the first.
         parsed = super().parse_request()
         if parsed:
-            del self.headers["SSL_CLIENT_S_DN_CN"]
+            for name in [name for name in self.headers if name.upper().startswith("SSL_")]:
+                del self.headers[name]
         return parsed
 
     def do_proxy(self, target):
