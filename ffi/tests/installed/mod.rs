@@ -13,19 +13,19 @@ use std::sync::OnceLock;
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
 /// This crate's folder.
-pub fn home() -> &'static Path {
+pub(crate) fn home() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A folder below target/ for what tests make.
-pub fn made(name: &str) -> PathBuf {
+pub(crate) fn made(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("c").join(name);
     fs::create_dir_all(&folder).expect("a folder below target/");
     folder
 }
 
 /// Runs it, and gives what it wrote. Panics with all of it, unless it answers 0.
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let Output { status, stdout, stderr } =
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [stdout, stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
@@ -34,7 +34,7 @@ pub fn run(command: &mut Command) -> String {
 }
 
 /// Where the library is installed.
-pub fn prefix() -> &'static Path {
+pub(crate) fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| match env::var_os("PENSTOCK_PREFIX") {
         Some(prefix) => prefix.into(),
@@ -56,13 +56,13 @@ fn install_once() -> PathBuf {
 }
 
 /// As the tests themselves are built, which is quick.
-pub fn install(prefix: &Path) {
+pub(crate) fn install(prefix: &Path) {
     let mut install = Command::new(home().join("install"));
     run(install.arg("--prefix").arg(prefix).args(["--profile", "debug"]));
 }
 
 /// What pkg-config says of it, word by word.
-pub fn pkg_config(questions: &[&str]) -> Vec<String> {
+pub(crate) fn pkg_config(questions: &[&str]) -> Vec<String> {
     let mut command = Command::new("pkg-config");
     command.env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
     let said = run(command.args(questions).arg("penstock"));
@@ -71,22 +71,19 @@ pub fn pkg_config(questions: &[&str]) -> Vec<String> {
 
 /// One way of compiling.
 #[derive(Clone, Copy)]
-pub struct Compiler {
+pub(crate) struct Compiler {
     /// The program, and what it is given beside warnings and sources.
-    pub words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
     /// What makes of a C file one of this language.
-    pub language: &'static str,
+    pub(crate) language: &'static str,
 }
 
 /// Plain C11.
-pub const C: Compiler = Compiler { words: &["cc", "-std=c11", "-g", "-O1"], language: "c" };
-
-/// The same sources as C++.
-pub const CXX: Compiler = Compiler { words: &["g++", "-std=c++11", "-g", "-O1"], language: "c++" };
+pub(crate) const C: Compiler = Compiler { words: &["cc", "-std=c11", "-g", "-O1"], language: "c" };
 
 impl Compiler {
     /// Compiles these into `program`, and links them with `library`, the words for the linker.
-    pub fn compile(self, sources: &[PathBuf], program: &Path, library: &[String]) {
+    pub(crate) fn compile(self, sources: &[PathBuf], program: &Path, library: &[String]) {
         let mut command = Command::new(self.words[0]);
         command.args(&self.words[1..]).args(WARNINGS).arg("-pthread").args(["-x", self.language]);
         command.args(pkg_config(&["--cflags"])).args(sources).args(["-x", "none"]);
@@ -96,7 +93,7 @@ impl Compiler {
 }
 
 /// For the linker: the shared library, found again where it was.
-pub fn shared() -> Vec<String> {
+pub(crate) fn shared() -> Vec<String> {
     let mut words = pkg_config(&["--libs"]);
     words.push(format!("-Wl,-rpath,{}", prefix().join("lib").display()));
     words
