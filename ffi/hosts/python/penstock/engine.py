@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import logging
+import threading
 import weakref
 from typing import Any, Callable, Dict, Iterator, Optional
 
@@ -185,7 +186,7 @@ class Engine:
         _check(self._library.penstock_stop(self._handle, _milliseconds(drain)))
 
     def close(self) -> None:
-        """Ends and frees the engine, if it was not done yet."""
+        """Ends and frees the engine, if it was not done yet. Within a callback of its own: as soon as that has returned."""
         self._finalizer()
 
 
@@ -206,9 +207,11 @@ def version() -> str:
     return str(library().penstock_version().decode())
 
 
-def on_log(level: str, logged: Callable[[str, str], object]) -> None:
-    """Has messages of all engines of this process told to `logged(level, message)`, on a thread of their own."""
+def on_log(level: str, logged: Optional[Callable[[str, str], object]]) -> None:
+    """Has messages of all engines of this process told to `logged(level, message)`, on a thread of their own; None ends that."""
     global _LOGGED
+    if logged is None:
+        return _end_log()
     words = {number: word for word, number in LEVELS.items()}
 
     def told(number: int, message: bytes, _: object) -> None:
@@ -229,8 +232,10 @@ def _end_log() -> None:
     library().penstock_on_log(LEVELS["off"], _abi.Logged(), None)
 
 
-def _free(library: Any, handle: int, _callbacks: Dict[str, Any]) -> None:
-    library.penstock_free(handle)
+def _free(library: Any, handle: int, callbacks: Dict[str, Any]) -> None:
+    if library.penstock_free(handle) == Status.IN_CALLBACK:
+        # Of its own callback, which has to return first. What it is called with lives as long as the thread.
+        threading.Thread(target=_free, args=(library, handle, callbacks)).start()
 
 
 def _check(status: int) -> None:
@@ -314,6 +319,8 @@ def _bytes(text: Optional[str]) -> Optional[bytes]:
 
 
 def _milliseconds(seconds: float) -> int:
+    if not seconds >= 0:
+        raise ValueError(f"expected seconds, none of them below 0, got {seconds}")
     return min(int(seconds * 1000), _abi.NEVER - 1) if seconds < 2**53 else _abi.NEVER
 
 

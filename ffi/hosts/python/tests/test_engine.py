@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 import penstock
@@ -220,6 +221,38 @@ class Questions(Case):
         with self.assertRaises(penstock.Error) as raised:
             engine.decide(ids[0], penstock.Allow("tcp://127.0.0.1:1"))
         self.assertEqual(raised.exception.status, penstock.Status.NO_TUNNEL)
+
+    def test_a_callback_may_close_its_engine(self):
+        engine = penstock.Engine(driver="epoll")
+        told = threading.Event()
+
+        def completed(end):
+            engine.close()
+            told.set()
+
+        engine.on_completion(completed)
+        engine.start()
+        for _ in range(3):
+            (near, client), (target, far) = self.pair(), self.pair()
+            engine.tunnel(client, target)
+            near.close()
+            far.close()
+        self.assertTrue(told.wait(10))
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                engine.metrics()
+            except penstock.Error as error:
+                self.assertEqual(error.status, penstock.Status.NO_ENGINE)
+                return
+            time.sleep(0.01)
+        self.fail("the engine lives on")
+
+    def test_seconds_are_none_below_zero(self):
+        engine = self.engine()
+        for wrong in (-1, math.nan):
+            with self.assertRaises(ValueError):
+                engine.stop(wrong)
 
     def test_who_raises_denies(self):
         def ask(request):

@@ -154,6 +154,7 @@ class EngineServer:
         """Until there is a reason to end."""
         active = self.launch_time
         while True:
+            self.heed_signals()
             now = time.time()
             if self.timeout and now - self.launch_time > self.timeout:
                 return self.msg("listener exit due to --timeout %s", self.timeout)
@@ -172,6 +173,11 @@ class EngineServer:
             except queue.Empty:
                 pass
 
+    def heed_signals(self):
+        """What a signal raises in the midst of a log line is caught there."""
+        if self.terminating:
+            raise self.Terminate()
+
     def ended(self, ran, end):
         """Hears of an end, on the engine's thread."""
         self.vmsg("%s: %s, by the %s", end.client, end.cause, end.side)
@@ -183,6 +189,7 @@ class EngineServer:
         stopping = threading.Thread(target=engine.stop, args=(math.inf,), daemon=True)
         stopping.start()
         while stopping.is_alive():
+            self.heed_signals()
             stopping.join(TICK)
 
 
