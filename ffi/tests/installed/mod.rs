@@ -55,10 +55,11 @@ fn install_once() -> PathBuf {
     prefix
 }
 
-/// As the tests themselves are built, which is quick.
+/// Installs what is built already: by `tests/run` a release (PENSTOCK_PROFILE), and else as the tests themselves are built.
 pub(crate) fn install(prefix: &Path) {
+    let profile = env::var("PENSTOCK_PROFILE").unwrap_or_else(|_| "debug".into());
     let mut install = Command::new(home().join("install"));
-    run(install.arg("--prefix").arg(prefix).args(["--profile", "debug"]));
+    run(install.arg("--prefix").arg(prefix).args(["--profile", &profile]));
 }
 
 /// What pkg-config says of it, word by word.
