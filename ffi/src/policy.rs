@@ -181,6 +181,10 @@ unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, D
         ]
     };
     let invalid = |words: String| Refusal::new(PENSTOCK_INVALID, words);
+    if decision.has_descriptor > 1 {
+        let came = decision.has_descriptor;
+        return Err(invalid(format!("`decision->has_descriptor` is {came}: expected 0 or 1")));
+    }
     match decision.verdict {
         verdict if verdict == penstock_verdict::Allow as u32 => match target {
             Some(target) if decision.has_descriptor == 0 => {
