@@ -8,6 +8,8 @@ use super::*;
 const WORK: &str = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
 /// What /proc counts in.
 const TICK: Duration = Duration::from_millis(10);
+/// Longer than a core that everybody uses makes a shell wait.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn start(script: &str) -> (Process, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +19,7 @@ fn start(script: &str) -> (Process, tempfile::TempDir) {
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "it never came");
         sleep(Duration::from_millis(5));

@@ -4,6 +4,7 @@
 //! became of a run. A program that does not compile without a warning, or answers anything but 0, fails the test with all that it said.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -59,7 +60,16 @@ fn install_once() -> PathBuf {
 pub(crate) fn install(prefix: &Path) {
     let profile = env::var("PENSTOCK_PROFILE").unwrap_or_else(|_| "debug".into());
     let mut install = Command::new(home().join("install"));
+    // What cargo tells tests of their own package makes libraries build anew that ask for such words.
+    for (name, _) in env::vars_os().filter(|(name, _)| is_of_this_test(name)) {
+        install.env_remove(name);
+    }
     run(install.arg("--prefix").arg(prefix).args(["--profile", &profile]));
+}
+
+fn is_of_this_test(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_") && !["CARGO_HOME", "CARGO_TARGET_DIR"].contains(&&*name)
 }
 
 /// What pkg-config says of it, word by word.
