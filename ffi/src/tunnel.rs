@@ -307,8 +307,13 @@ pub unsafe extern "C" fn penstock_for_each(
         let told = told.ok_or_else(|| Refusal::new(PENSTOCK_NULL, "`told` is NULL"))?;
         for mailbox in &running.mailboxes {
             let mut from = Some(0);
-            while let Some(slot) = from.filter(|_| !mailbox.is_closed()) {
-                let page = ask(mailbox, |reply| Command::List { from: slot, reply })?;
+            while let Some(slot) = from {
+                let page = match ask(mailbox, |reply| Command::List { from: slot, reply }) {
+                    Ok(page) => page,
+                    // The worker has ended: it carries nothing any more.
+                    Err(Refusal { status: PENSTOCK_NO_TUNNEL, .. }) => break,
+                    Err(refusal) => return Err(refusal),
+                };
                 for tunnel in &page.tunnels {
                     let info = penstock_tunnel_info::of(tunnel, &running);
                     // SAFETY: the host has promised a function that can be called with this context; the structure is ours until it returns.
