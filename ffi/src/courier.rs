@@ -329,12 +329,16 @@ impl Host for Courier {
         if matches!(inbox.delivery, Delivery::Nobody) {
             return;
         }
+        // Other workers have ends to tell meanwhile.
+        drop(inbox);
         let mut completion = completion_of(record, self.name_of(record.listener));
         // A decision that came too late has left the host's own all the same.
         if let (true, Some(Waiting { cookie, .. })) = (completion.user_data.is_null(), decided) {
             completion.user_data = cookie as usize as *mut c_void;
         }
-        inbox.ended.push_back(Box::new(completion));
+        let completion = Box::new(completion);
+        inbox = self.inbox();
+        inbox.ended.push_back(completion);
         if let Delivery::Polled(event) = &inbox.delivery {
             // A full counter is readable all the same.
             let _ = event.write(1);

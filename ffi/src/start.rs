@@ -18,7 +18,7 @@ use penstock_control::{
     Control, DriverFacts, Handle, Parts, Worker, access_log, admin, recorder, spawner,
 };
 use penstock_core::config::{Address, Config};
-use penstock_core::engine::{Bound, Engine, Plan, bind};
+use penstock_core::engine::{Bound, Plan, bind};
 use penstock_core::ring::probe::{Facts, probe};
 use penstock_core::ring::{Driver, Mask};
 use tokio::sync::mpsc;
@@ -166,7 +166,13 @@ fn launch(
         .start_but(made.host_workers, &mut |_, mailbox| control.outside(mailbox))
         .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
     let (seats, all_left) = Seats::new(seats);
-    let parts = parts(config, &engine, facts, max_tunnels);
+    let parts = Parts {
+        config: Arc::clone(config),
+        workers: Worker::all(&engine),
+        driver: DriverFacts::of(facts),
+        max_tunnels,
+        messages_dropped: Dropped::none(),
+    };
     let (intake, counters) = (engine.intake(), engine.counters().to_vec());
     let mailboxes = engine.mailboxes().to_vec();
     let (orders, taken) = mpsc::unbounded_channel();
@@ -212,21 +218,4 @@ fn access_log(log: Option<&AccessLog>, config: &Config) -> Answer<access_log::Se
         AccessFormat::Squid => access_log::Format::Squid,
     };
     access_log::start(Some(path), format).map_err(system("can't open the access log"))
-}
-
-fn parts(config: &Arc<Config>, engine: &Engine, facts: &Facts, max_tunnels: usize) -> Parts {
-    let numbers = engine.counters().iter().zip(engine.stats());
-    let workers = engine.mailboxes().iter().zip(numbers);
-    let workers = workers.map(|(mailbox, (counters, stats))| Worker {
-        mailbox: mailbox.clone(),
-        counters: counters.clone(),
-        stats: stats.clone(),
-    });
-    Parts {
-        config: Arc::clone(config),
-        workers: workers.collect(),
-        driver: DriverFacts::of(facts),
-        max_tunnels,
-        messages_dropped: Dropped::none(),
-    }
 }

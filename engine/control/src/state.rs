@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use penstock_core::config::Config;
 use penstock_core::control::{Command, Mailbox};
+use penstock_core::engine::Engine;
 use penstock_core::metrics::Counters;
 use penstock_core::ring::probe::Facts;
 use penstock_core::ring::{Count, Driver, Feature, Stats};
@@ -56,6 +57,20 @@ pub struct DriverFacts {
     pub masked: String,
     /// Features that the kernel lacks, separated by commas.
     pub missing: String,
+}
+
+impl Worker {
+    /// All of an engine's, in order.
+    pub fn all(engine: &Engine) -> Vec<Worker> {
+        let numbers = engine.counters().iter().zip(engine.stats());
+        let all = engine.mailboxes().iter().zip(numbers);
+        all.map(|(mailbox, (counters, stats))| Worker {
+            mailbox: mailbox.clone(),
+            counters: counters.clone(),
+            stats: stats.clone(),
+        })
+        .collect()
+    }
 }
 
 impl DriverFacts {

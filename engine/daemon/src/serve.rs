@@ -109,7 +109,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
     let engine = bound.start(&mut |_, mailbox| control.outside(mailbox))?;
     let parts = Parts {
         config: config.clone(),
-        workers: workers(&engine),
+        workers: Worker::all(&engine),
         driver: DriverFacts::of(&facts),
         max_tunnels,
         messages_dropped,
@@ -204,17 +204,6 @@ fn describe(
     if let Some(Ok(address)) = admin.map(TcpListener::local_addr) {
         tracing::info!(%address, "admin");
     }
-}
-
-fn workers(engine: &Engine) -> Vec<Worker> {
-    let numbers = engine.counters().iter().zip(engine.stats());
-    let all = engine.mailboxes().iter().zip(numbers);
-    all.map(|(mailbox, (counters, stats))| Worker {
-        mailbox: mailbox.clone(),
-        counters: counters.clone(),
-        stats: stats.clone(),
-    })
-    .collect()
 }
 
 /// Waits for the workers on a thread of its own; the receiver learns of their end.

@@ -120,6 +120,28 @@ static void too_late(void)
     asking_close(&place);
 }
 
+/* Too late, while the client still reads its answer: whoever got PENSTOCK_OK gets back what is its own. */
+static void too_late_and_remembered(void)
+{
+    struct asking place;
+    penstock_decision decision;
+    penstock_completion completion;
+    int client;
+    asking_open(&place, ASKING_CONNECT "\ntimeouts = { token = \"300ms\" }");
+    place.policy.verdict = PENSTOCK_VERDICT_PENDING;
+    client = asking_request(&place);
+    CHECK(asking_answered(client) == 503);
+    PENSTOCK_INIT(decision);
+    decision.verdict = PENSTOCK_VERDICT_ALLOW;
+    decision.user_data = &place;
+    EXPECT(PENSTOCK_OK, penstock_decide(place.rig.engine, asking_await(&place, 1), &decision));
+    rig_drain(client);
+    close(client);
+    rig_next(&place.rig, &completion);
+    CHECK(completion.cause == PENSTOCK_CAUSE_TOKEN_LOOKUP_FAILED && completion.user_data == &place);
+    asking_close(&place);
+}
+
 /* Who is waited for leaves, is cancelled, or the engine stops: one completion each, and no decision counts any more. */
 static void gone_meanwhile(void)
 {
@@ -220,6 +242,7 @@ int main(int argc, char **argv)
     RUN(to_a_unix_socket);
     RUN(here_it_is);
     RUN(too_late);
+    RUN(too_late_and_remembered);
     RUN(gone_meanwhile);
     RUN(wrong_decisions);
     return 0;

@@ -169,6 +169,8 @@ static void sockets_of_the_host(void)
     rig.engine = rig_create_toml(text);
     EXPECT(PENSTOCK_OK, penstock_completion_fd(rig.engine, &rig.completions));
     EXPECT(PENSTOCK_NO_LISTENER, penstock_listen(rig.engine, "nobody's", tcp));
+    /* The terms that every engine has by itself: whoever connected there would get nowhere. */
+    EXPECT(PENSTOCK_NO_LISTENER, penstock_listen(rig.engine, "handed-over", tcp));
     EXPECT(PENSTOCK_OK, penstock_listen(rig.engine, "mine", tcp));
     EXPECT(PENSTOCK_OK, penstock_listen(rig.engine, "mine", local));
     EXPECT(PENSTOCK_OK, penstock_start(rig.engine));

@@ -148,6 +148,7 @@ pub(crate) fn somebody_else_may_have_made_the_socket(driver: Driver) {
         thread::sleep(Duration::from_millis(5));
     }
     assert!(engine.counters()[0].accepted.get() > 0);
+    assert!(engine.shared().is_own(address.expect("TCP")), "a way back to ourselves is no loop");
     stop(engine);
 }
 
