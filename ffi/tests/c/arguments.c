@@ -14,15 +14,6 @@ union roomy {
     unsigned char bytes[4096];
 };
 
-static void ensure_explained(const char *field)
-{
-    char text[512];
-    EXPECT(PENSTOCK_OK, penstock_last_error(text, sizeof text));
-    if (strstr(text, field) == NULL)
-        fprintf(stderr, "expected %s in: %s\n", field, text);
-    CHECK(strstr(text, field) != NULL);
-}
-
 static void null_before_the_start(void)
 {
     penstock_values values;
@@ -129,7 +120,7 @@ static void sizes_of_options(void)
     rig_pair(AF_UNIX, target);
     memset(&roomy, 0, sizeof roomy);
     EXPECT(PENSTOCK_INVALID, penstock_tunnel(rig.engine, client[0], target[0], &roomy.options, NULL));
-    ensure_explained("size");
+    rig_explained("size");
     roomy.options.size = sizeof roomy.options + 8;
     roomy.bytes[sizeof roomy.options] = 1;
     EXPECT(PENSTOCK_INVALID, penstock_tunnel(rig.engine, client[0], target[0], &roomy.options, NULL));
@@ -157,7 +148,7 @@ static void sizes_of_answers(void)
 
     memset(&roomy, 0, sizeof roomy);
     EXPECT(PENSTOCK_INVALID, penstock_query(rig.engine, tunnel.id, &roomy.info));
-    ensure_explained("size");
+    rig_explained("size");
     EXPECT(PENSTOCK_INVALID, penstock_metrics(rig.engine, &roomy.counts));
     EXPECT(PENSTOCK_INVALID, penstock_next_completion(rig.engine, &roomy.completion));
 
@@ -200,7 +191,7 @@ static void wrong_values(void)
     values[5].memory_per_worker = 1;
     for (i = 0; i < 6; i++) {
         EXPECT(PENSTOCK_INVALID, penstock_create(&values[i], &engine));
-        ensure_explained(field[i]);
+        rig_explained(field[i]);
         EXPECT(PENSTOCK_INVALID, penstock_create_from_toml(RIG_TERMS, strlen(RIG_TERMS), &values[i], &engine));
     }
 }
@@ -213,7 +204,7 @@ static void ensure_refused(struct rig *rig, const penstock_tunnel_options *optio
     rig_pair(AF_UNIX, client);
     rig_pair(AF_UNIX, target);
     EXPECT(status, penstock_tunnel(rig->engine, client[0], target[0], options, &id));
-    ensure_explained(field);
+    rig_explained(field);
     CHECK(id == 77);
     CHECK(rig_is_open(client[0]) && rig_is_open(target[0]));
     close(client[0]), close(client[1]), close(target[0]), close(target[1]);

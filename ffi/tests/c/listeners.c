@@ -4,15 +4,6 @@
 #include <fcntl.h>
 #include <sys/un.h>
 
-static void ensure_said(const char *words)
-{
-    char text[1024];
-    EXPECT(PENSTOCK_OK, penstock_last_error(text, sizeof text));
-    if (strstr(text, words) == NULL)
-        fprintf(stderr, "expected %s in: %s\n", words, text);
-    CHECK(strstr(text, words) != NULL);
-}
-
 static void texts_that_are_wrong(void)
 {
     static const char with_nul[] = "[log]\nlevel = \"in\0fo\"\n";
@@ -21,8 +12,8 @@ static void texts_that_are_wrong(void)
                                   "\"exec:/bin/cat\"\n";
     penstock_engine engine = 77;
     EXPECT(PENSTOCK_CONFIG, penstock_create_from_toml(unknown, strlen(unknown), NULL, &engine));
-    ensure_said("3");
-    ensure_said("levle");
+    rig_explained("3");
+    rig_explained("levle");
     EXPECT(PENSTOCK_CONFIG, penstock_create_from_toml("[", 1, NULL, &engine));
     EXPECT(PENSTOCK_CONFIG, penstock_create_from_toml("\xff\xfe", 2, NULL, &engine));
     /* NUL is no end: what is behind it is seen. */
@@ -120,7 +111,7 @@ static void an_address_in_use(void)
     EXPECT(PENSTOCK_OK, penstock_completion_fd(rig.engine, &rig.completions));
     EXPECT(PENSTOCK_SYSTEM, penstock_start(rig.engine));
     snprintf(address, sizeof address, "%d", taken_port);
-    ensure_said(address);
+    rig_explained(address);
     CHECK(rig_threads() == threads);
     ensure_closed(free_port);
     /* And it may be tried again. */

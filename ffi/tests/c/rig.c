@@ -307,3 +307,12 @@ int rig_epoll(int poller, struct epoll_event *event, int milliseconds)
     } while (count == -1 && errno == EINTR);
     return count;
 }
+
+void rig_explained(const char *words)
+{
+    char text[1024];
+    EXPECT(PENSTOCK_OK, penstock_last_error(text, sizeof text));
+    if (strstr(text, words) == NULL)
+        fprintf(stderr, "expected %s in: %s\n", words, text);
+    CHECK(strstr(text, words) != NULL);
+}

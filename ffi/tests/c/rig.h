@@ -69,6 +69,8 @@ void rig_leave(struct rig_tunnel *tunnel);
 /* Closes so that the peer sees a reset. */
 void rig_reset(int descriptor);
 
+/* The last error of this thread has these words. */
+void rig_explained(const char *words);
 /* Bytes that differ with the seed. */
 void rig_fill(unsigned char *data, size_t length, unsigned seed);
 /* 1, if the number is an open descriptor. */
