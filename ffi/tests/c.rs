@@ -3,7 +3,6 @@
 
 mod installed;
 
-use std::env;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
@@ -74,11 +73,6 @@ fn valgrind(name: &str) {
 /// With the nightly toolchain, if it is there; the C side is as `sanitized` has it.
 fn instrumented(name: &str) {
     if !has_nightly() {
-        println!("no nightly toolchain: the C side alone is instrumented (`sanitized`)");
-        return;
-    }
-    if env::var_os("PENSTOCK_LONG").is_none() {
-        println!("without PENSTOCK_LONG=1 the C side alone is instrumented (`sanitized`)");
         return;
     }
     let library = [instrumented_library().display().to_string(), "-lm".into(), "-ldl".into()];
@@ -105,6 +99,16 @@ fn instrumented_library() -> PathBuf {
     run(cargo.env("RUSTFLAGS", "-Zsanitizer=address").current_dir(home()));
     println!("the Rust side was instrumented in {:.0?}", begun.elapsed());
     folder.join(TRIPLE).join("debug/libpenstock.a")
+}
+
+#[test]
+fn what_is_instrumented() {
+    if has_nightly() {
+        instrumented_library();
+        println!("AddressSanitizer: the C side and, with the nightly toolchain, the Rust side");
+    } else {
+        println!("AddressSanitizer: the C side alone, for there is no nightly toolchain");
+    }
 }
 
 macro_rules! programs {

@@ -7,6 +7,7 @@ mod websocket;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -40,8 +41,12 @@ impl Meter for Unread {
     }
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+/// One that nobody else takes, by the process id.
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(2000);
+    let pid = std::process::id();
+    let address = Ipv4Addr::new(127, 1 + (pid >> 8) as u8 % 255, pid as u8, 1);
+    SocketAddr::from((address, NEXT.fetch_add(1, Relaxed)))
 }
 
 fn start_relay(kind: Kind, targets: &[SocketAddr]) -> Vec<SocketAddr> {
@@ -51,7 +56,7 @@ fn start_relay(kind: Kind, targets: &[SocketAddr]) -> Vec<SocketAddr> {
 /// A relay in a thread, which ends with the test process.
 fn start_relay_with(kind: Kind, targets: &[SocketAddr], keys: &Path) -> Vec<SocketAddr> {
     let forwards: Vec<_> =
-        targets.iter().map(|&target| Forward { listen: free_port(), target }).collect();
+        targets.iter().map(|&target| Forward { listen: free_address(), target }).collect();
     let addresses: Vec<_> = forwards.iter().map(|forward| forward.listen).collect();
     let keys = keys.to_owned();
     thread::spawn(move || relay::run(kind, &forwards, &keys));

@@ -312,11 +312,14 @@ mod tests {
 
     #[test]
     fn two_workers_listen_on_one_port_and_ipv6_leaves_ipv4_alone() {
-        let first = bind_listener((Ipv6Addr::UNSPECIFIED, 0).into(), 1).expect("bound");
-        let port = local(first.as_fd()).expect("bound").port();
-        bind_listener((Ipv6Addr::UNSPECIFIED, port).into(), 1).expect("shared port");
-        let alone = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
-        alone.expect("the IPv4 port is still free");
+        // Others may hold the IPv4 port of one such pair, but not of all of them.
+        let leaves_ipv4_alone = (0..20).any(|_| {
+            let first = bind_listener((Ipv6Addr::UNSPECIFIED, 0).into(), 1).expect("bound");
+            let port = local(first.as_fd()).expect("bound").port();
+            bind_listener((Ipv6Addr::UNSPECIFIED, port).into(), 1).expect("shared port");
+            std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+        });
+        assert!(leaves_ipv4_alone);
     }
 
     #[test]

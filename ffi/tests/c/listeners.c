@@ -66,12 +66,10 @@ static void what_is_accepted(void)
     struct rig rig;
     penstock_counts counts;
     char text[1024] = "", address[80], cut[6];
-    int target, origin = rig_listener(&target), ports[3], sockets[3], i;
+    int target, origin = rig_listener(&target), ports[3], i;
     PENSTOCK_INIT(counts);
     for (i = 0; i < 3; i++)
-        sockets[i] = rig_listener(&ports[i]);
-    for (i = 0; i < 3; i++)
-        close(sockets[i]);
+        ports[i] = rig_free_port();
     snprintf(address, sizeof address, "address = [\"127.0.0.1:%d\", \"127.0.0.1:%d\"]", ports[0], ports[1]);
     forwarding(text, sizeof text, "one", address, target);
     snprintf(address, sizeof address, "address = \"127.0.0.1:%d\"", ports[2]);
@@ -100,8 +98,8 @@ static void an_address_in_use(void)
 {
     struct rig rig;
     char text[1024] = "", address[64];
-    int target, origin = rig_listener(&target), free_port, taken_port, taken, threads = rig_threads();
-    close(rig_listener(&free_port));
+    int target, origin = rig_listener(&target), taken_port, taken, threads = rig_threads();
+    int free_port = rig_free_port();
     taken = rig_listener(&taken_port);
     snprintf(address, sizeof address, "address = \"127.0.0.1:%d\"", free_port);
     forwarding(text, sizeof text, "free", address, target);
@@ -151,10 +149,9 @@ static void sockets_of_the_host(void)
     penstock_completion completion;
     struct rig_tunnel tunnel;
     char text[1024] = "", path[64], address[80], own[64];
-    int target, origin = rig_listener(&target), own_port, port, tcp = rig_listener(&port), local;
+    int target, origin = rig_listener(&target), own_port = rig_free_port(), port, tcp = rig_listener(&port), local;
     snprintf(path, sizeof path, "/tmp/penstock-c-%d.sock", (int)getpid());
     local = unix_listener(path);
-    close(rig_listener(&own_port));
     snprintf(own, sizeof own, "address = \"127.0.0.1:%d\"", own_port);
     forwarding(text, sizeof text, "mine", own, target);
     rig.engine = rig_create_toml(text);

@@ -86,19 +86,43 @@ void rig_none(struct rig *rig, int milliseconds)
     EXPECT(PENSTOCK_EMPTY, penstock_next_completion(rig->engine, &completion));
 }
 
+/* -1 if somebody has that port already; port 0 is any. */
+static int bound_to(int port)
+{
+    struct sockaddr_in address;
+    int bound = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memset(&address, 0, sizeof address);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)port);
+    if (bind(bound, (struct sockaddr *)&address, sizeof address) == 0)
+        return bound;
+    CHECK(errno == EADDRINUSE);
+    close(bound);
+    return -1;
+}
+
 int rig_listener(int *port)
 {
     struct sockaddr_in address;
     socklen_t length = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    memset(&address, 0, sizeof address);
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
-    CHECK(listen(listener, 128) == 0);
+    int listener = bound_to(0);
+    CHECK(listener >= 0 && listen(listener, 128) == 0);
     CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
     *port = ntohs(address.sin_port);
     return listener;
+}
+
+int rig_free_port(void)
+{
+    static int given = 0;
+    int bound, first = 10000 + getpid() % 1250 * 16;
+    do {
+        CHECK(given < 16);
+        bound = bound_to(first + given++);
+    } while (bound == -1);
+    close(bound);
+    return first + given - 1;
 }
 
 int rig_try_connect(int port)

@@ -44,6 +44,8 @@ void rig_none(struct rig *rig, int milliseconds);
 void rig_pair(int family, int pair[2]);
 /* A TCP socket that listens on loopback, and its port. */
 int rig_listener(int *port);
+/* A port that nobody else takes: below those that the kernel gives to whoever asks for any. */
+int rig_free_port(void);
 /* Connects to loopback. */
 int rig_connect(int port);
 /* The same, or -1 with errno. */
