@@ -145,21 +145,49 @@ impl Running {
     }
 }
 
-/// Waits for all workers, on a thread of its own; the receiver learns of their end.
-pub(crate) fn wait_for(
-    engine: Engine,
-    all_left: oneshot::Receiver<()>,
-) -> std::io::Result<(JoinHandle<()>, oneshot::Receiver<()>)> {
-    let (said, ended) = oneshot::channel::<()>();
-    let thread = thread::Builder::new().name("penstock-join".to_owned()).spawn(move || {
-        // Dropped is told.
-        let _said = said;
-        let _ = all_left.blocking_recv();
-        if catch_unwind(AssertUnwindSafe(|| engine.join())).is_err() {
-            tracing::error!("a worker has come to a halt by a bug in penstock; please report it");
-        }
-    })?;
-    Ok((thread, ended))
+/// A thread that waits for all workers. It is there before they are: whoever has workers can wait for them.
+pub(crate) struct Joiner {
+    thread: JoinHandle<()>,
+    workers: oneshot::Sender<(Engine, oneshot::Receiver<()>)>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Joiner {
+    pub(crate) fn start() -> std::io::Result<Joiner> {
+        let (said, ended) = oneshot::channel::<()>();
+        let (workers, come) = oneshot::channel::<(Engine, oneshot::Receiver<()>)>();
+        let body = move || {
+            // Dropped is told.
+            let _said = said;
+            let Ok((engine, all_left)) = come.blocking_recv() else { return };
+            let _ = all_left.blocking_recv();
+            if catch_unwind(AssertUnwindSafe(|| engine.join())).is_err() {
+                tracing::error!(
+                    "a worker has come to a halt by a bug in penstock; please report it"
+                );
+            }
+        };
+        let thread = thread::Builder::new().name("penstock-join".to_owned()).spawn(body)?;
+        Ok(Joiner { thread, workers, ended })
+    }
+
+    /// Waits for these, and those on threads of the host's, of which the receiver learns. Its own learns of the end of all.
+    pub(crate) fn wait_for(
+        self,
+        engine: Engine,
+        all_left: oneshot::Receiver<()>,
+    ) -> (JoinHandle<()>, oneshot::Receiver<()>) {
+        let Joiner { thread, workers, ended } = self;
+        // It waits for nothing else.
+        let _ = workers.send((engine, all_left));
+        (thread, ended)
+    }
+
+    /// There are no workers.
+    pub(crate) fn dismiss(self) {
+        drop(self.workers);
+        let _ = self.thread.join();
+    }
 }
 
 /// Ends workers that nobody else steers yet.

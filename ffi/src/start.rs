@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{UnixAddr, getsockname};
@@ -21,12 +22,12 @@ use penstock_core::config::{Address, Config};
 use penstock_core::engine::{Bound, Plan, bind};
 use penstock_core::ring::probe::{Facts, probe};
 use penstock_core::ring::{Driver, Mask};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::courier::Courier;
 use crate::edge::{Answer, Refusal};
 use crate::life::Made;
-use crate::running::{Running, Seats, end_at_once, flush, steer, wait_for};
+use crate::running::{Joiner, Running, Seats, end_at_once, flush, steer};
 use crate::signals::HeldBack;
 use crate::status::penstock_status::{PENSTOCK_CONFIG, PENSTOCK_SYSTEM};
 
@@ -119,7 +120,8 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
 /// tried it, and a host's poll(2) would end by EINTR without any signal.
 pub(crate) fn probe_elsewhere(driver: Option<Driver>, mask: Mask) -> Result<Facts, String> {
     let thread = thread::Builder::new().name("penstock-probe".to_owned());
-    let probed = thread.spawn(move || probe(driver, mask)).map_err(|error| error.to_string())?;
+    let probed = thread.spawn(move || probe(driver, mask));
+    let probed = probed.map_err(|error| format!("can't start a thread: {error}"))?;
     let facts = probed.join().map_err(|_| "the probe came to a halt".to_owned())?;
     facts.map_err(|error| error.to_string())
 }
@@ -162,9 +164,15 @@ fn launch(
     let control = Control::new(config, access_log.clone(), recorder.clone(), None)
         .map_err(system("can't make an event loop"))?
         .with_host(courier.clone());
-    let (engine, seats) = bound
-        .start_but(made.host_workers, &mut |_, mailbox| control.outside(mailbox))
-        .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
+    let joiner = Joiner::start().map_err(system("can't start a thread"))?;
+    let started = bound.start_but(made.host_workers, &mut |_, mailbox| control.outside(mailbox));
+    let (engine, seats) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            joiner.dismiss();
+            return Err(Refusal::new(PENSTOCK_SYSTEM, error.to_string()));
+        }
+    };
     let (seats, all_left) = Seats::new(seats);
     let parts = Parts {
         config: Arc::clone(config),
@@ -175,22 +183,17 @@ fn launch(
     };
     let (intake, counters) = (engine.intake(), engine.counters().to_vec());
     let mailboxes = engine.mailboxes().to_vec();
-    let (orders, taken) = mpsc::unbounded_channel();
-    let begun = wait_for(engine, all_left).and_then(|(joiner, ended)| {
-        let (tell, told) = sync_channel(1);
-        let body = move || {
-            let _ = control.run(parts, admin, |handle| steer(handle, tell, taken, ended));
-            flush(&access_log, recorder.as_ref());
-        };
-        let control = thread::Builder::new().name("penstock-control".to_owned()).spawn(body)?;
-        let handle: Result<Handle, _> = told.recv();
-        let handle = handle.map_err(|_| std::io::Error::other("the event loop did not begin"))?;
-        Ok((handle, vec![control, joiner]))
-    });
-    let (handle, threads) = begun.map_err(|error| {
-        end_at_once(&mailboxes, &seats);
-        system("can't start a thread")(error)
-    })?;
+    let (joiner, ended) = joiner.wait_for(engine, all_left);
+    let flush = move || flush(&access_log, recorder.as_ref());
+    let begun = steered(control, parts, admin, ended, flush);
+    let (handle, orders, control) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            end_at_once(&mailboxes, &seats);
+            let _ = joiner.join();
+            return Err(system("can't start a thread")(error));
+        }
+    };
     Ok(Running {
         intake,
         config: Arc::clone(config),
@@ -203,9 +206,29 @@ fn launch(
         handle,
         orders,
         seats,
-        threads: Mutex::new(threads),
+        threads: Mutex::new(vec![control, joiner]),
         host: Mutex::default(),
     })
+}
+
+/// The thread that may wait, what it can be asked for, and how it is given orders. `last` is what it does when the workers have ended.
+fn steered(
+    control: Control,
+    parts: Parts,
+    admin: Option<TcpListener>,
+    ended: oneshot::Receiver<()>,
+    last: impl FnOnce() + Send + 'static,
+) -> std::io::Result<(Handle, mpsc::UnboundedSender<Duration>, JoinHandle<()>)> {
+    let ((tell, told), (orders, taken)) = (sync_channel(1), mpsc::unbounded_channel());
+    let body = move || {
+        let _ = control.run(parts, admin, |handle| steer(handle, tell, taken, ended));
+        last();
+    };
+    let thread = thread::Builder::new().name("penstock-control".to_owned()).spawn(body)?;
+    match told.recv() {
+        Ok(handle) => Ok((handle, orders, thread)),
+        Err(_) => Err(std::io::Error::other("the event loop did not begin")),
+    }
 }
 
 fn access_log(log: Option<&AccessLog>, config: &Config) -> Answer<access_log::Sender> {

@@ -135,7 +135,7 @@ macro_rules! programs {
 }
 
 programs! {
-    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership relay signals threads tls
+    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership relay signals starting threads tls
     watching websocket
 }
 
