@@ -167,11 +167,11 @@ pub struct penstock_decision {
 // SAFETY: numbers and pointers, in C's layout, the size first.
 unsafe impl Structure for penstock_decision {}
 
-/// What a decision says, but for a descriptor in it.
+/// What a decision says.
 ///
 /// # Safety
 /// Its pointers are what the header says.
-unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, Denied>> {
+unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Admitted, Denied>> {
     // SAFETY: the caller's promise.
     let [target, message, headers] = unsafe {
         [
@@ -185,16 +185,19 @@ unsafe fn judged(decision: &penstock_decision) -> Answer<Result<Option<Place>, D
         let came = decision.has_descriptor;
         return Err(invalid(format!("`decision->has_descriptor` is {came}: expected 0 or 1")));
     }
+    let cookie = decision.user_data as u64;
     match decision.verdict {
-        verdict if verdict == penstock_verdict::Allow as u32 => match target {
-            Some(target) if decision.has_descriptor == 0 => {
-                place(&target).map(|place| Ok(Some(place)))
-            }
-            _ => Ok(Ok(None)),
-        },
+        verdict if verdict == penstock_verdict::Allow as u32 => {
+            let to = if decision.has_descriptor == 1 {
+                // SAFETY: the caller's promise.
+                Some(To::Connected(unsafe { connected(decision, target) }?))
+            } else {
+                target.as_deref().map(place).transpose()?.map(To::Place)
+            };
+            Ok(Ok(Admitted { to, cookie }))
+        }
         verdict if verdict == penstock_verdict::Deny as u32 => {
             let status = u16::try_from(decision.http_status).unwrap_or(u16::MAX);
-            let cookie = decision.user_data as u64;
             Denied::new(status, headers.as_deref().unwrap_or_default(), message.as_deref(), cookie)
                 .map(Err)
                 .map_err(|error| invalid(format!("`decision->http_status` or `headers`: {error}")))
@@ -269,20 +272,10 @@ pub unsafe extern "C" fn penstock_decide(
         // SAFETY: what the caller promises of `decision`.
         let decision = unsafe { edge::read(decision, "decision") }?;
         edge::ensure_reserved(decision.reserved, "decision")?;
+        let id = numbers::session(id).ok_or(PENSTOCK_NO_TUNNEL)?;
         // SAFETY: the same of its pointers.
         let judged = unsafe { judged(&decision) }?;
-        let id = numbers::session(id).ok_or(PENSTOCK_NO_TUNNEL)?;
-        let cookie = decision.user_data as u64;
-        let result = match judged {
-            Err(denied) => Err(denied),
-            Ok(place) if decision.has_descriptor == 0 => {
-                Ok(Admitted { to: place.map(To::Place), cookie })
-            }
-            // SAFETY: as above.
-            Ok(_) => unsafe { connected(&decision) }
-                .map(|connected| Ok(Admitted { to: Some(To::Connected(connected)), cookie }))?,
-        };
-        engine.courier.decide(id, result).map_err(|(status, result)| {
+        engine.courier.decide(id, judged).map_err(|(status, result)| {
             if let Ok(Admitted { to: Some(To::Connected(connected)), .. }) = result {
                 release(connected.into_descriptor());
             }
@@ -294,15 +287,12 @@ pub unsafe extern "C" fn penstock_decide(
 /// The target that the host has connected.
 ///
 /// # Safety
-/// Its pointers are what the header says.
-unsafe fn connected(decision: &penstock_decision) -> Answer<Connected> {
-    let penstock_decision { target, target_descriptor, target_early, target_early_length, .. } =
-        *decision;
+/// `target_early` is what the header says.
+unsafe fn connected(decision: &penstock_decision, name: Option<String>) -> Answer<Connected> {
+    let penstock_decision { target_descriptor, target_early, target_early_length, .. } = *decision;
     // SAFETY: the caller's promise.
-    let (name, came) = unsafe {
-        let name = edge::text(target, "decision->target")?;
-        (name, edge::bytes(target_early, target_early_length, EARLY, "decision->target_early")?)
-    };
+    let came =
+        unsafe { edge::bytes(target_early, target_early_length, EARLY, "decision->target_early")? };
     let descriptor = claim(target_descriptor as c_int, "decision->target_descriptor")?;
     Connected::new(descriptor, came, name.map(Into::into)).map_err(|descriptor| {
         release(descriptor);
