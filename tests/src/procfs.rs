@@ -5,6 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
 /// What its open descriptors stand for.
 ///
 /// # Panics
@@ -55,6 +58,20 @@ pub fn private_dirty(pid: u32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.expect("Private_Dirty in KiB") * 1024
+}
+
+/// The live threads of a process, by name, each with the processors that it may use.
+///
+/// # Panics
+/// When the process is gone.
+pub fn threads(pid: u32) -> Vec<(String, CpuSet)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("a live process");
+    let thread = |task: PathBuf| {
+        let name = fs::read_to_string(task.join("comm")).ok()?.trim_end().to_owned();
+        let id = task.file_name()?.to_str()?.parse().ok()?;
+        Some((name, sched_getaffinity(Pid::from_raw(id)).ok()?))
+    };
+    tasks.filter_map(|task| thread(task.ok()?.path())).collect()
 }
 
 /// Processor time of all its live threads, exact to the nanosecond.

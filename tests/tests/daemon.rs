@@ -7,16 +7,19 @@ use std::os::unix::net::UnixDatagram;
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use penstock_tests::access_log::Line;
 use penstock_tests::connect::{PATIENCE, tunnel};
 use penstock_tests::stream::Pattern;
 use penstock_tests::{
-    Driver, Penstock, Setup, Stopwatch, both_drivers, http, names, origin, process, wait,
+    Driver, Penstock, Setup, Stopwatch, both_drivers, http, names, origin, process, procfs, wait,
 };
 
 both_drivers! {
     it_shows_health_and_tunnels,
+    each_worker_has_a_core_and_the_others_have_all,
     a_thousand_tunnels_are_listed_once_each,
     a_stop_lets_tunnels_end_by_themselves,
     a_stop_ends_when_its_time_is_over,
@@ -83,6 +86,25 @@ fn it_shows_health_and_tunnels(driver: Driver) {
         assert!((0.9..10.0).contains(&seconds), "{list:?}");
     }
     assert!(shown["id"].as_str().is_some_and(|id| !id.is_empty()), "{list:?}");
+}
+
+fn each_worker_has_a_core_and_the_others_have_all(driver: Driver) {
+    let cores = |set: &CpuSet| -> Vec<usize> {
+        (0..CpuSet::count()).filter(|core| set.is_set(*core) == Ok(true)).collect()
+    };
+    let ours = cores(&sched_getaffinity(Pid::from_raw(0)).expect("asked"));
+    let penstock = Setup::new(driver).set("engine", "workers", &ours.len().to_string()).start();
+    let (workers, others): (Vec<_>, Vec<_>) = procfs::threads(penstock.pid())
+        .into_iter()
+        .partition(|(name, _)| name.starts_with("worker-"));
+    let mut taken: Vec<_> = workers.iter().flat_map(|(_, set)| cores(set)).collect();
+    taken.sort_unstable();
+    assert_eq!((workers.len(), &taken), (ours.len(), &ours), "{workers:?}");
+    // The kernel's own threads of a ring go where their worker is.
+    let free = others.iter().filter(|(name, _)| !name.starts_with("iou-"));
+    for (name, set) in free {
+        assert_eq!(cores(set), ours, "{name}");
+    }
 }
 
 fn a_thousand_tunnels_are_listed_once_each(driver: Driver) {

@@ -1,7 +1,9 @@
 /* Many threads of a host: handing over, ending, and carrying bytes themselves. */
 #include "rig.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 
 #define HANDERS 4
@@ -171,8 +173,8 @@ static void workers_of_the_host(void)
     rig_close(&rig);
 }
 
-/* Nobody ever came: what waited is told of, and the stop does not wait for threads that there are not. */
-static void an_empty_seat(void)
+/* Nobody ever came: what waited is told of, and the stop does not wait for threads that there are not, however long it may. */
+static void an_empty_seat_at(uint64_t drain_milliseconds)
 {
     struct rig rig;
     penstock_values values;
@@ -183,10 +185,45 @@ static void an_empty_seat(void)
     values.host_workers = 1;
     rig_open(&rig, &values);
     rig_join(&rig, AF_UNIX, NULL, &tunnel);
-    EXPECT(PENSTOCK_OK, penstock_stop(rig.engine, 0));
+    EXPECT(PENSTOCK_OK, penstock_stop(rig.engine, drain_milliseconds));
     rig_next(&rig, &completion);
     CHECK(completion.id == tunnel.id);
     rig_leave(&tunnel);
+    rig_close(&rig);
+}
+
+static void an_empty_seat(void)
+{
+    an_empty_seat_at(0);
+}
+
+static void an_empty_seat_at_a_drain(void)
+{
+    /* Longer than a test may take. */
+    an_empty_seat_at(1000 * 1000);
+}
+
+/* Which processors its threads run on is for the host to say. */
+static void no_thread_is_pinned(void)
+{
+    struct rig rig;
+    cpu_set_t ours, theirs;
+    struct dirent *task;
+    DIR *tasks;
+    int count = 0;
+    CHECK(sched_getaffinity(0, sizeof ours, &ours) == 0);
+    rig_open(&rig, NULL);
+    tasks = opendir("/proc/self/task");
+    CHECK(tasks != NULL);
+    while ((task = readdir(tasks)) != NULL) {
+        if (task->d_name[0] == '.' || sched_getaffinity(atoi(task->d_name), sizeof theirs, &theirs) != 0)
+            continue;
+        CHECK(CPU_EQUAL(&ours, &theirs));
+        count++;
+    }
+    /* Two workers, what may wait, who waits for the workers, and this one. */
+    CHECK(count >= 5);
+    closedir(tasks);
     rig_close(&rig);
 }
 
@@ -196,5 +233,7 @@ int main(int argc, char **argv)
     RUN(thousand_told_by_descriptor);
     RUN(workers_of_the_host);
     RUN(an_empty_seat);
+    RUN(an_empty_seat_at_a_drain);
+    RUN(no_thread_is_pinned);
     return 0;
 }
