@@ -2,7 +2,6 @@
 #include "rig.h"
 
 #include <pthread.h>
-#include <sys/stat.h>
 
 static penstock_engine created(void)
 {
@@ -39,38 +38,6 @@ static void before_the_start(void)
     EXPECT(PENSTOCK_NOT_STARTED, penstock_listener_address(engine, "any", 0, text, sizeof text));
     EXPECT(PENSTOCK_NOT_STARTED, penstock_run(engine));
     EXPECT(PENSTOCK_OK, penstock_free(engine));
-}
-
-static void counted(penstock_engine engine, const penstock_completion *completion, void *context)
-{
-    (void)engine, (void)completion;
-    ++*(int *)context;
-}
-
-/* A start that fails leaves an engine as good as new: the next one tells of ends. */
-static void started_again(void)
-{
-    char folder[64], text[256];
-    int client[2], target[2], told_of = 0, descriptors, threads;
-    penstock_engine engine;
-    snprintf(folder, sizeof folder, "/tmp/penstock-c-%d", (int)getpid());
-    snprintf(text, sizeof text, RIG_TERMS "[log.access]\npath = \"%s/log\"\n", folder);
-    engine = rig_create_toml(text);
-    EXPECT(PENSTOCK_OK, penstock_on_completion(engine, counted, &told_of));
-    descriptors = rig_descriptors(), threads = rig_threads();
-    EXPECT(PENSTOCK_SYSTEM, penstock_start(engine));
-    CHECK(rig_descriptors() == descriptors && rig_threads() == threads);
-    CHECK(mkdir(folder, 0700) == 0);
-    EXPECT(PENSTOCK_OK, penstock_start(engine));
-    rig_pair(AF_UNIX, client);
-    rig_pair(AF_UNIX, target);
-    EXPECT(PENSTOCK_OK, penstock_tunnel(engine, client[1], target[1], NULL, NULL));
-    close(client[0]);
-    close(target[0]);
-    EXPECT(PENSTOCK_OK, penstock_free(engine));
-    CHECK(told_of == 1);
-    snprintf(text, sizeof text, "%s/log", folder);
-    CHECK(unlink(text) == 0 && rmdir(folder) == 0);
 }
 
 static void completed(penstock_engine engine, const penstock_completion *completion, void *context)
@@ -321,7 +288,6 @@ int main(int argc, char **argv)
 {
     RUN(before_the_start);
     RUN(after_the_start);
-    RUN(started_again);
     RUN(after_the_stop);
     RUN(stopped_before_it_was_started);
     RUN(numbers_are_not_used_again);

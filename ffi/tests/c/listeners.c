@@ -120,13 +120,18 @@ static void an_address_in_use(void)
     close(origin);
 }
 
+static int unix_socket(const char *path, struct sockaddr_un *address)
+{
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    strncpy(address->sun_path, path, sizeof address->sun_path - 1);
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
 static int unix_listener(const char *path)
 {
     struct sockaddr_un address;
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    memset(&address, 0, sizeof address);
-    address.sun_family = AF_UNIX;
-    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    int listener = unix_socket(path, &address);
     unlink(path);
     CHECK(bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 16) == 0);
     return listener;
@@ -135,10 +140,7 @@ static int unix_listener(const char *path)
 static int unix_connect(const char *path)
 {
     struct sockaddr_un address;
-    int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    memset(&address, 0, sizeof address);
-    address.sun_family = AF_UNIX;
-    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    int connection = unix_socket(path, &address);
     CHECK(connect(connection, (struct sockaddr *)&address, sizeof address) == 0);
     return connection;
 }

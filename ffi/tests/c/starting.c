@@ -1,4 +1,4 @@
-/* A start that gets no further, because the system has no thread for it: whatever it had begun is undone, and the next start is the first. */
+/* A start that gets no further: whatever it had begun is undone, and the engine is as good as new. */
 #include "rig.h"
 
 #include <dlfcn.h>
@@ -32,30 +32,71 @@ static void counted(penstock_engine engine, const penstock_completion *completio
     ++*(int *)context;
 }
 
-static penstock_engine created(const char *folder, int *told_of)
+static void make_path(char *path, size_t size)
 {
-    char text[512];
+    snprintf(path, size, "/tmp/penstock-c-%d", (int)getpid());
+}
+
+static void make_folder(void)
+{
+    char path[64];
+    make_path(path, sizeof path);
+    CHECK(mkdir(path, 0700) == 0);
+}
+
+/* Its access log is in that folder. */
+static penstock_engine created(int *told_of)
+{
+    char text[512], path[64];
     penstock_engine engine;
+    make_path(path, sizeof path);
     snprintf(text, sizeof text,
              RIG_TERMS "[[listen]]\nname = \"one\"\naddress = \"127.0.0.1:%d\"\nservice = \"forward\"\ntarget = \"tcp://127.0.0.1:9\"\n"
                        "[log.access]\npath = \"%s/log\"\n",
-             rig_free_port(), folder);
+             rig_free_port(), path);
     engine = rig_create_toml(text);
+    *told_of = 0;
     EXPECT(PENSTOCK_OK, penstock_on_completion(engine, counted, told_of));
     return engine;
 }
 
+/* As if nothing had been tried before: the host hears of ends. */
+static void ensure_it_works(penstock_engine engine, const int *told_of)
+{
+    char folder[64], log[80];
+    int client[2], target[2];
+    rig_pair(AF_UNIX, client);
+    rig_pair(AF_UNIX, target);
+    EXPECT(PENSTOCK_OK, penstock_tunnel(engine, client[1], target[1], NULL, NULL));
+    close(client[0]);
+    close(target[0]);
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+    CHECK(*told_of == 1);
+    make_path(folder, sizeof folder);
+    snprintf(log, sizeof log, "%s/log", folder);
+    CHECK(unlink(log) == 0 && rmdir(folder) == 0);
+}
+
+static void without_a_log(void)
+{
+    int told_of, descriptors, threads;
+    penstock_engine engine = created(&told_of);
+    descriptors = rig_descriptors(), threads = rig_threads();
+    EXPECT(PENSTOCK_SYSTEM, penstock_start(engine));
+    CHECK(rig_descriptors() == descriptors && rig_threads() == threads);
+    make_folder();
+    EXPECT(PENSTOCK_OK, penstock_start(engine));
+    ensure_it_works(engine, &told_of);
+}
+
 static void without_threads(void)
 {
-    char path[64];
-    int client[2], target[2], told_of = 0, allowed;
-    penstock_engine engine;
+    int told_of, tries;
     penstock_status status = PENSTOCK_SYSTEM;
-    snprintf(path, sizeof path, "/tmp/penstock-c-%d", (int)getpid());
-    CHECK(mkdir(path, 0700) == 0);
-    engine = created(path, &told_of);
-    for (allowed = 0; status == PENSTOCK_SYSTEM; allowed++) {
-        left = allowed;
+    penstock_engine engine = created(&told_of);
+    make_folder();
+    for (tries = 0; status == PENSTOCK_SYSTEM; tries++) {
+        left = tries;
         status = penstock_start(engine);
         /* And not that the one before still has the port. */
         if (status == PENSTOCK_SYSTEM)
@@ -63,23 +104,14 @@ static void without_threads(void)
     }
     left = -1;
     EXPECT(PENSTOCK_OK, status);
-    /* The probe, callbacks, two workers, the log, what may wait, and who waits for the workers. */
-    CHECK(allowed == 8);
-    rig_pair(AF_UNIX, client);
-    rig_pair(AF_UNIX, target);
-    EXPECT(PENSTOCK_OK, penstock_tunnel(engine, client[1], target[1], NULL, NULL));
-    close(client[0]);
-    close(target[0]);
-    EXPECT(PENSTOCK_OK, penstock_free(engine));
-    CHECK(told_of == 1);
-    strcat(path, "/log");
-    CHECK(unlink(path) == 0);
-    *strrchr(path, '/') = 0;
-    CHECK(rmdir(path) == 0);
+    /* The probe, callbacks, two workers, the log, what may wait, and who waits for the workers: the eighth has them all. */
+    CHECK(tries == 8);
+    ensure_it_works(engine, &told_of);
 }
 
 int main(int argc, char **argv)
 {
+    RUN(without_a_log);
     RUN(without_threads);
     return 0;
 }
