@@ -5,7 +5,7 @@
 //!  process 32 | count 32
 //! ```
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,7 +28,7 @@ struct Registry {
 struct Engines {
     /// Numbers given so far.
     count: u32,
-    alive: HashMap<penstock_engine, Arc<Engine>>,
+    alive: BTreeMap<penstock_engine, Arc<Engine>>,
 }
 
 /// Of the process that was the last to look. What a parent has had stays where it is: its locks may be held for ever here.
