@@ -224,10 +224,19 @@ pub(crate) async fn steer(
     }
 }
 
-/// Has what is still to be written be written.
-pub(crate) fn flush(access_log: &access_log::Sender, recorder: Option<&recorder::Sender>) {
-    if let Some(recorder) = recorder {
-        recorder.flush(LAST_PIECES);
+/// Those who write files, each on a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Writers {
+    pub(crate) access_log: access_log::Sender,
+    pub(crate) recorder: Option<recorder::Sender>,
+}
+
+impl Writers {
+    /// Has what is still to be written be written, and their threads end.
+    pub(crate) fn end(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.end(LAST_PIECES);
+        }
+        self.access_log.end(LAST_LINES);
     }
-    access_log.flush(LAST_LINES);
 }

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::courier::Courier;
 use crate::edge::{Answer, Refusal};
 use crate::life::Made;
-use crate::running::{Joiner, Running, Seats, end_at_once, flush, steer};
+use crate::running::{Joiner, Running, Seats, Writers, end_at_once, steer};
 use crate::signals::HeldBack;
 use crate::status::penstock_status::{PENSTOCK_CONFIG, PENSTOCK_SYSTEM};
 
@@ -52,7 +52,13 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     let admin = made.admin.map(admin::bind).transpose();
     let admin = admin.map_err(system("can't listen on the admin address"))?;
     let thread = courier.start(&made.config).map_err(system("can't start a thread"))?;
-    let launched = launch(made, courier, bound, &facts, max_tunnels, admin);
+    let launched = match writers(made) {
+        Ok(writers) => {
+            let launched = launch(&writers, made, courier, bound, &facts, max_tunnels, admin);
+            launched.inspect_err(|_| writers.end())
+        }
+        Err(refusal) => Err(refusal),
+    };
     match launched {
         Ok(running) => {
             let running = Running { addresses, host: Mutex::new(thread), ..running };
@@ -167,6 +173,7 @@ fn unix_address(socket: &OwnedFd) -> String {
 
 /// Everything that has threads.
 fn launch(
+    writers: &Writers,
     made: &Made,
     courier: &Arc<Courier>,
     bound: Bound,
@@ -175,9 +182,8 @@ fn launch(
     admin: Option<TcpListener>,
 ) -> Answer<Running> {
     let config = &made.config;
-    let access_log = access_log(made.access_log.as_ref(), config)?;
-    let recorder = recorder::start(config).map_err(system("can't start a thread"))?;
-    let control = Control::new(config, access_log.clone(), recorder.clone(), None)
+    let Writers { access_log, recorder } = writers.clone();
+    let control = Control::new(config, access_log, recorder, None)
         .map_err(system("can't make an event loop"))?
         .with_host(courier.clone());
     let joiner = Joiner::start().map_err(system("can't start a thread"))?;
@@ -200,8 +206,8 @@ fn launch(
     let (intake, counters) = (engine.intake(), engine.counters().to_vec());
     let mailboxes = engine.mailboxes().to_vec();
     let (joiner, ended) = joiner.wait_for(engine, all_left);
-    let flush = move || flush(&access_log, recorder.as_ref());
-    let begun = steered(control, parts, admin, ended, flush);
+    let writers = writers.clone();
+    let begun = steered(control, parts, admin, ended, move || writers.end());
     let (handle, orders, control) = match begun {
         Ok(begun) => begun,
         Err(error) => {
@@ -244,6 +250,17 @@ fn steered(
     match told.recv() {
         Ok(handle) => Ok((handle, orders, thread)),
         Err(_) => Err(std::io::Error::other("the event loop did not begin")),
+    }
+}
+
+fn writers(made: &Made) -> Answer<Writers> {
+    let access_log = access_log(made.access_log.as_ref(), &made.config)?;
+    match recorder::start(&made.config) {
+        Ok(recorder) => Ok(Writers { access_log, recorder }),
+        Err(error) => {
+            Writers { access_log, recorder: None }.end();
+            Err(system("can't start a thread")(error))
+        }
     }
 }
 

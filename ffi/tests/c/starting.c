@@ -110,6 +110,40 @@ static void without_threads(void)
     ensure_it_works(engine, &told_of);
 }
 
+/* Once it has answered, whatever was written is there, and nobody is left who writes. */
+static void what_stop_leaves(void)
+{
+    char text[512], path[64], name[80];
+    int client[2], target[2], tries, threads = rig_threads();
+    penstock_engine engine;
+    penstock_tunnel_options options;
+    struct stat log;
+    make_folder();
+    make_path(path, sizeof path);
+    snprintf(text, sizeof text,
+             "[[listen]]\nname = \"seen\"\nservice = \"console\"\ntarget = \"handed-over\"\norigins = [\"*\"]\n"
+             "record = { path = \"%s/record\", format = \"websockify\" }\n[log.access]\npath = \"%s/log\"\n",
+             path, path);
+    engine = rig_create_toml(text);
+    EXPECT(PENSTOCK_OK, penstock_start(engine));
+    CHECK(rig_threads() > threads);
+    rig_pair(AF_UNIX, client);
+    rig_pair(AF_UNIX, target);
+    PENSTOCK_INIT(options);
+    options.terms = "seen";
+    EXPECT(PENSTOCK_OK, penstock_tunnel(engine, client[1], target[1], &options, NULL));
+    EXPECT(PENSTOCK_OK, penstock_stop(engine, 0));
+    snprintf(name, sizeof name, "%s/log", path);
+    CHECK(stat(name, &log) == 0 && log.st_size > 0);
+    /* What the kernel still has of a thread that was joined is gone soon. */
+    for (tries = 0; rig_threads() != threads && tries < 500; tries++)
+        rig_sleep(10);
+    CHECK(rig_threads() == threads);
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+    close(client[0]), close(target[0]);
+    CHECK(unlink(name) == 0 && rmdir(path) == 0);
+}
+
 /* As a shell or a service usually has. Many cores are no reason to have no room. */
 static void few_descriptors(void)
 {
@@ -148,6 +182,7 @@ int main(int argc, char **argv)
 {
     RUN(without_a_log);
     RUN(without_threads);
+    RUN(what_stop_leaves);
     RUN(few_descriptors);
     return 0;
 }

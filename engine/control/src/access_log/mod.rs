@@ -11,10 +11,10 @@ mod writer;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use penstock_core::control::Record;
@@ -75,6 +75,9 @@ pub struct Sender {
 struct Shared {
     dropped: AtomicU64,
     reopen: AtomicBool,
+    /// Nothing is to be written behind the next [`Message::Finish`].
+    ends: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Opens the log and starts its thread. No destination: records are only described to the main log, at level debug.
@@ -85,9 +88,11 @@ struct Shared {
 pub fn start(destination: Option<&Path>, format: Format) -> io::Result<Sender> {
     let (sender, records) = Sender::new();
     let writer = destination.map(|path| Writer::open(path, sender.shared.clone())).transpose()?;
-    thread::Builder::new()
+    let shared = sender.shared.clone();
+    let thread = thread::Builder::new()
         .name("penstock-access".to_owned())
-        .spawn(move || keep_writing(&records, writer, &format))?;
+        .spawn(move || keep_writing(&records, writer, &format, &shared.ends))?;
+    *sender.shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(sender)
 }
 
@@ -138,6 +143,18 @@ impl Sender {
             thread::sleep(GATHER);
         }
     }
+
+    /// The same, and then the thread is gone; what is handed over from now on is lost. A file that can't be written to in that time
+    /// keeps it.
+    pub fn end(&self, limit: Duration) -> bool {
+        self.shared.ends.store(true, Relaxed);
+        let is_complete = self.flush(limit);
+        let thread = &mut *self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take_if(|_| is_complete) {
+            let _ = thread.join();
+        }
+        is_complete
+    }
 }
 
 impl fmt::Debug for Sender {
@@ -146,7 +163,12 @@ impl fmt::Debug for Sender {
     }
 }
 
-fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format: &Format) {
+fn keep_writing(
+    records: &Receiver<Message>,
+    mut writer: Option<Writer>,
+    format: &Format,
+    ends: &AtomicBool,
+) {
     let mut lines = Vec::new();
     let mut is_behind = false;
     while let Ok(first) = records.recv() {
@@ -171,8 +193,12 @@ fn keep_writing(records: &Receiver<Message>, mut writer: Option<Writer>, format:
             writer.write(&lines);
         }
         lines.clear();
+        let is_last = !finished.is_empty() && ends.load(Relaxed);
         for done in finished {
             let _ = done.try_send(());
+        }
+        if is_last {
+            return;
         }
     }
 }

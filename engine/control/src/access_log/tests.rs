@@ -104,7 +104,7 @@ fn a_thread_that_is_behind_does_not_wait_for_more() {
         format.write(&long(), UNIX_EPOCH, &mut Vec::new());
     }
     let work = begun.elapsed();
-    keep_writing(&records, None, &format);
+    keep_writing(&records, None, &format, &AtomicBool::default());
     let (took, batches) = (begun.elapsed() - work, (QUEUE * 2000 / BATCH) as u32);
     assert!(took < 2 * work + batches * GATHER / 2, "{took:?} for {work:?} of work");
 }

@@ -17,10 +17,10 @@ mod websockify;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{self, SyncSender, channel, sync_channel};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use penstock_core::config::{Config, Recording};
@@ -72,6 +72,9 @@ struct Shared {
     /// Recordings that could not be begun or went on no more.
     failed: AtomicU64,
     begun: AtomicU64,
+    /// Nothing is to be recorded behind the next [`Entry::Finish`].
+    ends: AtomicBool,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Starts the thread, if any listener is recorded.
@@ -86,9 +89,18 @@ pub fn start(config: &Config) -> io::Result<Option<Sender>> {
     let (queue, entries) = channel();
     let shared = Arc::new(Shared { recordings, ..Shared::default() });
     let mut reels = Reels::new(shared.clone());
-    thread::Builder::new()
-        .name("penstock-record".to_owned())
-        .spawn(move || entries.iter().for_each(|entry| reels.hear(entry)))?;
+    let ends = shared.clone();
+    let body = move || {
+        for entry in entries {
+            let is_last = matches!(entry, Entry::Finish(_)) && ends.ends.load(Relaxed);
+            reels.hear(entry);
+            if is_last {
+                return;
+            }
+        }
+    };
+    let thread = thread::Builder::new().name("penstock-record".to_owned()).spawn(body)?;
+    *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     Ok(Some(Sender { queue, shared }))
 }
 
@@ -116,10 +128,20 @@ impl Sender {
     }
 
     /// Waits until everything handed over so far is written, and all recordings are ended, but not longer than `limit`.
-    pub fn flush(&self, limit: Duration) {
+    /// Whether it came to that.
+    pub fn flush(&self, limit: Duration) -> bool {
         let (done, written) = sync_channel(1);
-        if self.queue.send(Entry::Finish(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
+        self.queue.send(Entry::Finish(done)).is_ok() && written.recv_timeout(limit).is_ok()
+    }
+
+    /// The same, and then the thread is gone; what is handed over from now on is lost. A file that can't be written to in that time
+    /// keeps it.
+    pub fn end(&self, limit: Duration) {
+        self.shared.ends.store(true, Relaxed);
+        let is_complete = self.flush(limit);
+        let thread = &mut *self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take_if(|_| is_complete) {
+            let _ = thread.join();
         }
     }
 
