@@ -24,7 +24,8 @@
  *                particulars of this thread's last call that was not answered by PENSTOCK_OK. Beside those that are named with a call, any may
  *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC, and all that need an engine which runs
  *                PENSTOCK_NOT_STARTED and PENSTOCK_STOPPED.
- *   Threads      Any thread may call anything at any time. Where a call waits for something, its description says so.
+ *   Threads      Any thread may call anything at any time, but no signal handler may. Where a call waits for something, its description says
+ *                so.
  *   Callbacks    All callbacks of an engine come on one thread of its own, one at a time, never on one that carries bytes: a callback may
  *                wait, and holds up nothing but other callbacks. It may call anything but what waits for the callback's own end:
  *                penstock_stop(), penstock_free() and penstock_run() answer PENSTOCK_IN_CALLBACK there. It must return: no exception, no
@@ -40,7 +41,7 @@
  *                answers anything else. The engine makes them non-blocking. A duplicate in the host's hands keeps a connection open that the
  *                engine has closed, though not from being shut down: the engine ends with shutdown(2) where it ends in order.
  *   fork()       An engine stays in the process that created it. In a child every call about it answers PENSTOCK_FORKED; the child may create
- *                engines of its own. Descriptors are close-on-exec.
+ *                engines of its own. Descriptors that the engine opens are close-on-exec; those that it was given stay as they were.
  *   Processors   Threads run where the host's may: none is pinned.
  *   Signals      The engine's threads block all of them, so that the host's handlers run on the host's threads. No signal's disposition is
  *                changed; a thread in penstock_run() has SIGPIPE blocked as long as it is there.

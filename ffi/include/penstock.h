@@ -24,7 +24,8 @@
  *                particulars of this thread's last call that was not answered by PENSTOCK_OK. Beside those that are named with a call, any may
  *                answer PENSTOCK_NULL, PENSTOCK_NO_ENGINE, PENSTOCK_FORKED and PENSTOCK_PANIC, and all that need an engine which runs
  *                PENSTOCK_NOT_STARTED and PENSTOCK_STOPPED.
- *   Threads      Any thread may call anything at any time. Where a call waits for something, its description says so.
+ *   Threads      Any thread may call anything at any time, but no signal handler may. Where a call waits for something, its description says
+ *                so.
  *   Callbacks    All callbacks of an engine come on one thread of its own, one at a time, never on one that carries bytes: a callback may
  *                wait, and holds up nothing but other callbacks. It may call anything but what waits for the callback's own end:
  *                penstock_stop(), penstock_free() and penstock_run() answer PENSTOCK_IN_CALLBACK there. It must return: no exception, no
@@ -40,7 +41,7 @@
  *                answers anything else. The engine makes them non-blocking. A duplicate in the host's hands keeps a connection open that the
  *                engine has closed, though not from being shut down: the engine ends with shutdown(2) where it ends in order.
  *   fork()       An engine stays in the process that created it. In a child every call about it answers PENSTOCK_FORKED; the child may create
- *                engines of its own. Descriptors are close-on-exec.
+ *                engines of its own. Descriptors that the engine opens are close-on-exec; those that it was given stay as they were.
  *   Processors   Threads run where the host's may: none is pinned.
  *   Signals      The engine's threads block all of them, so that the host's handlers run on the host's threads. No signal's disposition is
  *                changed; a thread in penstock_run() has SIGPIPE blocked as long as it is there.
@@ -158,7 +159,8 @@ typedef enum {
     // As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
     // which has no end that could be passed on.
     PENSTOCK_HALF_CLOSE_DEFAULT = 0,
-    // The tunnel ends as soon as what was read has been delivered.
+    // The end is passed on, and what comes the other way from then on is thrown away: the tunnel ends as soon as the other side does,
+    // too, and after two seconds at the latest (a terminal: at once).
     PENSTOCK_HALF_CLOSE_CLOSE = 1,
     // The end is passed on, and the other direction goes on until it ends, too.
     PENSTOCK_HALF_CLOSE_FORWARD = 2,
@@ -370,14 +372,14 @@ typedef struct {
     // no timers.
     const char *terms;
     // What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
-    // the terms have `upstream_tls` without `server_name`.
+    // the terms have `upstream_tls` without `server_name` (PENSTOCK_TERMS, if it is not of that form).
     const char *target_name;
     // What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     // terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
     const void *client_early;
     // Bytes at client_early; 65536 at most.
     size_t client_early_length;
-    // The same of the target. Where the terms have `upstream_tls`, there may be none: they would be somebody's between.
+    // The same of the target. Where the terms have `upstream_tls`, there may be none (PENSTOCK_TERMS): they would be somebody's between.
     const void *target_early;
     // Bytes at target_early; 65536 at most.
     size_t target_early_length;
@@ -762,8 +764,10 @@ penstock_status penstock_completion_fd(penstock_engine engine,
 penstock_status penstock_next_completion(penstock_engine engine,
                                          penstock_completion *completion);
 
-// Has the host asked about every client of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
-// with such a listener does not start.
+// Has the host asked about the clients of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
+// with such a listener does not start. Whom the configuration sends away by itself is not asked about: whoever comes with a request that is
+// wrong, is denied by the listener's `access` rules, or by CONNECT wants this machine itself (`127.0.0.1`, one of its addresses) without a
+// rule that allows just that.
 //
 // Ownership: `context` stays the host's, and has to live until penstock_stop() has answered. Threads: any; the callback comes on the engine's
 // own. Errors: PENSTOCK_STARTED, if the engine runs.

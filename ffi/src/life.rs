@@ -103,6 +103,15 @@ impl Engine {
         }
     }
 
+    /// What still carries tunnels, though it may be about to end.
+    pub(crate) fn carrying(&self) -> Answer<Arc<Running>> {
+        match &*self.state() {
+            State::Running(running) | State::Stopping(running) => Ok(Arc::clone(running)),
+            State::Created(_) | State::Starting => Err(PENSTOCK_NOT_STARTED.into()),
+            State::Stopped(_) => Err(PENSTOCK_STOPPED.into()),
+        }
+    }
+
     /// What runs, or ran: for whoever only wants to know about it.
     pub(crate) fn known(&self) -> Answer<Arc<Running>> {
         match &*self.state() {
@@ -126,14 +135,19 @@ impl Engine {
                 }
             }
         };
-        match start::start(&made, &self.courier) {
-            Ok(running) => {
+        match catch_unwind(AssertUnwindSafe(|| start::start(&made, &self.courier))) {
+            Ok(Ok(running)) => {
                 self.become_(State::Running(Arc::new(running)));
                 Ok(())
             }
-            Err(refusal) => {
+            Ok(Err(refusal)) => {
                 self.become_(State::Created(made));
                 Err(refusal)
+            }
+            Err(panic) => {
+                // Nobody knows what there is: nothing is to wait for it.
+                self.become_(State::Stopped(None));
+                resume_unwind(panic)
             }
         }
     }

@@ -228,8 +228,10 @@ fn place(text: &str) -> Answer<Place> {
     }
 }
 
-/// Has the host asked about every client of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
-/// with such a listener does not start.
+/// Has the host asked about the clients of listeners with `policy = "host"`, instead of whatever was set before. NULL: nobody; then an engine
+/// with such a listener does not start. Whom the configuration sends away by itself is not asked about: whoever comes with a request that is
+/// wrong, is denied by the listener's `access` rules, or by CONNECT wants this machine itself (`127.0.0.1`, one of its addresses) without a
+/// rule that allows just that.
 ///
 /// Ownership: `context` stays the host's, and has to live until penstock_stop() has answered. Threads: any; the callback comes on the engine's
 /// own. Errors: PENSTOCK_STARTED, if the engine runs.

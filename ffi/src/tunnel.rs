@@ -44,7 +44,8 @@ pub enum penstock_half_close {
     /// As the terms say. Plain streams (no terms): PENSTOCK_HALF_CLOSE_FORWARD, or PENSTOCK_HALF_CLOSE_CLOSE if the target is a terminal,
     /// which has no end that could be passed on.
     Default = 0,
-    /// The tunnel ends as soon as what was read has been delivered.
+    /// The end is passed on, and what comes the other way from then on is thrown away: the tunnel ends as soon as the other side does,
+    /// too, and after two seconds at the latest (a terminal: at once).
     Close = 1,
     /// The end is passed on, and the other direction goes on until it ends, too.
     Forward = 2,
@@ -67,14 +68,14 @@ pub struct penstock_tunnel_options {
     /// no timers.
     pub terms: *const c_char,
     /// What the target is called in logs, lists and completions; NULL: nothing. As `host:port` it is also whom TLS with it has to prove, where
-    /// the terms have `upstream_tls` without `server_name`.
+    /// the terms have `upstream_tls` without `server_name` (PENSTOCK_TERMS, if it is not of that form).
     pub target_name: *const c_char,
     /// What the host has read of the client already, client_early_length bytes: delivered before all that the client still sends. Where the
     /// terms have `tls`, these are bytes of TLS. NULL with length 0: nothing.
     pub client_early: *const c_void,
     /// Bytes at client_early; 65536 at most.
     pub client_early_length: usize,
-    /// The same of the target. Where the terms have `upstream_tls`, there may be none: they would be somebody's between.
+    /// The same of the target. Where the terms have `upstream_tls`, there may be none (PENSTOCK_TERMS): they would be somebody's between.
     pub target_early: *const c_void,
     /// Bytes at target_early; 65536 at most.
     pub target_early_length: usize,
@@ -252,13 +253,16 @@ pub unsafe extern "C" fn penstock_tunnel(
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_cancel(engine: penstock_engine, id: penstock_id) -> penstock_status {
     guard(|| {
-        let running = find(engine)?.running()?;
+        let running = find(engine)?.carrying()?;
         let which = numbers::which(id);
         let Some(mailbox) = running.mailboxes.get(which.worker()) else {
             // No tunnel ever had this number.
             return Ok(());
         };
-        mailbox.post(Command::Cancel(which)).map_err(|_| PENSTOCK_BUSY.into())
+        match mailbox.post(Command::Cancel(which)) {
+            Err(_) if !mailbox.is_closed() => Err(PENSTOCK_BUSY.into()),
+            _ => Ok(()),
+        }
     })
 }
 
@@ -277,7 +281,7 @@ pub unsafe extern "C" fn penstock_query(
     info: *mut penstock_tunnel_info,
 ) -> penstock_status {
     guard(|| {
-        let running = find(engine)?.running()?;
+        let running = find(engine)?.carrying()?;
         edge::ensure_room(info, "info")?;
         let which = numbers::which(id);
         let mailbox = running.mailboxes.get(which.worker()).ok_or(PENSTOCK_NO_TUNNEL)?;
@@ -303,7 +307,7 @@ pub unsafe extern "C" fn penstock_for_each(
     context: *mut c_void,
 ) -> penstock_status {
     guard(|| {
-        let running = find(engine)?.running()?;
+        let running = find(engine)?.carrying()?;
         let told = told.ok_or_else(|| Refusal::new(PENSTOCK_NULL, "`told` is NULL"))?;
         for mailbox in &running.mailboxes {
             let mut from = Some(0);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use penstock_core::config::{Config, HalfClose};
 use penstock_core::intake::{HandOver, OwnTerms, Timer, Why};
+use penstock_core::target::Target;
 use penstock_core::websocket::Payload;
 
 use crate::descriptors::is_terminal;
@@ -62,7 +63,7 @@ impl Wanted {
             )
         };
         let terms = terms.map(|name| index_of(&running.config, &name)).transpose()?;
-        Ok(Wanted {
+        let wanted = Wanted {
             terms: terms.unwrap_or(running.plain_terms),
             web_socket: web_socket(options.web_socket)?,
             from_client,
@@ -75,7 +76,9 @@ impl Wanted {
                 half_close: half_close(options.half_close)?,
             },
             cookie: options.user_data as u64,
-        })
+        };
+        wanted.ensure_provable(&running.config)?;
+        Ok(wanted)
     }
 
     fn plain(running: &Running) -> Wanted {
@@ -89,6 +92,28 @@ impl Wanted {
             own: OwnTerms::default(),
             cookie: 0,
         }
+    }
+
+    /// That TLS with the target, if the terms have it from the first byte on, can come to something.
+    fn ensure_provable(&self, config: &Config) -> Answer {
+        let terms =
+            config.listeners.get(usize::from(self.terms)).filter(|terms| terms.vnc.is_none());
+        let Some(tls) = terms.and_then(|terms| terms.upstream_tls.as_ref()) else { return Ok(()) };
+        if tls.not_to_sockets {
+            return Ok(());
+        }
+        if !self.from_target.is_empty() {
+            let words = "the terms have `upstream_tls`: what was read of the target before its TLS (`target_early`) would be somebody's between";
+            return Err(Refusal::new(PENSTOCK_TERMS, words));
+        }
+        let is_reached_by_name = self.target_name.as_ref().is_some_and(|name| {
+            matches!(Target::parse(&format!("tcp://{name}")), Ok(Target::Tcp(_)))
+        });
+        if tls.server_name.is_none() && !is_reached_by_name {
+            let words = "the terms have `upstream_tls` without `server_name`, and `options->target_name` is no host:port: nobody could be proven";
+            return Err(Refusal::new(PENSTOCK_TERMS, words));
+        }
+        Ok(())
     }
 
     pub(crate) fn with(self, [client, target]: [OwnedFd; 2], running: &Running) -> HandOver {

@@ -182,6 +182,13 @@ static pthread_t start(void *(*body)(void *), void *context)
     return thread;
 }
 
+static int counted(penstock_engine engine, const penstock_tunnel_info *tunnel, void *context)
+{
+    (void)engine, (void)tunnel;
+    ++*(int *)context;
+    return 0;
+}
+
 /* While it drains, what lives goes on, and nothing new is taken. */
 static void drain(void)
 {
@@ -189,8 +196,10 @@ static void drain(void)
     struct stopping what;
     struct rig_tunnel tunnel;
     penstock_completion completion;
+    penstock_tunnel_info info;
     pthread_t thread;
-    int client[2], target[2];
+    int client[2], target[2], count = 0;
+    PENSTOCK_INIT(info);
     rig_pair(AF_UNIX, client);
     rig_pair(AF_UNIX, target);
     rig_open(&rig, NULL);
@@ -202,10 +211,17 @@ static void drain(void)
     rig_echo(&tunnel);
     EXPECT(PENSTOCK_STOPPED, penstock_tunnel(rig.engine, client[0], target[0], NULL, NULL));
     CHECK(rig_is_open(client[0]) && rig_is_open(target[0]));
-    rig_leave(&tunnel);
+    /* Whose end is awaited can still be seen, and be ended. */
+    EXPECT(PENSTOCK_OK, penstock_query(rig.engine, tunnel.id, &info));
+    CHECK(info.id == tunnel.id);
+    EXPECT(PENSTOCK_OK, penstock_for_each(rig.engine, counted, &count));
+    CHECK(count == 1);
+    EXPECT(PENSTOCK_OK, penstock_cancel(rig.engine, tunnel.id));
     pthread_join(thread, NULL);
+    rig_leave(&tunnel);
     rig_next(&rig, &completion);
-    CHECK(completion.cause == PENSTOCK_CAUSE_FINISHED);
+    CHECK(completion.cause == PENSTOCK_CAUSE_CANCELLED);
+    EXPECT(PENSTOCK_STOPPED, penstock_cancel(rig.engine, tunnel.id));
     close(client[0]), close(client[1]), close(target[0]), close(target[1]);
     rig_close(&rig);
 }
