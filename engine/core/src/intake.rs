@@ -209,7 +209,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(shared: Arc<Shared>, mailboxes: Arc<[Mailbox]>) -> Intake {
+    /// One that deals to the workers of these mailboxes, in their order. An engine has its own.
+    pub fn new(shared: Arc<Shared>, mailboxes: Arc<[Mailbox]>) -> Intake {
         Intake { shared, mailboxes }
     }
 
