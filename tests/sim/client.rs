@@ -17,6 +17,7 @@ use crate::sim::line::Line;
 use crate::sim::link::Read;
 use crate::sim::login::{Login, Part};
 use crate::sim::looks::Looks;
+use crate::sim::pieces::{Pieces, send};
 use crate::sim::plan::Plan;
 use crate::sim::random::Random;
 use crate::sim::talker::Talker;
@@ -37,14 +38,13 @@ pub enum Leave {
     Vanish,
 }
 
-/// Bytes, each part after a gap.
-pub type Pieces = VecDeque<(Duration, Vec<u8>)>;
-
 /// What is decided about a client before it begins.
 #[derive(Clone, Debug)]
 pub struct Wish {
-    /// Which listener it connects to.
+    /// Which listener it connects to, or on whose terms it is handed over.
     pub listener: usize,
+    /// The host that it connects to instead, and that hands it over; it may be that nobody knows its address.
+    pub handed_by: Option<(usize, bool)>,
     /// Its own address.
     pub address: SocketAddr,
     /// When it connects.
@@ -160,6 +160,12 @@ impl Client {
         }
     }
 
+    /// Begins now, whenever it was to begin.
+    pub fn hurry(&mut self, world: &mut World) {
+        self.started = self.started.min(world.now);
+        self.step(world);
+    }
+
     /// Goes on as far as is possible now.
     pub fn step(&mut self, world: &mut World) {
         if self.stage == Stage::Before && world.now >= self.started {
@@ -190,7 +196,12 @@ impl Client {
     }
 
     fn connect(&mut self, world: &mut World) {
-        let Some(end) = world.call(self.wish.listener, self.host, self.wish.address) else {
+        let address = self.wish.address;
+        let end = match self.wish.handed_by {
+            Some((host, named)) => Some(world.visit(host, self.host, named.then_some(address))),
+            None => world.call(self.wish.listener, self.host, address),
+        };
+        let Some(end) = end else {
             (self.stage, self.unheard) = (Stage::Gone, true);
             return;
         };
@@ -203,6 +214,18 @@ impl Client {
         if let Some((span, _)) = self.wish.leave {
             world.wake_host(self.host, span);
         }
+        if let Some((_, framing)) = self.wish.browser.as_ref().filter(|_| self.is_upgraded()) {
+            let frames = Frames::new(framing.clone(), Random::new(world.random.bits()));
+            let talker = self.talker.as_mut().expect("just made");
+            talker.frame(frames, world.now);
+            talker.line.open_frames(&[]);
+            self.begin(world);
+        }
+    }
+
+    /// Whether somebody else has answered its request by 101 already.
+    fn is_upgraded(&self) -> bool {
+        self.wish.request.is_none()
     }
 
     fn talker(&mut self) -> &mut Talker {
@@ -388,40 +411,4 @@ impl Client {
         self.stage = Stage::Gone;
         world.close_end(self.end.expect("it is connected"), how);
     }
-}
-
-/// Sends what is due of the pieces; whether that was all.
-fn send(
-    pieces: &mut Pieces,
-    line: &mut Line,
-    sent_at: &mut Time,
-    host: usize,
-    through: bool,
-    world: &mut World,
-) -> bool {
-    while let Some((gap, bytes)) = pieces.front_mut() {
-        if world.now < *sent_at + *gap {
-            let span = (*sent_at + *gap).since(world.now);
-            world.wake_host(host, span);
-            return false;
-        }
-        let written = match through {
-            true => line.write(bytes, world),
-            false => world.write(line.end, bytes),
-        };
-        match written {
-            Ok(n) if n == bytes.len() => {
-                pieces.pop_front();
-                *sent_at = world.now;
-            }
-            Ok(n) => drop(bytes.drain(..n)),
-            Err(Errno::EAGAIN) => return false,
-            // The answer may have come before; reading will tell.
-            Err(_) => pieces.clear(),
-        }
-        if line.is_spoiled() {
-            return false;
-        }
-    }
-    true
 }

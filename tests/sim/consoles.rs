@@ -52,6 +52,19 @@ pub fn choose(fixed: Destination, random: &mut Random) -> Service {
     }))
 }
 
+/// The same, of targets that are handed over.
+pub fn handed_over(random: &mut Random) -> Service {
+    let Service::Forward(destination) = Service::handed_over() else {
+        unreachable!("what is handed over is forwarded");
+    };
+    let Service::Console(mut console) = choose(destination.clone(), random) else {
+        unreachable!("consoles were chosen");
+    };
+    (console.host_token, console.silent) = (false, false);
+    console.to = ConsoleTarget::Fixed(destination);
+    Service::Console(console)
+}
+
 /// The consoles that a listener serves.
 pub fn of(listener: &Listener) -> Option<&Console> {
     match &listener.service {

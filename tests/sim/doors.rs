@@ -1,20 +1,16 @@
 //! Doors: what is opened for a worker by somebody who may wait. In time, late, never, or not at all.
-//!
-//! Each descriptor that is handed over stands for a socket of the world, and is one end of a real pair: the other end tells
-//! whether it was closed. None may be left open that nobody took.
 
 use std::collections::HashMap;
-use std::io::{ErrorKind, Read};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use penstock_core::config::Door;
 use penstock_core::control::{Command, OpenError, SessionId};
-use penstock_ring::{Close, Errno};
+use penstock_ring::Errno;
 
 use crate::sim::answers::{Answers, Manner};
+use crate::sim::descriptors::Descriptors;
 use crate::sim::link::Holder;
 use crate::sim::outside::Desk;
 use crate::sim::tally::{Fault, count};
@@ -38,18 +34,11 @@ pub struct Doors {
     /// Doors that are opened, or stay shut.
     pub answers: Answers<Answer>,
     desk: Desk,
-    handed_over: Vec<HandedOver>,
+    descriptors: Descriptors,
 }
 
 /// A door, and the host behind it.
 type Answer = (Arc<Door>, Result<usize, Errno>);
-
-/// A descriptor that may be open still, or was taken.
-struct HandedOver {
-    other: UnixStream,
-    number: RawFd,
-    end: End,
-}
 
 impl Doors {
     /// Doors at a desk.
@@ -59,7 +48,7 @@ impl Doors {
             webs: HashMap::new(),
             answers: Answers::new(host),
             desk,
-            handed_over: Vec::new(),
+            descriptors: Descriptors::new(Fault::DoorForNobody),
         }
     }
 
@@ -79,7 +68,7 @@ impl Doors {
             let missed = [Fault::DoorLost, Fault::DoorLate];
             self.answers.give(id, (door, result), opening.manner, missed, world);
         }
-        self.look_after(world);
+        self.descriptors.look_after(world);
     }
 
     /// Posts the answers whose time has come.
@@ -96,8 +85,7 @@ impl Doors {
 
     /// Descriptors that are open although nobody took them.
     pub fn left_open(&mut self, world: &mut World) -> usize {
-        self.look_after(world);
-        self.handed_over.len()
+        self.descriptors.left_open(world)
     }
 
     /// A socket that leads to a target, and the descriptor that stands for it.
@@ -117,38 +105,11 @@ impl Doors {
     }
 
     fn make(&mut self, target: usize, world: &mut World) -> (OwnedFd, End) {
-        let (one, other) = UnixStream::pair().expect("descriptors are left");
-        other.set_nonblocking(true).expect("it is a socket");
         let end = world.link([Holder::Nobody, Holder::Host(target)]);
         world.links[end.link as usize].host = Some(target);
         world.visitors.push((target, end.peer()));
         world.wake_host(target, Duration::ZERO);
-        let number = one.as_raw_fd();
-        world.opened.insert(number, end);
-        self.handed_over.push(HandedOver { other, number, end });
-        (one.into(), end)
-    }
-
-    fn look_after(&mut self, world: &mut World) {
-        self.handed_over.retain_mut(|HandedOver { other, number, end }| {
-            let waits = world.opened.get(number) == Some(end);
-            let mut is_open = || {
-                let read = other.read(&mut [0]);
-                read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-            };
-            if waits && is_open() {
-                return true;
-            }
-            if waits {
-                world.opened.remove(number);
-            }
-            let half = world.half(*end);
-            if half.holder == Holder::Nobody && half.open {
-                count(Fault::DoorForNobody);
-                world.close_end(*end, Close::Normal);
-            }
-            false
-        });
+        (self.descriptors.socket(end, world), end)
     }
 }
 

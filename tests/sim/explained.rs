@@ -68,6 +68,7 @@ impl Excuses {
             Cause::Exhausted => self.lacking,
             // The best of several addresses may have met the lack, and the last one tells its own story.
             Cause::ConnectRefused | Cause::Unreachable => self.lacking,
+            Cause::Broken => self.lacking && case.is_turned_back(),
             Cause::InUse => case.listener.max_sessions.is_some(),
             // Who was gone when the run was stopped may have left a connection behind.
             Cause::Drained => self.drained || case.client.left.is_some(),
@@ -85,7 +86,7 @@ impl Case<'_> {
     /// Whether anything explains the end.
     pub fn is_explained(&self) -> bool {
         let (client, origin) = self.talkers();
-        let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
+        let (reason, timeouts) = (self.record.reason, &self.timeouts);
         let elapsed = self.record.elapsed;
         let talker = if reason.side == Side::Client { client } else { origin };
         let spoiled = match reason.side {
@@ -145,6 +146,7 @@ impl Case<'_> {
                 .into_iter()
                 .flatten()
                 .any(|talker| talker.harmed || talker.is_slow()),
+            Cause::Cancelled => self.was_cancelled(),
             Cause::Overloaded | Cause::PoolPinned | Cause::Drained => false,
             other => self.asks_for(other),
         }
@@ -181,7 +183,7 @@ impl Case<'_> {
             _ => (origin, client, Side::Target, Side::Client),
         };
         let gone = first.is_some_and(|first| first.harmed) || self.was_reset(side);
-        self.listener.half_close == HalfClose::Close
+        self.half_close == HalfClose::Close
             || gone
             || second.is_some_and(|second| second.finished)
             || self.left_between_messages(other, second)
@@ -253,7 +255,7 @@ impl Case<'_> {
 
     /// Whether nothing came in about the time for a handshake.
     fn is_late(&self, talker: Option<&Talker>) -> bool {
-        let patience = self.listener.timeouts.handshake - Duration::from_millis(100);
+        let patience = self.timeouts.handshake - Duration::from_millis(100);
         talker.is_none_or(|talker| {
             talker.harmed || talker.began_at.is_none_or(|at| at.since(talker.started) >= patience)
         })

@@ -157,6 +157,16 @@ impl World {
         Some(end)
     }
 
+    /// A host connects to another, which is called upon.
+    pub fn visit(&mut self, whom: usize, host: usize, from: Option<SocketAddr>) -> End {
+        let end = self.link([Holder::Host(host), Holder::Host(whom)]);
+        let link = &mut self.links[end.link as usize];
+        (link.host, link.caller) = (Some(host), from);
+        self.visitors.push((whom, end.peer()));
+        self.wake_host(whom, Duration::ZERO);
+        end
+    }
+
     /// The socket.
     pub fn half(&self, end: End) -> &Half {
         &self.links[end.link as usize].halves[end.side as usize]

@@ -1,5 +1,5 @@
 //! The listeners of a run, as the seed configures them: three that serve CONNECT, two that forward, two with consoles, each with TLS or
-//! without on either side; and one of each of the latter that logs in at VNC servers.
+//! without on either side; one of each of the latter that logs in at VNC servers; and one of each for what is handed over.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,13 +23,15 @@ use crate::sim::random::Random;
 use crate::sim::{consoles, vnc, wish};
 
 /// Listeners of a run.
-pub const COUNT: usize = 9;
+pub const COUNT: usize = 11;
 /// The first of those that forward.
 pub const FORWARDING: usize = 3;
 /// The first of those with consoles.
 pub const CONSOLES: usize = 5;
 /// The first of those that log in: one that forwards, one with consoles.
 pub const LOGINS: usize = 7;
+/// The first of those that listen nowhere, and take what is handed over: one that forwards, one with consoles.
+pub const HANDED: usize = 9;
 /// Plaintext that a record may carry.
 const RECORD_MAX: usize = 1 << 14;
 
@@ -74,9 +76,13 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let idle = random.percent(50).then(|| seconds(&[1, 5, 60], random));
     let lifetime = random.percent(25).then(|| seconds(&[1, 2, 20, 200], random));
     let (mut tls, clients) = client_side(random).filter(|_| !plain).unzip();
-    let logs_in = usize::from(index) >= LOGINS;
-    let is_console = usize::from(index) >= CONSOLES && usize::from(index) != LOGINS;
+    let is_handed = usize::from(index) >= HANDED;
+    let logs_in = usize::from(index) >= LOGINS && !is_handed;
+    let is_console =
+        usize::from(index) >= CONSOLES && ![LOGINS, HANDED].contains(&usize::from(index));
     let service = match forwards {
+        true if is_handed && !is_console => Service::handed_over(),
+        true if is_handed => consoles::handed_over(random),
         true if logs_in && !is_console => Service::Forward(destination(index, 4, random)),
         true if is_console => consoles::choose(destination(index, 4, random), random),
         true => Service::Forward(destination(index, 6, random)),
@@ -103,7 +109,10 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let vnc = logs_in.then(|| vnc::choose(plain, within, random));
     let listener = Listener {
         name: format!("l{index}").into(),
-        addresses: vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())],
+        addresses: (!is_handed)
+            .then(|| Address::Tcp(([127, 0, 0, 1], 3128 + index).into()))
+            .into_iter()
+            .collect(),
         tls,
         upstream_tls,
         vnc,
@@ -118,7 +127,7 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
             true => all(),
             false => some(),
         },
-        asks_host: (!consoles::by_token(&service) && random.percent(30))
+        asks_host: (!is_handed && !consoles::by_token(&service) && random.percent(30))
             .then(|| HostPolicy { timeout: seconds(&[1, 3], random) }),
         // A terminal has no end that could be passed on.
         half_close: if is_terminal(&service) { HalfClose::Close } else { half_close },

@@ -96,7 +96,7 @@ impl Case<'_> {
         }
         if self.client.wish.explains.contains(&reason.cause) {
             return reason.cause != Cause::HandshakeTimeout
-                || self.record.elapsed >= self.listener.timeouts.handshake;
+                || self.record.elapsed >= self.timeouts.handshake;
         }
         let client = self.client.talker.as_ref();
         let fault = match reason.side {
@@ -111,7 +111,7 @@ impl Case<'_> {
                     tls || talker.is_slow() || is_faulty(talker)
                 };
                 let somebody = client.is_some_and(slow) || self.origin.talkers.iter().any(slow);
-                let late = self.record.elapsed >= self.listener.timeouts.handshake;
+                let late = self.record.elapsed >= self.timeouts.handshake;
                 late && (somebody || self.client.left.is_some() || self.exhausted)
             }
             Cause::HungUp | Cause::Reset | Cause::Truncated | Cause::TlsFailed => fault,
@@ -122,7 +122,7 @@ impl Case<'_> {
 
     /// How long it may take until a login is over.
     pub fn login_time(&self) -> Duration {
-        let timeouts = &self.listener.timeouts;
+        let timeouts = &self.timeouts;
         let whole = 2 * timeouts.handshake + timeouts.connect;
         match self.listener.vnc.as_ref().map(|vnc| vnc.mode) {
             // A person may think, and the server then.

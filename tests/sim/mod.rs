@@ -5,20 +5,24 @@
 //!
 //! Reading order: [`world`] and [`link`] (time and virtual TCP); [`kernel`], `verbs`, `work` and `turn` (the operating
 //! system); [`talker`], [`client`] and [`origin`] (who lives there), [`secure`] (what TLS they speak), [`doors`] (what is opened
-//! for the worker), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer`, `looks` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`,
+//! for the worker), `around` with `errands` and `descriptors` (what is handed over), `browser`, `frames`, `web` and `tokens` (consoles), `vnc`, `login`, `vnc_server`, `vnc_viewer`, `looks` and `secrets` (logins); [`scenario`] and [`oracle`] with `explained`, `told`, `handed`,
 //! `parting` and `trust` (what must be true).
 
 mod answers;
+mod around;
 mod browser;
 pub mod certificates;
 pub mod client;
 mod closing;
 mod consoles;
 pub mod crypt;
+mod descriptors;
 pub mod doors;
+mod errands;
 mod explained;
 mod frames;
 mod framing;
+mod handed;
 pub mod kernel;
 pub mod kit;
 mod leg;
@@ -34,6 +38,7 @@ pub mod origin;
 pub mod outside;
 mod parting;
 pub mod pattern;
+mod pieces;
 mod pipes;
 mod places;
 pub mod plan;

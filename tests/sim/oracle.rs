@@ -4,13 +4,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use penstock_core::close::{Cause, Side};
-use penstock_core::config::{HalfClose, Listener};
+use penstock_core::close::{Cause, Phase, Side};
+use penstock_core::config::{HalfClose, Listener, Timeouts};
 use penstock_core::control::Record;
 use penstock_ring::Time;
 
+use crate::sim::around::Around;
 use crate::sim::client::Client;
+use crate::sim::errands::Errand;
 use crate::sim::explained::Excuses;
+use crate::sim::handed::own_terms;
 use crate::sim::origin::Origin;
 use crate::sim::places;
 use crate::sim::policy::Decision;
@@ -26,6 +29,11 @@ pub struct Case<'r> {
     pub origin: &'r Origin,
     pub record: &'r Record,
     pub listener: &'r Listener,
+    /// Of the listener's terms, or its own.
+    pub timeouts: Timeouts,
+    pub half_close: HalfClose,
+    /// What was planned, if it was handed over.
+    pub errand: Option<&'r Errand>,
     /// What the host says of it, if it is asked.
     pub decision: Option<&'r Decision>,
     pub world: &'r World,
@@ -40,7 +48,7 @@ pub fn check(run: &mut Run) {
     check_leaks(run);
     places::check(run);
     check_counters(run);
-    let by_client = by_client(&run.records);
+    let by_client = by_client(run);
     let excuses = Excuses::of(run);
     let (records, config) = (run.records.clone(), run.choices.config.clone());
     let kernel = run.worker.kernel();
@@ -50,7 +58,8 @@ pub fn check(run: &mut Run) {
         assert_eq!(mine.len(), usize::from(reached), "records of client {number}");
         let Some(index) = mine.first() else {
             let in_vain = client.talker.as_ref().is_some_and(|talker| talker.gave_up);
-            assert!(!in_vain, "nobody took the connection of client {number}");
+            let goes_home = kernel.hosts.around.errand(number).is_some_and(Errand::is_given_up);
+            assert!(!in_vain || goes_home, "nobody took the connection of client {number}");
             continue;
         };
         let (ended_at, record) = (records[*index].0, &records[*index].1);
@@ -59,7 +68,21 @@ pub fn check(run: &mut Run) {
         let world = &kernel.world;
         let exhausted = excuses.exhausted;
         let decision = kernel.hosts.policy.plans.get(&(2 * number));
-        let case = Case { client, origin, record, listener, decision, world, ended_at, exhausted };
+        let errand = kernel.hosts.around.errand(number);
+        let (timeouts, half_close) = own_terms(listener, errand);
+        let case = Case {
+            client,
+            origin,
+            record,
+            listener,
+            timeouts,
+            half_close,
+            errand,
+            decision,
+            world,
+            ended_at,
+            exhausted,
+        };
         case.check(&excuses);
     }
 }
@@ -70,17 +93,28 @@ fn check_leaks(run: &mut Run) {
     let kernel = run.worker.kernel();
     let away = (kernel.open_legs(), kernel.buffers_away(), kernel.pipes_away());
     assert_eq!(away, (0, 0, 0), "legs, buffers and pipes are left");
-    let left_open = kernel.hosts.doors.left_open(&mut kernel.world);
+    let left_open = kernel.hosts.doors.left_open(&mut kernel.world)
+        + kernel.hosts.around.left_open(&mut kernel.world);
     assert_eq!(left_open, 0, "descriptors that nobody took are left open");
+    assert_eq!(run.shared.sessions(), 0, "places are left");
 }
 
-fn by_client(records: &[(Time, Record)]) -> HashMap<usize, Vec<usize>> {
+fn by_client(run: &mut Run) -> HashMap<usize, Vec<usize>> {
+    let around = &run.worker.kernel().hosts.around;
     let mut by_client: HashMap<usize, Vec<usize>> = HashMap::new();
-    for (index, (_, record)) in records.iter().enumerate() {
-        let client = record.client.and_then(number_of).expect("every client has an address");
-        by_client.entry(client).or_default().push(index);
+    for (index, (_, record)) in run.records.iter().enumerate() {
+        by_client.entry(client_of(record, around)).or_default().push(index);
     }
     by_client
+}
+
+/// The client that a record tells of: by its number, or by its address.
+pub fn client_of(record: &Record, around: &Around) -> usize {
+    let Some(tag) = record.tag else {
+        return record.client.and_then(number_of).expect("every client has an address");
+    };
+    let errand = around.errands.iter().find(|errand| errand.tag() == Some(tag));
+    errand.expect("somebody handed it over").number
 }
 
 impl Case<'_> {
@@ -92,6 +126,7 @@ impl Case<'_> {
         assert!(excused || self.is_explained(), "nothing explains the end: {self:?}");
         self.check_fairness(excused);
         self.check_policy();
+        self.check_handed();
         self.check_console();
         self.check_login();
         if !excuses.exhausted {
@@ -105,7 +140,9 @@ impl Case<'_> {
 
     /// The tunnel, as both sides live it.
     pub fn talkers(&self) -> (Option<&Talker>, Option<&Talker>) {
-        (self.client.talker.as_ref(), self.origin.winner())
+        // A target that was handed over is there while pages are served, which are none of it.
+        let is_apart = self.errand.is_some() && self.record.reason.phase == Phase::Page;
+        (self.client.talker.as_ref(), self.origin.winner().filter(|_| !is_apart))
     }
 
     /// Bytes came through in order (compared when they came), none that were not sent, and to one connection only.
@@ -142,7 +179,7 @@ impl Case<'_> {
         let reads = |talker: &&Talker| !talker.is_slow() && !talker.harmed && !talker.gave_up;
         let well = [client, origin].iter().all(reads);
         let finished = self.record.reason.cause == Cause::Finished && second.ended;
-        if self.listener.half_close == HalfClose::Close && well && finished {
+        if self.half_close == HalfClose::Close && well && finished {
             // What was read before is still flushed.
             let late = first.got_at.since(second.ended_at);
             assert!(late < Duration::from_secs(1), "bytes {late:?} after the end: {self:?}");
@@ -155,7 +192,7 @@ impl Case<'_> {
         let clean = Talker::is_clean;
         // Who takes nothing for as long keeps what there is for him from being read.
         let nap = client.line.frames().and_then(|frames| frames.framing().nap);
-        let slept = nap.is_some_and(|(_, span)| Some(span) >= self.listener.timeouts.idle);
+        let slept = nap.is_some_and(|(_, span)| Some(span) >= self.timeouts.idle);
         let well = clean(client) && clean(origin) && self.client.left.is_none() && !slept;
         if self.record.reason.cause == Cause::IdleTimeout && well {
             let neglected = [client, origin]
@@ -182,7 +219,7 @@ impl Case<'_> {
         }
         let (up, down) = (origin.got == client.passing(), client.got == origin.sent);
         assert!(!client.gave_up && !origin.gave_up, "stalled: {self:?}");
-        match (self.listener.half_close, self.record.reason.side) {
+        match (self.half_close, self.record.reason.side) {
             (HalfClose::Forward, _) => {
                 let all = client.has_sent_all() && origin.has_sent_all();
                 assert!(up && down && all, "lost: {self:?}");
@@ -221,7 +258,9 @@ impl std::fmt::Debug for Case<'_> {
             )
         };
         writeln!(f, "{:?}", self.record)?;
-        let Listener { half_close, timeouts, service, .. } = self.listener;
+        let Listener { service, .. } = self.listener;
+        let Case { half_close, timeouts, errand, .. } = self;
+        writeln!(f, "{errand:?}")?;
         writeln!(f, "half_close {half_close:?} {timeouts:?} {service}")?;
         let wish = &self.client.wish;
         let asked = (

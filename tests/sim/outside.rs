@@ -1,17 +1,19 @@
 //! What waits outside of the worker: names that are resolved in time, late, never, or for somebody who never asked; and the
 //! records of what ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use penstock_core::config::Door;
 use penstock_core::console::Token;
 use penstock_core::control::{
-    Asked, Command, Outside, Piece, Question, Record, ResolveError, SessionId, WallTime,
+    Asked, Command, Outside, Piece, Question, Record, ResolveError, SessionId, TunnelInfo, WallTime,
 };
+use penstock_core::intake::Tag;
 
 use crate::sim::answers::{Answers, Manner};
+use crate::sim::around::Described;
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::World;
 
@@ -27,6 +29,9 @@ struct Papers {
     secrets: Vec<SessionId>,
     hosts: Vec<(SessionId, Box<Asked>)>,
     records: Vec<Record>,
+    /// Numbers of those that were handed over and are over.
+    told: HashSet<Tag>,
+    described: Vec<Described>,
     /// No question is taken while this is set.
     closed: bool,
 }
@@ -55,6 +60,22 @@ impl Desk {
     /// Takes the questions for the host that came in.
     pub fn take_asked(&self) -> Vec<(SessionId, Box<Asked>)> {
         std::mem::take(&mut self.papers().hosts)
+    }
+
+    /// Whether the record of that number has come.
+    pub fn is_told(&self, tag: Tag) -> bool {
+        self.papers().told.contains(&tag)
+    }
+
+    /// The worker answers what it knows of that number.
+    pub fn described(&self, tag: Tag, info: Option<TunnelInfo>) {
+        let is_over = self.is_told(tag);
+        self.papers().described.push((tag, is_over, info));
+    }
+
+    /// Takes those answers.
+    pub fn take_described(&self) -> Vec<Described> {
+        std::mem::take(&mut self.papers().described)
     }
 
     fn papers(&self) -> std::sync::MutexGuard<'_, Papers> {
@@ -91,7 +112,11 @@ impl Outside for Desk {
     fn recorded(&mut self, _piece: Piece) {}
 
     fn finished(&mut self, record: Record) {
-        self.papers().records.push(record);
+        let mut papers = self.papers();
+        if let Some(tag) = record.tag {
+            assert!(papers.told.insert(tag), "{tag} was told of before: {record:?}");
+        }
+        papers.records.push(record);
     }
 }
 

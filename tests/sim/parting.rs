@@ -19,8 +19,7 @@ const FEW: u64 = 16 << 10;
 impl Case<'_> {
     /// All that is asked of consoles alone.
     pub fn check_console(&self) {
-        let Some(console) = consoles::of(self.listener) else { return };
-        self.check_status(console);
+        consoles::of(self.listener).inspect(|console| self.check_status(console));
         let Some(client) = self.client.talker.as_ref() else { return };
         let Some(frames) = client.line.frames().filter(|frames| frames.is_open()) else { return };
         self.check_code(client, frames);
@@ -29,7 +28,7 @@ impl Case<'_> {
             self.check_told(client, frames);
         }
         self.check_pongs(client, frames);
-        self.check_heartbeat(console, client, frames);
+        self.check_heartbeat(client, frames);
     }
 
     /// What can be judged before the 101 is, and is answered by the status that it has.
@@ -83,7 +82,7 @@ impl Case<'_> {
         let over = self.origin.winner().is_some_and(|origin| origin.finished || origin.harmed);
         let own = match reason.cause {
             Cause::BadFrame => None,
-            Cause::Drained => Some(1001),
+            Cause::Drained | Cause::Cancelled => Some(1001),
             Cause::IdleTimeout | Cause::UserIdle | Cause::LifetimeEnd => Some(1008),
             Cause::InUse | Cause::AccessDenied | Cause::Unauthorized => Some(1008),
             Cause::UnknownMessage => Some(1008),
@@ -111,7 +110,7 @@ impl Case<'_> {
     fn may_be_cut(&self) -> bool {
         let spliced = self.record.bytes_spliced > 0;
         match self.record.reason.cause {
-            Cause::IdleTimeout | Cause::UserIdle | Cause::LifetimeEnd => spliced,
+            Cause::IdleTimeout | Cause::UserIdle | Cause::LifetimeEnd | Cause::Cancelled => spliced,
             Cause::BadFrame => spliced,
             Cause::Drained | Cause::PoolPinned | Cause::FlushTimeout | Cause::DeadPeer => true,
             Cause::Reset | Cause::Broken => spliced,
@@ -139,6 +138,8 @@ impl Case<'_> {
         match reason.cause {
             Cause::DeadPeer | Cause::FlushTimeout | Cause::PoolPinned => false,
             Cause::HungUp | Cause::Finished => true,
+            // Nobody has spoken with it yet.
+            _ if self.is_turned_back() => false,
             _ => match reason.side {
                 Side::Client => reason.cause == Cause::BadFrame && !self.may_be_cut(),
                 Side::Target => true,
@@ -159,10 +160,13 @@ impl Case<'_> {
     }
 
     /// Who answers no ping and says nothing is not waited for any longer than agreed.
-    fn check_heartbeat(&self, console: &Console, client: &Talker, frames: &Frames) {
-        let (Some(interval), Some(patience)) =
-            (console.heartbeat, self.listener.timeouts.dead_peer)
-        else {
+    fn check_heartbeat(&self, client: &Talker, frames: &Frames) {
+        let of_console = consoles::of(self.listener).and_then(|console| console.heartbeat);
+        let heartbeat = match self.errand.filter(|errand| errand.web_socket.is_some()) {
+            Some(errand) => errand.heartbeat,
+            None => of_console,
+        };
+        let (Some(interval), Some(patience)) = (heartbeat, self.timeouts.dead_peer) else {
             return;
         };
         let Some(origin) =
@@ -178,7 +182,7 @@ impl Case<'_> {
             return;
         }
         let end = if client.finished { client.finished_at } else { self.ended_at };
-        let lived = end.since(client.wrote_at.max(origin.started));
+        let lived = end.since(client.wrote_at.max(origin.started).max(self.began_at()));
         let limit = patience + interval + Duration::from_secs(2);
         assert!(lived <= limit, "silent for {lived:?}, and not taken for dead: {self:?}");
     }

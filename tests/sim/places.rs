@@ -4,8 +4,8 @@ use penstock_core::close::{Cause, CloseReason, Phase};
 use penstock_ring::Time;
 
 use crate::sim::consoles;
+use crate::sim::oracle::client_of;
 use crate::sim::scenario::Run;
-use crate::sim::wish::number_of;
 
 /// A connection: from when to when, and whether it had a place.
 struct Stay {
@@ -48,7 +48,7 @@ pub fn check(run: &mut Run) {
 }
 
 fn stays(run: &mut Run, listener: usize, is_console: bool) -> Vec<Stay> {
-    let origins = &run.worker.kernel().hosts.origins;
+    let hosts = &run.worker.kernel().hosts;
     let records = run.records.iter().filter(|(_, record)| usize::from(record.listener) == listener);
     let stay = |(to, record): &(Time, _)| {
         let record: &penstock_core::control::Record = record;
@@ -57,12 +57,14 @@ fn stays(run: &mut Run, listener: usize, is_console: bool) -> Vec<Stay> {
             return Stay { may_from, from: may_from, to, inside: was_inside(record.reason) };
         }
         // Of consoles, those that are opened have places: that is sure of what was relayed, since its target was there.
-        let number = record.client.and_then(number_of).expect("every client has an address");
-        let began = origins[number].winner().map(|talker| talker.started);
+        let number = client_of(record, &hosts.around);
+        let began = hosts.origins[number].winner().map(|talker| talker.started);
         let inside = match record.reason.phase {
             Phase::Relay => began.map(|_| true),
             _ => was_inside(record.reason).filter(|inside| !inside),
         };
+        // A target that is handed over is there before there is a place.
+        let began = began.map(|began| if record.tag.is_some() { to } else { began });
         Stay { may_from, from: began.unwrap_or(may_from), to, inside }
     };
     records.map(stay).collect()

@@ -1,5 +1,6 @@
-//! All hosts of a run: clients, what they want to reach, who knows names and tokens, who opens doors, and who decides.
+//! All hosts of a run: clients, what they want to reach, who knows names and tokens, who opens doors, who decides, and who hands over.
 
+use crate::sim::around::Around;
 use crate::sim::client::{Client, Stage};
 use crate::sim::doors::Doors;
 use crate::sim::kernel::Hosts;
@@ -22,6 +23,7 @@ pub struct Population {
     pub tokens: Tokens,
     pub secrets: Reader,
     pub policy: Policy,
+    pub around: Around,
 }
 
 impl Population {
@@ -34,6 +36,23 @@ impl Population {
         };
         self.clients.iter().all(|client| client.stage == Stage::Gone)
             && !self.origins.iter().any(talking)
+            && self.around.is_gone()
+    }
+
+    /// Some of those who would be handed over later are now.
+    pub fn rush(&mut self, world: &mut World) {
+        for number in self.around.laggards() {
+            self.clients[number].hurry(world);
+        }
+        self.around.rush(world);
+    }
+
+    /// What is handed over before the worker begins.
+    pub fn begin(&mut self, world: &mut World) {
+        for errand in self.around.errands.iter().filter(|errand| errand.before_start) {
+            self.clients[errand.number].step(world);
+        }
+        self.around.step(world);
     }
 }
 
@@ -49,6 +68,8 @@ impl Hosts for Population {
             self.secrets.step(world);
         } else if host == self.policy.answers.host {
             self.policy.step(&mut self.doors, world);
+        } else if host == self.around.host {
+            self.around.step(world);
         } else if host.is_multiple_of(2) {
             self.clients[host / 2].step(world);
         } else {
@@ -62,5 +83,6 @@ impl Hosts for Population {
         self.tokens.turn(world);
         self.secrets.turn(world);
         self.policy.turn(world);
+        self.around.turn(world);
     }
 }

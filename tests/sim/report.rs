@@ -14,7 +14,10 @@ use crate::sim::tally::{self, Tally};
 
 /// Ends that every full run must have seen, by phase.
 const ENDS: &[(Phase, &[Cause])] = &[
-    (Phase::ProxyHeader, &[Cause::BadProxyHeader, Cause::HungUp, Cause::HandshakeTimeout]),
+    (
+        Phase::ProxyHeader,
+        &[Cause::BadProxyHeader, Cause::HungUp, Cause::HandshakeTimeout, Cause::Cancelled],
+    ),
     (
         Phase::Tls,
         &[
@@ -26,6 +29,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Reset,
             Cause::LifetimeEnd,
             Cause::Drained,
+            Cause::Cancelled,
         ],
     ),
     (
@@ -44,6 +48,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Overloaded,
             Cause::LifetimeEnd,
             Cause::Drained,
+            Cause::Cancelled,
         ],
     ),
     (
@@ -57,6 +62,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::TokenRefused,
             Cause::TokenLookupFailed,
             Cause::SecretMissing,
+            Cause::Broken,
             Cause::Overloaded,
             Cause::HungUp,
             Cause::Reset,
@@ -75,6 +81,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::Overloaded,
             Cause::HandshakeTimeout,
             Cause::BadFrame,
+            Cause::Injected,
             Cause::HungUp,
             Cause::Reset,
             Cause::LifetimeEnd,
@@ -108,6 +115,7 @@ const ENDS: &[(Phase, &[Cause])] = &[
             Cause::UserIdle,
             Cause::DeadPeer,
             Cause::LifetimeEnd,
+            Cause::Cancelled,
             Cause::FlushTimeout,
             Cause::PoolPinned,
             Cause::Drained,
@@ -258,8 +266,10 @@ impl Report {
 /// The phases that a connection went through.
 fn path(listener: &Listener, record: &Record) -> Vec<&'static str> {
     const OF_TARGET: &str = "tls of target";
-    let is_door =
-        matches!(listener.service.destination(), Some(Destination { reach: Reach::Door(_), .. }));
+    let is_door = matches!(
+        listener.service.destination(),
+        Some(Destination { reach: Reach::Door(_) | Reach::HandedOver, .. })
+    );
     let asks = !matches!(listener.service, Service::Forward(_));
     let pages = record.reason.phase == Phase::Page;
     let path = [

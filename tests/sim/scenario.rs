@@ -13,6 +13,7 @@ use penstock_core::shared::Shared;
 use penstock_core::worker::{Setup, Worker};
 use penstock_ring::{Group, Kernel, Time};
 
+use crate::sim::around::Around;
 use crate::sim::doors::Doors;
 use crate::sim::kernel::SimKernel;
 use crate::sim::kit::Kit;
@@ -45,6 +46,8 @@ pub struct Choices {
     pub kit: Kit,
     pub temper: Temper,
     pub max_tunnels: usize,
+    /// Clients that connect; those that are handed over come after them.
+    pub callers: usize,
     /// Of 100 targets, so many never read: with few buffers, they hold the pool.
     pub deaf: u32,
     /// When a stop is asked for, and how patient it is.
@@ -55,6 +58,7 @@ pub struct Choices {
 pub struct Run {
     pub worker: Worker<SimKernel<Population>>,
     pub counters: Arc<Counters>,
+    pub shared: Arc<Shared>,
     pub choices: Choices,
     /// With the time of its end.
     pub records: Vec<(Time, Record)>,
@@ -65,8 +69,12 @@ impl Choices {
     pub fn of(random: &mut Random) -> Choices {
         // What is in the clear may be spliced, which is a story of its own.
         let plain = random.percent(25);
-        let chosen =
-            (0..listeners::COUNT as u16).map(|index| listeners::choose(index, plain, random));
+        let mut other = Random::new(random.clone().bits());
+        let listen =
+            (0..listeners::HANDED as u16).map(|index| listeners::choose(index, plain, random));
+        let handed = (listeners::HANDED..listeners::COUNT)
+            .map(|index| listeners::choose(index as u16, plain, &mut other));
+        let chosen: Vec<_> = listen.chain(handed).collect();
         let (mut listeners, mut clients, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         for Chosen { listener, clients: client_side, targets: target_side } in chosen {
             listeners.push(listener);
@@ -90,6 +98,7 @@ impl Choices {
             targets,
             kit: Kit::default(),
             temper,
+            callers: 0,
             deaf: if pinned { 60 } else { random.pick(&[0, 15]) },
             max_tunnels: random.pick(&[1_000, 1_000, 1_000, 5]),
             drain: drains
@@ -103,7 +112,8 @@ pub fn run(seed: u64) -> Run {
     let mut random = Random::new(seed ^ 0x5eed);
     let mut choices = Choices::of(&mut random);
     let desk = Desk::default();
-    let clients = random.pick(&[3, 12, 30, 60]);
+    choices.callers = random.pick(&[3, 12, 30, 60]);
+    let clients = choices.callers + Random::new(seed).pick(&[0, 2, 5, 10]);
     let population = people(clients, &desk, &mut random);
     let mut kernel = SimKernel::new(seed, choices.temper.clone(), population);
     prepare(&mut kernel.world, &mut random);
@@ -124,8 +134,11 @@ pub fn run(seed: u64) -> Run {
     }
     let counters = Arc::<Counters>::default();
     let setup = setup(&choices, &counters, &desk, &mailbox);
+    let shared = Arc::clone(&setup.shared);
+    kernel.hosts.around.serve(mailbox.clone(), Arc::clone(&shared), choices.max_tunnels);
+    kernel.hosts.begin(&mut kernel.world);
     let worker = Worker::new(setup, kernel).expect("the simulated kernel takes every listener");
-    let mut run = Run { worker, counters, choices, records: Vec::new() };
+    let mut run = Run { worker, counters, shared, choices, records: Vec::new() };
     run.live(&mailbox, &desk);
     run.wind_up(&desk);
     run
@@ -144,8 +157,9 @@ fn people(clients: usize, desk: &Desk, random: &mut Random) -> Population {
     secrets.answers.confused = random.pick(&[0, 0, 50]);
     let mut policy = Policy::new(2 * clients + 4, desk.clone());
     policy.answers.confused = random.pick(&[0, 0, 50]);
+    let around = Around::new(2 * clients + 5, desk.clone());
     let (clients, origins) = (Vec::new(), Vec::new());
-    Population { clients, origins, resolver, doors, tokens, secrets, policy }
+    Population { clients, origins, resolver, doors, tokens, secrets, policy, around }
 }
 
 /// Sockets of some size, and a time without descriptors.
@@ -160,7 +174,7 @@ fn prepare(world: &mut World, random: &mut Random) {
 }
 
 fn setup(choices: &Choices, counters: &Arc<Counters>, desk: &Desk, mailbox: &Mailbox) -> Setup {
-    let count = listeners::COUNT as u16;
+    let count = listeners::HANDED as u16;
     let own = (0..count).map(|index| ([127, 0, 0, 1], 3128 + index).into()).collect();
     Setup {
         index: 0,
@@ -186,7 +200,11 @@ impl Run {
             self.take_records(desk);
             if !on {
                 assert!(stopping, "the worker ended without being asked");
-                return;
+                // Whoever is quick enough is in the inbox when the worker looks into it for the last time.
+                let kernel = self.worker.kernel();
+                kernel.hosts.rush(&mut kernel.world);
+                self.worker.close();
+                return self.take_records(desk);
             }
             let kernel = self.worker.kernel();
             let now = kernel.now();
@@ -202,6 +220,9 @@ impl Run {
                 let command = drain.map_or(Command::Stop, |(_, patience)| Command::Drain(patience));
                 // Lost answers may fill the mailbox; the next turn empties it.
                 stopping = mailbox.post(command).is_ok();
+                if stopping {
+                    self.worker.kernel().hosts.around.stop();
+                }
             }
         }
         panic!("no end after {TURNS} turns: {:?}", self.worker);
@@ -240,9 +261,10 @@ impl Run {
         assert_eq!(kernel.buffers_with_caller(), 0, "a buffer was neither sent nor given back");
         for (end, queued) in kernel.queues() {
             let Some(host) = kernel.world.links[end.link as usize].host else { continue };
-            let listener = kernel.hosts.clients[host / 2].wish.listener;
-            let settings = &self.choices.config.listeners[listener];
-            let bound = bound(settings, host.is_multiple_of(2), limit, batch);
+            let wish = &kernel.hosts.clients[host / 2].wish;
+            let settings = &self.choices.config.listeners[wish.listener];
+            let is_client = host.is_multiple_of(2);
+            let bound = bound(settings, [is_client, wish.browser.is_some()], limit, batch);
             assert!(
                 queued.memory <= bound,
                 "{end:?} holds {} bytes, more than {bound}",
@@ -254,10 +276,10 @@ impl Run {
 
 /// Most memory that a leg's queue may hold. What was asked to stop may bring one batch more; a head's early payload is no pool
 /// memory, but is bounded.
-fn bound(settings: &Listener, is_client: bool, limit: usize, batch: usize) -> usize {
+fn bound(settings: &Listener, [is_client, frames]: [bool; 2], limit: usize, batch: usize) -> usize {
     let (tls, upstream) = (settings.tls.as_ref(), settings.upstream_tls.as_ref());
     // A browser's pongs, pages, and frames are beside it; what becomes Base64 grows.
-    let console = consoles::of(settings).is_some();
+    let console = frames || consoles::of(settings).is_some();
     let (rest, limit) = match console && is_client {
         true => (4 * batch + (256 << 10), 2 * limit.max(64 << 10)),
         false => (2 * batch + (64 << 10) + 8192, limit),

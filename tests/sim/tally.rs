@@ -244,6 +244,51 @@ faults! {
     SecretsLate = "secrets read late",
     /// No answer ever comes.
     SecretsLost = "secrets never read",
+    /// Two connections were taken, on terms that say nothing special.
+    HandedPlain = "handed over, plain",
+    HandedTlsClient = "handed over, TLS with the client",
+    HandedTlsTarget = "handed over, TLS with the target",
+    HandedWebSocket = "handed over behind its 101",
+    HandedConsole = "handed over to a console",
+    HandedHeaderIn = "handed over, PROXY header expected",
+    HandedHeaderOut = "handed over, PROXY header to the target",
+    HandedTerminal = "handed over with a terminal",
+    HandedBeforeStart = "handed over before the start",
+    HandedAtDrain = "handed over at a stop",
+    HandedAtEnd = "handed over behind the last turn",
+    /// Its client could not be driven.
+    HandedNotDriven = "handed over and not driven",
+    /// A descriptor was closed without having been driven.
+    HandedUntaken = "handed over and closed unused",
+    /// What was read before.
+    EarlyClient = "early bytes of a client",
+    EarlyTarget = "early bytes of a target",
+    EarlyByte = "one early byte",
+    EarlyMuch = "64 KiB of early bytes",
+    EarlyHello = "early ClientHello, whole",
+    EarlyHandshake = "early handshake of WebSocket, whole",
+    EarlyInjected = "early byte before a target's TLS",
+    /// Given back.
+    RefusedNoTerms = "not taken: no such terms",
+    RefusedNoStream = "not taken: no stream",
+    RefusedTooLate = "not taken: WebSocket already",
+    RefusedNeverEnds = "not taken: a terminal never ends",
+    RefusedFull = "not taken: full",
+    RefusedBusy = "not taken: busy",
+    RefusedStopped = "not taken: stopped",
+    /// Ended by its number, while it lived.
+    CancelAhead = "cancel of what was never described",
+    CancelTwice = "cancelled twice",
+    CancelById = "cancelled by the engine's name",
+    CancelOver = "cancel of what is over",
+    CancelNobody = "cancel of nobody",
+    CancelLost = "cancel not taken",
+    DescribedLive = "described while it lives",
+    DescribedOver = "described no more",
+    /// What a tunnel has for itself.
+    OwnIdle = "own idle time-out fired",
+    OwnLifetime = "own lifetime ended",
+    OwnNever = "terms' lifetime outlived",
     /// A wake-up without reason.
     SpuriousWake = "spurious wake-up",
 }

@@ -56,8 +56,8 @@ impl Case<'_> {
             _ => false,
         };
         let garbled = garbled && phase == Phase::Relay;
-        let wanted = self.listener.half_close == HalfClose::Forward
-            || sink.plan.ending == Ending::FinishSecond;
+        let wanted =
+            self.half_close == HalfClose::Forward || sink.plan.ending == Ending::FinishSecond;
         // Who talks on meanwhile may be reset with what was delivered unread.
         let broken = sink.failed.is_some() || self.client.failed.is_some();
         let well = source.plan.is_clean() && sink.is_clean() && !sink.gave_up && !broken;
@@ -73,6 +73,7 @@ impl Case<'_> {
         let only = self.listener.tls.as_ref().is_some_and(|tls| tls.only);
         let served = match reason.phase {
             Phase::ProxyHeader | Phase::Request => false,
+            Phase::Admission if self.is_turned_back() => false,
             Phase::Tls => reason.side == Side::Target && !has_tls_within(self.listener),
             Phase::Admission | Phase::Connect | Phase::Login if has_tls_within(self.listener) => {
                 false
@@ -123,7 +124,7 @@ impl Case<'_> {
 
     /// Nothing that has a time-out takes longer.
     pub fn check_time(&self) {
-        let (reason, timeouts) = (self.record.reason, &self.listener.timeouts);
+        let (reason, timeouts) = (self.record.reason, &self.timeouts);
         let token = consoles::token_time(self.listener);
         let browser = self.client.wish.browser.as_ref();
         let asks_for_pages = browser.is_some_and(|(browser, _)| browser.pages > 0);
@@ -167,6 +168,8 @@ impl Case<'_> {
 pub fn check_counters(run: &Run) {
     let records = || run.records.iter().map(|(_, record)| record);
     let counters = &run.counters;
+    let handed = records().filter(|record| record.tag.is_some()).count();
+    assert_eq!(counters.handed_over.get(), handed as u64, "handed over");
     let agreed = [
         records().filter(|record| record.tls.client.is_some()).count(),
         records().filter(|record| record.tls.target.is_some()).count(),

@@ -1,6 +1,6 @@
 //! The verbs of the contract, each with the rules that its caller has to keep.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use crate::sim::leg::{Kind, Receive, Tenant, chunk_bytes, cut, give_back, length
 use crate::sim::link::Holder;
 use crate::sim::tally::{Fault, count};
 use crate::sim::world::{Action, Door, Handle, Listening, handle_of};
+
+/// Where those have connected to who are handed over.
+const OURS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 5_000));
 
 impl<H: Hosts> Kernel for SimKernel<H> {
     fn now(&self) -> Time {
@@ -50,15 +53,16 @@ impl<H: Hosts> Kernel for SimKernel<H> {
     }
 
     fn adopt(&mut self, descriptor: OwnedFd, owner: Owner) -> Result<Leg, (Errno, OwnedFd)> {
-        let opened = self.world.opened.remove(&descriptor.as_raw_fd());
-        if let Some(end) = opened
-            && self.world.random.percent(self.temper.adopt_fails)
-        {
+        let number = descriptor.as_raw_fd();
+        let opened = self.world.opened.contains_key(&number);
+        if opened && self.world.random.percent(self.temper.adopt_fails) {
             count(Fault::AdoptFailed);
-            self.world.close_end(end, Close::Normal);
             return Err((Errno::EPERM, descriptor));
         }
+        let opened = self.world.opened.remove(&number);
         let mut tenant = Tenant::new(owner, Kind::Stream);
+        tenant.peer = opened.and_then(|end| self.world.links[end.link as usize].caller);
+        tenant.local = tenant.peer.map(|_| OURS);
         tenant.descriptor = Some(descriptor);
         let leg = self.legs.insert(tenant);
         let end = opened.unwrap_or_else(|| self.world.link([Holder::Nobody; 2]));

@@ -9,8 +9,9 @@ use penstock_core::config::{Console, ConsoleTarget, Listener, ProxyProtocol, Sen
 use penstock_proto::proxy_protocol::{Endpoints, HeaderV2, encode_v1};
 
 use crate::sim::browser::{self, Browser};
-use crate::sim::client::{Client, Leave, Pieces, Wish};
+use crate::sim::client::{Client, Leave, Wish};
 use crate::sim::consoles;
+use crate::sim::errands::{self, Errand};
 use crate::sim::framing::Framing;
 use crate::sim::kit::{ClientKind, Recipe, ServerKind};
 use crate::sim::listeners;
@@ -18,6 +19,7 @@ use crate::sim::login::{Pace, Part};
 use crate::sim::looks::Looks;
 use crate::sim::manner::SLOW;
 use crate::sim::origin::Origin;
+use crate::sim::pieces::Pieces;
 use crate::sim::plan::{Burst, Ending, Plan};
 use crate::sim::policy;
 use crate::sim::population::Population;
@@ -38,9 +40,17 @@ pub const TRUSTED: &str = "10.0.0.0/9";
 /// Adds one client, and all that belongs to it.
 pub fn add(number: usize, choices: &Choices, population: &mut Population, world: &mut World) {
     let mut random = world.random.clone();
+    let is_handed = number >= choices.callers;
     let asking = Asking::of(number, choices, population, world, &mut random);
     let keys = asking.keys;
-    let (origin, wish) = asking.plan(number, choices, &mut random);
+    let (origin, mut wish) = asking.plan(number, choices, &mut random);
+    if is_handed {
+        let settings = &choices.config.listeners[wish.listener];
+        let errand = Errand::of(number, &mut wish, settings, &mut random);
+        wish.handed_by = Some((population.around.host, !errand.is_unnamed));
+        wish.explains.extend(errand.injects.then_some(Cause::Injected));
+        population.around.errands.push(errand);
+    }
     world.random = random;
     population.origins.push(origin);
     population.clients.push(Client::new(2 * number, wish, keys, world));
@@ -72,7 +82,11 @@ impl Asking {
         world: &mut World,
         random: &mut Random,
     ) -> Asking {
-        let listener = random.below(choices.config.listeners.len());
+        let is_handed = number >= choices.callers;
+        let listener = match is_handed {
+            true => listeners::HANDED + random.below(listeners::COUNT - listeners::HANDED),
+            false => random.below(listeners::HANDED),
+        };
         let settings = &choices.config.listeners[listener];
         let keys = secured::keys(settings, random);
         let address = client_address(number, random.percent(5));
@@ -95,6 +109,7 @@ impl Asking {
         });
         let (request, browser) = match browser {
             Some(browser::Asking { bytes, browser, .. }) => (bytes, Some(browser)),
+            None if is_handed => (request, errands::upgraded(settings, random)),
             None => (request, None),
         };
         let client = secured::client(listener, choices, &mut explains, random);
@@ -233,6 +248,7 @@ impl Asking {
         let service = &choices.config.listeners[self.listener].service;
         Wish {
             listener: self.listener,
+            handed_by: None,
             address: self.address,
             start: random.span(said.latest),
             is_slow: said.time(choices.temper.turn, secure.as_ref()) > SLOW,

@@ -82,7 +82,8 @@ pub struct HandOver {
     pub from_target: Vec<u8>,
     /// The client was answered with 101, and speaks WebSocket from here on; none: plain bytes.
     pub web_socket: Option<Payload>,
-    /// How often a client that speaks WebSocket is asked whether it is still there; the listener's `dead_peer` says how long it may be silent.
+    /// How often a client that speaks WebSocket is asked whether it is still there; the listener's `dead_peer` says how long it may be silent,
+    /// and after it was asked in any case, where that is no longer than this.
     pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists. As `host:port` it is also the name that TLS with it has to prove, unless the listener has
     /// another one for that.
@@ -210,7 +211,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(shared: Arc<Shared>, mailboxes: Arc<[Mailbox]>) -> Intake {
+    /// One that deals to the workers of these mailboxes, in their order. An engine has its own.
+    pub fn new(shared: Arc<Shared>, mailboxes: Arc<[Mailbox]>) -> Intake {
         Intake { shared, mailboxes }
     }
 

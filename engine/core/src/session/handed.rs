@@ -95,10 +95,11 @@ impl Session {
     }
 
     /// A target that was handed over is there as soon as it is needed: this is called after each step that may have led there. The step
-    /// itself may have more to do with the opening, such as to note that the client has finished.
+    /// itself may have more to do with the opening, such as to note that the client has finished. While pages are waited for, which are
+    /// behind a door of their own, it is not.
     pub(super) fn join_target<K: Kernel>(&mut self, turn: &mut Turn<K>) -> Step {
         let State::AwaitTarget(opening) = &self.state else { return Step::Continue(()) };
-        if !matches!(opening.stage, Stage::Door) {
+        if !matches!(opening.stage, Stage::Door) || opening.door.is_some() {
             return Step::Continue(());
         }
         let held = self.facts.unusual.as_mut().and_then(|unusual| unusual.held.as_mut());

@@ -51,7 +51,7 @@ impl<K: Kernel> Worker<K> {
     }
 
     /// After the last turn: whoever came too late for it is told so.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.reception().close();
     }
 

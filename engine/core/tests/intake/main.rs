@@ -1,10 +1,12 @@
 //! Tunnels that are handed over: exact from the first byte, ended in every way, and nothing left of them; with both drivers.
 
+mod proxied;
 mod refused;
 #[expect(dead_code, reason = "nothing here listens")]
 #[path = "../rig/mod.rs"]
 mod rig;
 mod seats;
+mod web;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -29,9 +31,11 @@ use penstock_core::policy::{AccessLists, Rules};
 use penstock_proto::websocket::Payload;
 use penstock_ring::Driver;
 
+use proxied::*;
 use refused::*;
 use rig::{plan, start_engine, start_plan, stop};
 use seats::*;
+use web::*;
 
 /// An engine that listens nowhere.
 fn start(driver: Driver, half_close: HalfClose) -> (Engine, Intake, Receiver<Record>) {
@@ -137,6 +141,13 @@ on_both!(
     a_tunnel_has_timers_of_its_own,
     a_tunnel_has_a_half_close_of_its_own,
     each_is_found_by_either_of_its_names,
+    pages_are_not_asked_of_the_console,
+    who_is_refused_behind_its_101_is_told_why,
+    nobody_is_dead_who_was_not_asked,
+    a_target_learns_where_its_client_came_from,
+    who_has_no_address_is_introduced_as_nobody,
+    who_comes_through_a_proxy_is_whom_that_tells_of,
+    who_is_no_proxy_is_not_believed,
 );
 
 fn early_bytes_come_first_and_bulk_is_spliced(driver: Driver) {

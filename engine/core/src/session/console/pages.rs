@@ -295,7 +295,8 @@ impl Session {
             Some(request) => {
                 self.facts.status = 0;
                 self.facts.follows_pages = true;
-                self.take_request(&request, pages.input.into(), turn)
+                self.take_request(&request, pages.input.into(), turn)?;
+                self.join_target(turn)
             }
             None => {
                 let reason = CloseReason::new(Side::Client, Phase::Page, Cause::Finished);

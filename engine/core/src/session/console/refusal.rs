@@ -104,7 +104,7 @@ impl Session {
         self.reply_at_last(reason, reply, turn)
     }
 
-    /// Whether a browser is there that would understand an answer.
+    /// Whether a browser is there that would understand an answer, or a close frame if somebody else has said its 101.
     pub(in crate::session) fn is_browser(&self) -> bool {
         let heard = match self.state {
             State::AwaitProxyHeader(_) | State::AwaitTls(_) => false,
@@ -115,7 +115,7 @@ impl Session {
             }
             _ => true,
         };
-        self.console().is_some() && heard
+        self.console().is_some() && heard || self.layers.web_socket().is_some()
     }
 }
 

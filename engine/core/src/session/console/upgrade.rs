@@ -45,7 +45,14 @@ impl Session {
     ) -> WebSocket {
         let Timeouts { dead_peer, user_idle, .. } = self.listener().timeouts;
         let mut browser = WebSocket::new(payload, now);
-        browser.heartbeat = interval.map(|interval| Heartbeat::new(interval, dead_peer, now));
+        browser.heartbeat = interval.map(|interval| {
+            // Who connects is asked as often as the listener says; who is handed over, as the host likes: nobody is dead who was not asked.
+            let patience = dead_peer.map(|patience| match patience > interval {
+                true => patience,
+                false => patience + interval,
+            });
+            Heartbeat::new(interval, patience, now)
+        });
         browser.presence = user_idle.map(|_| Box::new(Presence::new(now)));
         browser
     }
