@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,15 @@ const BENCH: &str = env!("CARGO_BIN_EXE_penstock-bench");
 /// All of them pin themselves to the same cores.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// `run` in a folder where temporary files go.
+/// `run` in a folder where temporary files go. Within this window, a busy machine lets every client get something through.
 fn bench(folder: &Path, arguments: &[&str]) -> Command {
+    bench_for("400", folder, arguments)
+}
+
+/// The same for so many milliseconds.
+fn bench_for(window: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(BENCH);
-    command.arg("run").args(arguments).args(["--rounds", "1", "--window", "50"]);
+    command.arg("run").args(arguments).args(["--rounds", "1", "--window", window]);
     command.env("TMPDIR", folder).stdin(Stdio::null());
     command
 }
@@ -34,7 +40,7 @@ fn run(command: &mut Command) -> (i32, String) {
 }
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(10));
@@ -149,9 +155,12 @@ impl Drop for Elsewhere {
     }
 }
 
+/// Those that nobody else takes, by the process id.
 fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap())
+    static NEXT: AtomicU16 = AtomicU16::new(2000);
+    let pid = std::process::id();
+    let address = Ipv4Addr::new(127, 1 + (pid >> 8) as u8 % 255, pid as u8, 1);
+    [(); N].map(|()| SocketAddr::from((address, NEXT.fetch_add(1, Relaxed))))
 }
 
 /// Answers each scrape with more bytes of one mover.
@@ -292,7 +301,8 @@ fn interrupted_it_leaves_nothing_behind() {
 fn under_nohup_a_lost_terminal_is_ignored() {
     let _alone = ALONE.lock();
     let folder = tempfile::tempdir().unwrap();
-    let bench = bench(folder.path(), &["pingpong-64", "--only", "bare-copy"]);
+    // Long enough for it to be seen.
+    let bench = bench_for("4000", folder.path(), &["pingpong-64", "--only", "bare-copy"]);
     let mut command = Command::new("nohup");
     command.arg(BENCH).args(bench.get_args()).env("TMPDIR", folder.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -9,7 +9,7 @@ use std::time::Duration;
 pub const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
 /// How long a peer may be silent before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A reply to any request.
 #[derive(Clone, Debug)]

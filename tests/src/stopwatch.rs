@@ -101,10 +101,13 @@ mod tests {
 
     #[test]
     fn what_is_waited_for_is_counted() {
-        let watch = Stopwatch::start();
-        thread::sleep(Duration::from_millis(300));
-        // The looks of a busy machine may be late, but not all of them.
-        assert!(watch.elapsed() > Duration::from_millis(20), "{:?}", watch.elapsed());
-        assert!(watch.real() >= Duration::from_millis(300));
+        // The looks of a busy machine may be late, and all of them of one that stands still; but not for so long.
+        let is_counted = |_: u32| {
+            let watch = Stopwatch::start();
+            thread::sleep(Duration::from_millis(300));
+            assert!(watch.real() >= Duration::from_millis(300));
+            watch.elapsed() > Duration::from_millis(20)
+        };
+        assert!((0..30).any(is_counted));
     }
 }

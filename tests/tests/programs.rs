@@ -24,7 +24,7 @@ both_drivers! {
     as_many_as_are_admitted_find_descriptors,
 }
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A daemon whose target is a shell script, and the folder that this is in.
 fn with_script(driver: Driver, script: &str) -> (Penstock, TempDir) {

@@ -173,7 +173,7 @@ fn a_socket_that_a_killed_daemon_left_is_taken_over(driver: Driver) {
 /// Runs `penstock ARGUMENTS` to its end: exit code, output, errors.
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new("timeout");
-    command.arg("10").arg(setup::program()).args(arguments).stdin(Stdio::null());
+    command.arg("60").arg(setup::program()).args(arguments).stdin(Stdio::null());
     let output = setup::clean(&mut command).output().expect("timeout, of coreutils");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))

@@ -54,7 +54,7 @@ fn cpu_counts_children_and_agrees_with_schedstat() {
 
 #[test]
 fn children_that_came_and_went_are_charged() {
-    let (process, _folder) = start(&format!("sleep 0.1; ({WORK}); exec sleep 60"));
+    let (process, _folder) = start(&format!("sleep 3; ({WORK}); exec sleep 60"));
     let before = process.cpu().unwrap();
     wait_until(|| comm(process.pid()) == "sleep\n" && process.family().len() == 1);
     // Of the shell's own there is next to nothing, and `sleep` has no children.
@@ -64,7 +64,7 @@ fn children_that_came_and_went_are_charged() {
 
 #[test]
 fn a_child_that_ends_is_not_subtracted() {
-    let (process, _folder) = start(&format!("({WORK}; exec sleep 0.3) & wait; exec sleep 60"));
+    let (process, _folder) = start(&format!("({WORK}; exec sleep 3) & wait; exec sleep 60"));
     wait_until(|| process.family().len() == 2);
     let child = process.family()[1];
     wait_until(|| comm(child) == "sleep\n");
@@ -86,7 +86,7 @@ fn a_child_nobody_waits_for_counts_as_long_as_it_is_there() {
 
 #[test]
 fn children_whose_cpu_nobody_learns_are_an_error() {
-    let (process, _folder) = start("sleep 0.3 & exec env --ignore-signal=CHLD sleep 60");
+    let (process, _folder) = start("sleep 3 & exec env --ignore-signal=CHLD sleep 60");
     wait_until(|| process.family().len() == 2);
     process.cpu().unwrap();
     wait_until(|| process.family().len() == 1);
@@ -96,7 +96,7 @@ fn children_whose_cpu_nobody_learns_are_an_error() {
 
 #[test]
 fn a_child_that_lost_its_parent_is_an_error() {
-    let (process, _folder) = start("(sleep 60 & exec sleep 0.3) & wait; exec sleep 60");
+    let (process, _folder) = start("(sleep 60 & exec sleep 3) & wait; exec sleep 60");
     wait_until(|| process.family().len() == 3);
     process.cpu().unwrap();
     wait_until(|| process.family().len() == 1);
@@ -162,7 +162,12 @@ fn who_is_paused_uses_no_cpu() {
     let (process, _folder) = start("(while :; do :; done) & while :; do :; done");
     wait_until(|| process.family().len() == 2);
     process.pause();
-    sleep(Duration::from_millis(20));
+    // Who stands still anyway stops when it runs again.
+    let is_stopped = |pid: Pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    };
+    wait_until(|| process.family().into_iter().all(is_stopped));
     let before = process.cpu().unwrap();
     sleep(Duration::from_millis(50));
     assert_eq!(process.cpu().unwrap(), before);

@@ -13,7 +13,7 @@ use penstock_core::close::{Cause, Side};
 use penstock_core::config::{self, HalfClose};
 use penstock_ring::Driver;
 
-use rig::{connect, start, start_with, stop};
+use rig::{PATIENCE, connect, start, start_with, stop};
 
 /// Echoes bytes until the peer has finished.
 fn echo() -> SocketAddr {
@@ -63,7 +63,7 @@ fn both_ways(driver: Driver) {
     stream.shutdown(Shutdown::Write).expect("a socket");
     assert_eq!(stream.read(&mut [0; 1]).expect("an end"), 0);
 
-    let record = records.recv_timeout(Duration::from_secs(5)).expect("a record");
+    let record = records.recv_timeout(PATIENCE).expect("a record");
     let payload = (BULK + 2 * 6400) as u64;
     assert_eq!((record.bytes_to_target, record.bytes_to_client), (payload, payload + 39));
     assert_eq!((record.reason.cause, record.reason.side), (Cause::Finished, Side::Client));
@@ -119,7 +119,7 @@ fn a_refused_target_is_told_why() {
         assert!(reply.starts_with("HTTP/1.1 403 Forbidden\r\n"), "{reply}");
         assert!(reply.contains("X-Squid-Error: ERR_ACCESS_DENIED 0"), "{reply}");
         drop(stream);
-        let record = records.recv_timeout(Duration::from_secs(5)).expect("a record");
+        let record = records.recv_timeout(PATIENCE).expect("a record");
         assert_eq!((record.status, record.reason.cause), (403, Cause::LocalTarget));
         assert_eq!(record.bytes_to_client, reply.len() as u64);
         stop(engine);

@@ -128,6 +128,8 @@ mod tests {
     fn place(name: &str) -> PathBuf {
         let folder =
             std::env::temp_dir().join(format!("penstock-unix-{}-{name}", std::process::id()));
+        // Of a process that had the same number.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("made");
         folder.join("socket")
     }

@@ -207,7 +207,9 @@ static void drain(void)
     what.engine = rig.engine;
     what.drain_ms = RIG_PATIENCE;
     thread = start(stopping, &what);
-    rig_sleep(100);
+    while (penstock_start(rig.engine) == PENSTOCK_STARTED)
+        rig_sleep(1);
+    EXPECT(PENSTOCK_STOPPED, penstock_start(rig.engine));
     rig_echo(&tunnel);
     EXPECT(PENSTOCK_STOPPED, penstock_tunnel(rig.engine, client[0], target[0], NULL, NULL));
     CHECK(rig_is_open(client[0]) && rig_is_open(target[0]));

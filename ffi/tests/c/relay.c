@@ -179,13 +179,13 @@ static void time_outs(void)
     CHECK(completion.duration_us >= 300000);
 
     options.idle_ms = 0;
-    options.lifetime_ms = 300;
+    options.lifetime_ms = 3000;
     options.user_data = &mortal;
     rig_join(&rig, AF_UNIX, &options, &mortal);
     rig_echo(&mortal);
     rig_next(&rig, &completion);
     CHECK(completion.cause == PENSTOCK_CAUSE_LIFETIME_END && completion.user_data == &mortal);
-    CHECK(completion.side == PENSTOCK_SIDE_PENSTOCK && completion.duration_us >= 300000);
+    CHECK(completion.side == PENSTOCK_SIDE_PENSTOCK && completion.duration_us >= 3000000);
     rig_ended(mortal.client);
     rig_echo(&lasting);
     rig_leave(&idle), rig_leave(&mortal), rig_leave(&lasting);

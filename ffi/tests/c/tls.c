@@ -213,17 +213,16 @@ static void targets(void)
     penstock_completion completion;
     penstock_counts counts;
     struct program program;
-    int port, pair[2], client[2], connection = -1, tries;
+    int port = rig_free_port(), pair[2], client[2], connection = -1, tries;
     PENSTOCK_INIT(counts);
     open_terms(&rig);
-    port = rig_free_port();
     snprintf(place, sizeof place, "127.0.0.1:%d", port);
     rig_pair(AF_UNIX, pair);
     program.pid = start((char *const *)arguments, pair[1]);
     close(pair[1]);
     program.pipes = pair[0];
     for (tries = 0; connection < 0; tries++) {
-        CHECK(tries < 1000);
+        CHECK(tries < RIG_PATIENCE / 10);
         rig_sleep(10);
         connection = rig_try_connect(port);
     }

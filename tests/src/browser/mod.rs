@@ -22,7 +22,7 @@ use crate::wait;
 use devtools::DevTools;
 
 /// How long what a page does may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Its one window, in pixels.
 const WINDOW: (u32, u32) = (1024, 768);

@@ -17,7 +17,7 @@ use crate::private::{self, Processes};
 use crate::process;
 
 /// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A client, and what it knows.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use penstock_tests::stream::fill;
 use rustls::Connection;
 
 /// No read or write takes longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) enum Socket {
     Tcp(TcpStream),

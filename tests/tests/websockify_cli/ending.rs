@@ -26,10 +26,10 @@ fn it_runs_once() {
 fn after_its_time_it_takes_in_nobody_and_lets_consoles_end() {
     let target = echo();
     for whose in BOTH {
-        let mut alone = Server::start(whose, &format!("--timeout 1 {{}} {target}"));
+        let mut alone = Server::start(whose, &format!("--timeout 4 {{}} {target}"));
         let watch = Stopwatch::start();
         assert_eq!(alone.ends().code(), Some(0), "{}", alone.said());
-        assert!(watch.elapsed().as_secs() < 10, "it waited for nobody");
+        assert!(watch.elapsed().as_secs() < 14, "it waited for nobody");
         let mut server = Server::start(whose, &format!("--timeout 8 {{}} {target}"));
         let mut browser = Browser::open(&server.url(), &[]);
         wait::until_true("its time is over", LIMIT, || server.said().contains("--timeout"));
@@ -91,8 +91,10 @@ fn in_the_background_it_serves_and_whoever_started_it_goes_on() {
         assert_eq!(output.to_str(), Some("/dev/null"), "it holds nobody's terminal");
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.0)).expect("it lives");
         assert_eq!(stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(4)), Some("0"));
-        let messages = std::fs::read_to_string(dir.path().join("messages")).expect("a log");
-        assert!(messages.contains("proxying from"), "{messages}");
+        wait::until_true("messages", LIMIT, || {
+            let messages = std::fs::read_to_string(dir.path().join("messages"));
+            messages.expect("a log").contains("proxying from")
+        });
         let taken = whose.run(dir.path(), &["-D", &address.to_string(), &target.to_string()]);
         assert_eq!(taken.0, Some(1), "told before it goes to the background: {}", taken.1);
         daemon.signal(Signal::SIGTERM);

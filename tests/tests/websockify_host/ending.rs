@@ -41,10 +41,10 @@ fn after_its_time_it_takes_in_nobody_and_lets_consoles_end() {
     let watch = Stopwatch::start();
     assert_eq!(alone.ends().code(), Some(0), "{}", alone.said());
     assert!(watch.elapsed().as_secs() < 14, "it waited for nobody");
-    let mut server = Server::start(&format!("--timeout 6 {{}} {target}"));
+    let mut server = Server::start(&format!("--timeout 10 {{}} {target}"));
     let mut client = server.open("/");
     wait::until_true("it listens no more", LIMIT, || !procfs::listens(server.address));
-    assert!(server.said().contains("listener exit due to --timeout 6"), "{}", server.said());
+    assert!(server.said().contains("listener exit due to --timeout 10"), "{}", server.said());
     assert_eq!(echoes(&mut client), Became::Served, "{}", server.said());
     assert!(server.process.ended().is_none(), "its console lives: {}", server.said());
     leave(client);
@@ -53,9 +53,9 @@ fn after_its_time_it_takes_in_nobody_and_lets_consoles_end() {
 
 #[test]
 fn it_ends_when_nobody_has_used_it_for_a_time() {
-    let mut server = Server::start(&format!("--idle-timeout 4 {{}} {}", echo()));
+    let mut server = Server::start(&format!("--idle-timeout 8 {{}} {}", echo()));
     let mut client = server.open("/");
-    std::thread::sleep(std::time::Duration::from_secs(7));
+    std::thread::sleep(std::time::Duration::from_secs(11));
     assert!(server.process.ended().is_none(), "it is used: {}", server.said());
     assert_eq!(echoes(&mut client), Became::Served);
     leave(client);
@@ -130,8 +130,10 @@ fn in_the_background_it_serves_and_whoever_started_it_goes_on() {
     leave(client);
     let cwd = std::fs::read_link(format!("/proc/{}/cwd", daemon.0)).expect("it lives");
     assert_eq!(cwd.to_str(), Some("/"));
-    let messages = std::fs::read_to_string(dir.path().join("messages")).expect("a log");
-    assert!(messages.contains("proxying from"), "{messages}");
+    wait::until_true("messages", LIMIT, || {
+        let messages = std::fs::read_to_string(dir.path().join("messages"));
+        messages.expect("a log").contains("proxying from")
+    });
     // What is wrong is told before it goes to the background.
     let (code, said) = run("");
     assert_eq!(code, Some(1), "{said}");

@@ -106,10 +106,10 @@ fn a_plugin_that_hangs_holds_up_nobody_else() {
     for _ in 0..20 {
         leave(server.open(&token));
     }
-    assert!(watch.elapsed() < LIMIT, "{:?}", watch.elapsed());
+    assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
     // Whoever waits for what never comes is told after half a minute.
     for mut stream in hanging {
-        stream.set_read_timeout(Some(3 * LIMIT)).expect("a socket");
+        stream.set_read_timeout(Some(2 * LIMIT)).expect("a socket");
         assert_eq!(
             connect::reply(&mut stream).expect("an answer").status,
             503,

@@ -29,6 +29,19 @@ async fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await
 }
 
+/// Asks without a socket: a clock that is paused goes on whenever all wait, be it for what the kernel has still to deliver.
+async fn get_by_pipe(state: &Arc<State>, path: &str) -> String {
+    let (mut client, server) = tokio::io::duplex(64 << 10);
+    tokio::spawn(exchange(server, state.clone()));
+    client
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+        .await
+        .expect("room");
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).await.expect("an orderly end");
+    reply
+}
+
 #[tokio::test]
 async fn pages_statuses_and_methods() {
     let state = testing::state(1);
@@ -132,9 +145,7 @@ async fn the_listing_walks_all_slices_of_all_workers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_does_not_answer_is_said() {
-    let state = testing::state(1);
-    let address = start(&state).await;
-    let reply = get(address, "/tunnels").await;
+    let reply = get_by_pipe(&testing::state(1), "/tunnels").await;
     assert!(reply.starts_with("HTTP/1.1 503 ") && reply.ends_with("not answer\n"), "{reply}");
 }
 
@@ -154,15 +165,15 @@ async fn one_listing_at_a_time_until_it_is_read() {
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_nobody_reads_is_said_to_others() {
     let state = testing::state(1);
-    let address = start(&state).await;
     let _held = state.listing.clone().acquire_owned().await.expect("never closed");
-    let reply = get(address, "/tunnels").await;
+    let reply = get_by_pipe(&state, "/tunnels").await;
     assert!(reply.starts_with("HTTP/1.1 503 ") && reply.ends_with("under way\n"), "{reply}");
 }
 
 /// How long the server keeps a connection that sends this and then nothing.
-async fn patience_with(address: SocketAddr, request: &[u8]) -> Duration {
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
+async fn patience_with(state: &Arc<State>, request: &[u8]) -> Duration {
+    let (mut stream, server) = tokio::io::duplex(64 << 10);
+    tokio::spawn(exchange(server, state.clone()));
     stream.write_all(request).await.expect("room");
     let begun = Instant::now();
     stream.read_to_end(&mut Vec::new()).await.expect("an orderly end");
@@ -171,9 +182,9 @@ async fn patience_with(address: SocketAddr, request: &[u8]) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_never_ends_is_cut_off() {
-    let address = start(&testing::state(1)).await;
+    let state = testing::state(1);
     for begun in [&b""[..], b"GET /health HTTP/1.1\r\nHost"] {
-        let kept = patience_with(address, begun).await;
+        let kept = patience_with(&state, begun).await;
         assert!((HEAD_TIME..HEAD_TIME + Duration::from_secs(1)).contains(&kept), "{kept:?}");
     }
 }

@@ -319,7 +319,7 @@ async fn files_are_followed_while_it_runs() {
     fs::write(folder.path().join("server.key"), key).expect("written");
     let begun = Instant::now();
     while all[0].days_left(time).expect("one is shown") < 400.0 {
-        assert!(begun.elapsed() < 20 * PAUSE, "nobody has looked");
+        assert!(begun.elapsed() < 120 * PAUSE, "nobody has looked");
         sleep(PAUSE / 10).await;
     }
 }

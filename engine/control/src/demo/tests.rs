@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::*;
 
 /// Patience of the tests.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn id() -> SessionId {
     SessionId { worker: 1, slot: 22, generation: 3 }

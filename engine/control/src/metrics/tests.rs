@@ -140,7 +140,7 @@ fn recordings_are_counted_where_there_are_any() {
     let id = SessionId { worker: 0, slot: 1, generation: 2 };
     feed.begin(id, 0);
     feed.record(Piece { id, from_client: true, bytes: vec![0; 3].into() });
-    recorder.flush(Duration::from_secs(5));
+    recorder.flush(Duration::from_secs(60));
     Arc::get_mut(&mut state).expect("nobody else has it").recorder = Some(recorder);
     let samples = read(&page(&state));
     let counts = ["", "_failed", "_lost_bytes"]

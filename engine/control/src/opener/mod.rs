@@ -75,6 +75,8 @@ struct Tools {
     openings: Threads,
     closings: Threads,
     leaving: Arc<Semaphore>,
+    /// How long a record waits for those of a program whose input has ended.
+    last_words: Duration,
     /// None: no program was configured.
     hub: Option<Arc<Hub>>,
     access_log: access_log::Sender,
@@ -108,6 +110,7 @@ impl Opener {
             openings,
             closings,
             leaving,
+            last_words: program::LAST_WORDS,
             hub,
             access_log,
             counts,

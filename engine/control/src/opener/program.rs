@@ -22,8 +22,8 @@ use super::hub::Program;
 use super::{Ended, Tools};
 use crate::spawner::message::End;
 
-/// How long a record waits for the last words of a program whose input has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a record waits for the last words of a program whose input has ended, unless a test has it otherwise.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) async fn serve(
     id: SessionId,
@@ -60,7 +60,7 @@ pub(super) async fn serve(
     };
     end(id, tools);
     if let Ok(_permit) = tools.leaving.try_acquire() {
-        let _ = timeout(LAST_WORDS, words.listen()).await;
+        let _ = timeout(tools.last_words, words.listen()).await;
     }
     let name = Path::new(&command.program).file_name().unwrap_or_default().to_string_lossy();
     log(ended, tools, |detail| words.add_to(detail, &name));

@@ -22,12 +22,12 @@ use penstock_core::control::{Mailbox, OpenError, SessionId};
 use penstock_core::ring::Errno;
 use penstock_core::target::{Flow, Parity, Serial};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{Ended, Tools};
 
-/// How long the one before may take to leave.
-const BUSY_PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is tried again while the one before leaves: for a second. By the clock, a machine that stood still would have no time left.
+const BUSY_TRIES: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// Within that, a worker closes what it has told the end of.
 const AFTERWARDS: Duration = Duration::from_millis(100);
@@ -58,11 +58,12 @@ pub(super) async fn serve(
 
 /// The descriptor for the worker, and the one that stays.
 async fn open(serial: &Serial, tools: &Tools) -> Result<(File, File), OpenError> {
-    let end = Instant::now() + BUSY_PATIENCE;
+    let mut tries = 0;
     loop {
         let wanted = serial.clone();
         match tools.blocking(&serial.device, move || open_now(&wanted)).await {
-            Err(OpenError { errno: Errno::EBUSY, .. }) if Instant::now() < end => {
+            Err(OpenError { errno: Errno::EBUSY, .. }) if tries < BUSY_TRIES => {
+                tries += 1;
                 sleep(BUSY_PAUSE).await;
             }
             opened => return opened,

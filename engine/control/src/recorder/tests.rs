@@ -41,7 +41,7 @@ fn websockifys_format_is_what_its_own_code_would_write() {
     feed.record(piece(7, false, b"RFB 003.008\n"));
     feed.record(piece(7, true, &all));
     feed.end(id(7));
-    sender.flush(Duration::from_secs(5));
+    sender.flush(Duration::from_secs(60));
     let text = std::fs::read_to_string(folder.path().join("rec.1")).expect("a recording");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "var VNC_frame_data = [");
@@ -66,7 +66,7 @@ fn an_asciicast_has_whole_characters_and_both_directions() {
     feed.record(piece(1, false, &text[3..]));
     feed.record(piece(1, false, b"\xff\xc3"));
     feed.end(id(1));
-    sender.flush(Duration::from_secs(5));
+    sender.flush(Duration::from_secs(60));
     let text = std::fs::read_to_string(folder.path().join("rec.1.cast")).expect("a recording");
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -90,7 +90,7 @@ fn each_connection_has_a_file_of_its_own_that_others_cannot_read() {
     let mut feed = feed(&sender, &[1, 2]);
     feed.record(piece(1, false, b"one"));
     feed.record(piece(2, false, b"two"));
-    sender.flush(Duration::from_secs(5));
+    sender.flush(Duration::from_secs(60));
     let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("readable");
     assert_eq!(read("rec.1"), "of an earlier time");
     assert!(read("rec.2").contains("one") && read("rec.3").contains("two"));
@@ -104,7 +104,7 @@ fn what_cannot_be_written_is_counted_and_stalls_nobody() {
     let sender = sender(Path::new("/nowhere/rec"), RecordFormat::Websockify);
     let mut feed = feed(&sender, &[1]);
     (0..10).for_each(|_| feed.record(piece(1, false, b"x")));
-    sender.flush(Duration::from_secs(5));
+    sender.flush(Duration::from_secs(60));
     assert_eq!(sender.counts(), [0, 1, 10], "one connection, one failure");
 }
 
@@ -179,7 +179,7 @@ fn the_daemon_s_end_is_waited_for_with_a_full_queue_too() {
     // What comes later has no recording, and is no reason to begin another one.
     let lost = sender.counts()[2];
     feed.record(piece(1, true, b"late"));
-    sender.flush(Duration::from_secs(5));
+    sender.flush(Duration::from_secs(60));
     assert_eq!(sender.counts(), [1, 0, lost + 4]);
 }
 

@@ -198,40 +198,46 @@ impl From<Unanswered> for TokenRefusal {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use penstock_core::control::TokenFault;
     use tokio::net::TcpListener;
-    use tokio::task::JoinHandle;
+    use tokio::sync::Notify;
     use tokio::time::timeout;
 
     use super::*;
     use crate::waiting;
 
-    /// Serves connections one after the other; on each, every question is answered by the next text.
-    async fn server(answers: &'static [&'static [&'static str]]) -> (Redis, JoinHandle<()>) {
+    /// Serves connections one after the other; on each, every question is answered by the next text. What it says behind a bar, it says
+    /// when it is told to, and tells.
+    async fn server(answers: &'static [&'static [&'static str]]) -> (Redis, [Arc<Notify>; 2]) {
+        let [go_on, said] = [(); 2].map(|()| Arc::new(Notify::new()));
+        let both = [go_on.clone(), said.clone()];
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        let serve = tokio::spawn(async move {
+        tokio::spawn(async move {
             for answers in answers {
                 let (mut stream, _) = listener.accept().await.expect("somebody comes");
                 for answer in *answers {
                     assert!(stream.read(&mut [0; 1024]).await.expect("open") > 0, "no question");
-                    // The second half comes when nobody waits for it.
-                    for half in answer.split('|') {
-                        stream.write_all(half.as_bytes()).await.expect("open");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    let (half, rest) = answer.split_once('|').unwrap_or((answer, ""));
+                    stream.write_all(half.as_bytes()).await.expect("open");
+                    if !rest.is_empty() {
+                        go_on.notified().await;
+                        stream.write_all(rest.as_bytes()).await.expect("open");
+                        said.notify_one();
                     }
                 }
                 // Whether it is asked once more, or left.
                 let _ = stream.read(&mut [0; 1024]).await;
             }
         });
-        (Redis::new("127.0.0.1", port, Threads::of_one(&waiting::Threads::new(1))), serve)
+        (Redis::new("127.0.0.1", port, Threads::of_one(&waiting::Threads::new(1))), both)
     }
 
     async fn told(redis: &Redis) -> Result<String, TokenFault> {
-        match timeout(Duration::from_secs(10), redis.look_up("token")).await.expect("in time") {
+        match timeout(Duration::from_secs(60), redis.look_up("token")).await.expect("in time") {
             Ok(Place::Network(target)) => Ok(target.to_string()),
             Ok(other) => panic!("{other:?}"),
             Err(refused) => Err(refused.why),
@@ -245,11 +251,14 @@ mod tests {
             &["$3\r\nc:3\r\n", "$3\r\nd:4\r\n|$3\r\ne:5\r\n"],
             &["$3\r\nf:6\r\n"],
         ];
-        let (redis, _serve) = server(ANSWERS).await;
+        let (redis, [go_on, said]) = server(ANSWERS).await;
         assert_eq!(told(&redis).await, Err(TokenFault::Unavailable), "two at once");
         assert_eq!(told(&redis).await, Ok("c:3".to_owned()));
         assert_eq!(told(&redis).await, Ok("d:4".to_owned()));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        // The second half comes when nobody waits for it.
+        go_on.notify_one();
+        said.notified().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
         assert_eq!(told(&redis).await, Ok("f:6".to_owned()), "on another connection");
     }
 

@@ -25,7 +25,7 @@ fn rig() -> Rig {
 
 fn of(path: &Path, single_use: bool) -> Arc<Tokens> {
     let source = TokenSource::File { path: path.to_owned(), read_only: false };
-    let timeout = Duration::from_secs(3);
+    let timeout = Duration::from_secs(60);
     Arc::new(Tokens { source, timeout, single_use, bind_client: false, expiry: None })
 }
 
@@ -48,7 +48,7 @@ impl Rig {
                 }
             }
         };
-        timeout(Duration::from_secs(20), taken).await.expect("an answer in time")
+        timeout(Duration::from_secs(60), taken).await.expect("an answer in time")
     }
 }
 
@@ -84,7 +84,8 @@ async fn a_source_that_is_silent_is_asked_so_often_at_once_and_no_more_may_wait(
     let service = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/%s", service.local_addr().expect("bound")).into();
     let source = TokenSource::Api { url, json: false };
-    let (timeout, expiry) = (Duration::from_secs(4), None);
+    // Nobody is to be late before it was seen who is asked.
+    let (timeout, expiry) = (Duration::from_secs(10), None);
     let tokens = Tokens { source, timeout, single_use: false, bind_client: false, expiry };
     let (rig, tokens) = (rig(), Arc::new(tokens));
     for slot in 0..PENDING_MAX as u32 + 3 {

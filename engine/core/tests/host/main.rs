@@ -35,7 +35,7 @@ use socket2::SockRef;
 use brought::*;
 use denied::*;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Tells the test of questions and records, and says of all names that they are here.
 struct Desk {

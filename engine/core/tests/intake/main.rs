@@ -74,7 +74,7 @@ fn unix_pair() -> (UnixStream, UnixStream) {
     (near, far)
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn ended(records: &Receiver<Record>) -> Record {
     records.recv_timeout(PATIENCE).expect("a record")
@@ -220,7 +220,7 @@ fn a_client_that_speaks_web_socket_is_unmasked_from_the_first_byte(driver: Drive
         from_client: first[..4].to_vec(),
         from_target: b"hello".to_vec(),
         web_socket: Some(Payload::Binary),
-        heartbeat: Some(Duration::from_millis(300)),
+        heartbeat: Some(Duration::from_secs(4)),
         ..HandOver::new(0, one.into(), other.into())
     };
     intake.hand_over(handed).expect("room");

@@ -153,35 +153,35 @@ pub(crate) fn somebody_else_may_have_made_the_socket(driver: Driver) {
 }
 
 pub(crate) fn a_tunnel_has_timers_of_its_own(driver: Driver) {
-    let short = Duration::from_millis(200);
-    let timeouts = config::Timeouts {
-        idle: Some(short),
-        lifetime: Some(Duration::from_millis(300)),
-        ..config::Timeouts::default()
-    };
-    let (engine, intake, records) = start_on(driver, Listener { timeouts, ..terms() });
-    let ended_with = |own: OwnTerms| {
+    let (short, never) = (Duration::from_millis(200), Timer::Never);
+    let ended_with = |lifetime: Duration, own: OwnTerms, patience: Duration| {
+        let (idle, lifetime) = (Some(short), Some(lifetime));
+        let timeouts = config::Timeouts { idle, lifetime, ..config::Timeouts::default() };
+        let (engine, intake, records) = start_on(driver, Listener { timeouts, ..terms() });
         let ((near, one), (other, far)) = (unix_pair(), unix_pair());
         let handed = HandOver { own, ..HandOver::new(0, one.into(), other.into()) };
         let tag = intake.hand_over(handed).expect("room");
-        let ended = records.recv_timeout(Duration::from_millis(1500));
+        let ended = records.recv_timeout(patience);
         if ended.is_err() {
             assert!(intake.cancel(tag));
             records.recv_timeout(PATIENCE).expect("a record");
         }
         drop((near, far));
+        stop(engine);
         ended.ok().map(|record| record.reason.cause)
     };
-    let never = Timer::Never;
-    assert_eq!(ended_with(OwnTerms::default()), Some(Cause::IdleTimeout));
+    let in_time = |lifetime, own| ended_with(lifetime, own, PATIENCE);
+    // What is not meant to end a tunnel is far away.
+    let far = 2 * PATIENCE;
+    assert_eq!(in_time(far, OwnTerms::default()), Some(Cause::IdleTimeout));
     let no_idle = OwnTerms { idle: never, ..OwnTerms::default() };
-    assert_eq!(ended_with(no_idle), Some(Cause::LifetimeEnd));
-    assert_eq!(ended_with(OwnTerms { lifetime: never, ..no_idle }), None);
+    assert_eq!(in_time(short, no_idle), Some(Cause::LifetimeEnd));
+    let endless = OwnTerms { lifetime: never, ..no_idle };
+    assert_eq!(ended_with(short, endless, Duration::from_millis(1500)), None);
     let own = OwnTerms { idle: never, lifetime: Timer::After(short / 4), half_close: None };
-    assert_eq!(ended_with(own), Some(Cause::LifetimeEnd));
+    assert_eq!(in_time(far, own), Some(Cause::LifetimeEnd));
     let own = OwnTerms { idle: Timer::After(short / 4), lifetime: never, half_close: None };
-    assert_eq!(ended_with(own), Some(Cause::IdleTimeout));
-    stop(engine);
+    assert_eq!(in_time(far, own), Some(Cause::IdleTimeout));
 }
 
 pub(crate) fn a_tunnel_has_a_half_close_of_its_own(driver: Driver) {

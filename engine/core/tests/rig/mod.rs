@@ -12,6 +12,9 @@ use penstock_core::engine::{Engine, Plan, bind};
 use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::{Driver, Mask};
 
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Keeps the records, takes every question, and answers none.
 pub(crate) struct Keeper(pub(crate) Sender<Record>);
 
@@ -115,7 +118,7 @@ pub(crate) fn stop(engine: Engine) {
 /// A tunnel through the proxy.
 pub(crate) fn connect(proxy: SocketAddr, target: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(proxy).expect("the proxy listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     write!(stream, "CONNECT {target} HTTP/1.1\r\n\r\n").expect("written");
     let mut reply = [0; 39];
     stream.read_exact(&mut reply).expect("a reply");

@@ -12,7 +12,7 @@ use penstock_ring::{
 
 use crate::Driver;
 use crate::alone::{alone, descriptors};
-use crate::rig::Rig;
+use crate::rig::{PATIENCE, Rig};
 
 /// Every kind of thing that can be under way, on `count` legs each. The peers are returned to be kept.
 fn busy(driver: &Driver, rig: &mut Rig, count: usize) -> Vec<TcpStream> {
@@ -102,7 +102,7 @@ pub fn a_driver_dropped_in_flight_gives_everything_back(driver: &Driver) {
             }
             drop(rig);
             for mut peer in peers {
-                peer.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+                peer.set_read_timeout(Some(PATIENCE)).expect("set");
                 let end = peer.read_to_end(&mut Vec::new());
                 let in_time = end.err().is_none_or(|error| error.kind() != ErrorKind::WouldBlock);
                 assert!(in_time, "a connection outlives its driver");
@@ -154,7 +154,7 @@ pub fn a_reset_reaches_the_peer(driver: &Driver) {
         rig.turn(Duration::ZERO);
         rig.kernel.close(leg, how);
         rig.until("no legs", |rig| rig.count("legs") == 0);
-        peer.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+        peer.set_read_timeout(Some(PATIENCE)).expect("set");
         assert_eq!(peer.read(&mut [0; 8]).map_err(|error| error.kind()).err(), kind);
     }
     rig.finish();
@@ -211,7 +211,7 @@ pub fn a_duplicate_does_not_keep_the_peer_from_hearing_of_the_end(driver: &Drive
     let mut rig = Rig::new(driver);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let mut peer = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-    peer.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    peer.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let ours = listener.accept().expect("it connects").0;
     let _duplicate = ours.try_clone().expect("a descriptor");
     let leg = rig.adopt(ours);

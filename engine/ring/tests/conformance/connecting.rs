@@ -1,11 +1,12 @@
 //! Listening, accepting, connecting.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use penstock_ring::{Arrival, Close, Errno, Group, Leg, Outcome, Owner};
+use socket2::{Domain, Socket, Type};
 
 use crate::Driver;
 use crate::alone::alone;
@@ -45,9 +46,10 @@ pub fn accepted_legs_have_addresses_and_the_listeners_owner(driver: &Driver) {
 
 pub fn a_refused_connection_says_so(driver: &Driver) {
     let mut rig = Rig::new(driver);
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
-    let address = free.local_addr().expect("bound");
-    drop(free);
+    // Bound, so that nobody else is given its port, but not listening.
+    let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    deaf.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bound");
+    let address = deaf.local_addr().ok().and_then(|address| address.as_socket()).expect("bound");
     match rig.kernel.connect(address, OWNER) {
         Ok(leg) => {
             let outcome = rig.next(leg);

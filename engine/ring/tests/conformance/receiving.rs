@@ -13,7 +13,7 @@ use penstock_ring::{Arrival, Close, Errno, Group, Leg, Outcome, Stop};
 
 use crate::Driver;
 use crate::pattern::Pattern;
-use crate::rig::{Rig, reset, tcp_pair};
+use crate::rig::{PATIENCE, Rig, reset, tcp_pair};
 
 pub fn a_stream_arrives_exactly_in_each_group(driver: &Driver) {
     const BYTES: usize = 16 << 20;
@@ -89,7 +89,7 @@ pub fn bulk_comes_from_one_leg_in_a_turn(driver: &Driver) {
     });
     let (mut heard, mut events) = (Vec::new(), Vec::new());
     while heard.len() < ROUNDS * legs.len() {
-        let until = rig.kernel.refresh() + Duration::from_secs(5);
+        let until = rig.kernel.refresh() + PATIENCE;
         rig.kernel.wait(Some(until), &mut events);
         assert!(rig.kernel.now() < until, "only {} were served", heard.len());
         assert!(events.len() < 2, "{events:?}");

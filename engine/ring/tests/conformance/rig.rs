@@ -15,7 +15,7 @@ use penstock_ring::{
 use crate::Driver;
 
 /// How long anything may take before a test gives up; far above what it should take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const OWNER: Owner = Owner(7);
 
 pub struct Rig {

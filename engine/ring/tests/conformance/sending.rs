@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use penstock_ring::{Arrival, Chunk, Close, Errno, Group, Leg, Outcome, Queued, Sent};
 use socket2::SockRef;
@@ -188,9 +190,17 @@ pub fn half_closed_streams_still_carry_the_other_way(driver: &Driver) {
 
 pub fn sending_to_a_gone_peer_fails(driver: &Driver) {
     let mut rig = Rig::new(driver);
-    let (leg, peer) = rig.tcp();
+    let (ours, peer) = tcp_pair();
+    let looks = ours.try_clone().expect("a descriptor");
+    let leg = rig.adopt(ours);
     reset(peer);
-    thread::sleep(Duration::from_millis(10));
+    let mut gone = [PollFd::new(looks.as_fd(), PollFlags::empty())];
+    assert_eq!(
+        poll(&mut gone, PollTimeout::try_from(PATIENCE).expect("a minute")),
+        Ok(1),
+        "no news"
+    );
+    drop(looks);
     let errno = match rig.kernel.send(leg, Chunk::Bytes(Bytes::from_static(b"hello?"))) {
         Sent::Failed(errno) => errno,
         Sent::Queued => match rig.next(leg) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use penstock_tls::{Agreed, Error, Plain, Session};
 
 /// Nobody here needs longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Of each buffer, so that a record that has begun before can often be put in front.
 const HEADROOM: usize = 4096;
 

@@ -125,6 +125,25 @@ impl Program {
         input.write_all(bytes).and_then(|()| input.flush()).expect("a program that listens");
     }
 
+    /// The same, alone: what is said next is not read together with it.
+    pub(crate) fn say_alone(&mut self, bytes: &[u8]) {
+        let before = self.has_read();
+        self.say(bytes);
+        let end = Instant::now() + PATIENCE;
+        while self.has_read() < before + bytes.len() as u64 {
+            assert!(Instant::now() < end, "it does not listen: {}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Bytes, from wherever.
+    fn has_read(&self) -> u64 {
+        let path = format!("/proc/{}/io", self.child.id());
+        let text = fs::read_to_string(path).expect("it lives");
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+        line.and_then(|number| number.parse().ok()).expect("a number")
+    }
+
     /// Ends its input.
     pub(crate) fn hush(&mut self) {
         self.child.stdin = None;

@@ -17,7 +17,7 @@ CONSOLES = """
 name = "consoles"
 service = "console"
 policy = "host"
-timeouts = { token = "5s" }
+timeouts = { token = "30s" }
 """
 ASKS = (
     b"GET /x?token=one%2Ftwo HTTP/1.1\r\nHost: gate\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -35,7 +35,7 @@ class Case(unittest.TestCase):
     def pair(self):
         pair = socket.socketpair()
         for end in pair:
-            end.settimeout(10)
+            end.settimeout(60)
             self.addCleanup(end.close)
         return pair
 
@@ -54,7 +54,7 @@ class Tunnels(Case):
         far.sendall(b"y")
         far.close()
         self.assertEqual(self.all_of(near), b"zy")
-        self.assertTrue(told.wait(10))
+        self.assertTrue(told.wait(60))
         engine.stop()
         (end,) = ends
         self.assertEqual((end.id, end.cause, end.phase, end.target, end.user_data), (number, "finished", "relay", "vm", 7))
@@ -168,7 +168,7 @@ class Questions(Case):
 
     def browse(self, engine):
         host, port = engine.address("consoles").rsplit(":", 1)
-        client = socket.create_connection((host, int(port)), timeout=10)
+        client = socket.create_connection((host, int(port)), timeout=60)
         self.addCleanup(client.close)
         client.sendall(ASKS)
         return client
@@ -215,7 +215,7 @@ class Questions(Case):
 
         engine = self.serve(ask)
         client = self.browse(engine)
-        self.assertTrue(asked.wait(10))
+        self.assertTrue(asked.wait(60))
         engine.decide(ids[0], penstock.Deny(410))
         self.assertTrue(client.recv(4096).startswith(b"HTTP/1.1 410 "))
         with self.assertRaises(penstock.Error) as raised:
@@ -237,8 +237,8 @@ class Questions(Case):
             engine.tunnel(client, target)
             near.close()
             far.close()
-        self.assertTrue(told.wait(10))
-        deadline = time.monotonic() + 10
+        self.assertTrue(told.wait(60))
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 engine.metrics()

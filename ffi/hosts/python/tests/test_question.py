@@ -67,7 +67,7 @@ class Targets(Case):
         self.assertEqual(self.ask(), Allow("tcp://gate.example.inner:5900"))
 
     def test_a_target_belongs_to_one_request(self):
-        both_are_here = threading.Barrier(2, timeout=10)
+        both_are_here = threading.Barrier(2, timeout=60)
 
         class Slow:
             def lookup(self, token):
@@ -96,7 +96,7 @@ class Targets(Case):
                 both_are_here.wait()
                 return self.known.get(token)
 
-        both_are_here = threading.Barrier(2, timeout=10)
+        both_are_here = threading.Barrier(2, timeout=60)
         self.proxy(token_plugin=Forgetful())
         verdicts = []
         threads = [threading.Thread(target=lambda name=name: verdicts.append(self.ask("/?token=" + name))) for name in ("a", "b")]

@@ -14,6 +14,16 @@ fn command(line: &[&str]) -> Door {
     Door::Command(libvirt::Command { program, arguments: line.collect(), environment: &["PATH"] })
 }
 
+/// Waits for a line of a program, while others go on.
+async fn said(leg: &mut UnixStream) {
+    leg.set_nonblocking(true).expect("open");
+    let begun = Instant::now();
+    while leg.read(&mut [0]).is_err() {
+        assert!(begun.elapsed() < LIMIT, "it says nothing");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_program_is_a_leg_and_its_last_words_are_in_the_record() {
     let rig = rig(Some(spawner()));
@@ -62,14 +72,17 @@ async fn a_program_that_cannot_be_run_says_what_to_do() {
 
 #[tokio::test]
 async fn a_flood_on_standard_error_holds_up_nobody() {
-    let rig = rig(Some(spawner()));
-    let _flood = rig.open(1, command(&["sh", "-c", "yes 'all is lost' >&2"])).await;
+    let rig = rig_with(Some(spawner()), program::LAST_WORDS);
+    // More than a pipe holds: when it says so, most of it was read.
+    let script = "yes 'all is lost' | head -c 120000 >&2; echo; exec yes 'all is lost' >&2";
+    let mut flood = stream(rig.open(1, command(&["sh", "-c", script])).await);
     let mut leg = stream(rig.open(2, command(&["cat"])).await);
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(10)).await;
         leg.write_all(b"x").expect("it reads");
         leg.read_exact(&mut [0]).expect("it answers");
     }
+    said(&mut flood).await;
     // It never ends by itself, nor does it fall silent.
     rig.ended(record(1, None)).await;
     let (slot, detail) = rig.logged().await;
@@ -114,10 +127,13 @@ async fn without_a_spawner_programs_are_refused_and_those_that_run_go_on() {
 
 #[tokio::test]
 async fn the_last_records_are_written_before_the_end() {
-    let rig = rig(Some(spawner()));
-    let _leg = rig.open(1, command(&["sh", "-c", "echo bye >&2; exec sleep 1000"])).await;
+    let rig = rig_with(Some(spawner()), program::LAST_WORDS);
+    let script = "trap '' TERM; echo bye >&2; echo; exec sleep 1000";
+    let mut leg = stream(rig.open(1, command(&["sh", "-c", script])).await);
+    said(&mut leg).await;
     rig.ended(record(1, None)).await;
-    finish(rig.finish, rig.opener).await;
+    rig.finish.send(()).expect("the opener lives");
+    timeout(LIMIT, rig.opener).await.expect("an end").expect("no panic");
     let record = rig.records.next().expect("written");
     assert_eq!(record.detail.as_deref(), Some("sh: bye"));
 }

@@ -96,6 +96,6 @@ async fn a_queue_that_stays_full_is_given_up() {
     let refused = rig.refused(1, Door::Unix(vec![path])).await;
     let took = begun.elapsed();
     assert_eq!(refused.errno, Errno::EAGAIN);
-    assert!((Duration::from_secs(3)..Duration::from_secs(6)).contains(&took), "{took:?}");
+    assert!((Duration::from_secs(3)..Duration::from_secs(20)).contains(&took), "{took:?}");
     assert!(refused.detail.contains("stuck, or serves somebody else"), "{}", refused.detail);
 }

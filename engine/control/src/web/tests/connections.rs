@@ -48,7 +48,8 @@ async fn a_file_that_shrinks_meanwhile_ends_the_connection() {
         .expect("it is there")
         .set_len(1000)
         .expect("ours");
-    let more = timeout(Duration::from_secs(5), stream.read_to_end(&mut all)).await.expect("an end");
+    let more =
+        timeout(Duration::from_secs(60), stream.read_to_end(&mut all)).await.expect("an end");
     assert!(more.is_ok() && all.len() < 8 << 20, "{} bytes", all.len());
     assert!(cut.is_raised(), "the end looks as if all were well");
 }
@@ -164,8 +165,14 @@ async fn connections_beyond_the_limit_are_refused_until_one_ends() {
     assert_eq!(open(&third).expect_err("all places are taken").errno, Errno::EAGAIN);
     drop(of_demo);
     drop(held.pop());
-    sleep(Duration::from_millis(100)).await;
-    assert!(open(&rig.web).is_ok() && open(&third).is_ok());
+    for web in [&rig.web, &third] {
+        let opens = async {
+            while open(web).is_err() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), opens).await.expect("a place is free again");
+    }
 }
 
 #[tokio::test]
@@ -195,7 +202,7 @@ async fn a_folder_that_hangs_holds_up_no_other() {
     let waiting = timeout(Duration::from_millis(200), rig.get("/a")).await;
     assert!(waiting.is_err(), "it does not hang");
     other.sites = rig.sites.clone();
-    let reply = timeout(Duration::from_secs(5), other.get("/a")).await.expect("in time");
+    let reply = timeout(Duration::from_secs(60), other.get("/a")).await.expect("in time");
     assert_eq!(reply.body, b"page");
     drop(hang);
     assert_eq!(rig.get("/a").await.body, b"hangs");

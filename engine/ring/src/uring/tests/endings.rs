@@ -31,7 +31,7 @@ fn legs_closed_with_everything_in_flight_are_freed_after_the_last_completion() {
             rig.settle(|uring| uring.stats.legs.get() == 0);
             // Nothing of ours is open any more, so the peer sees the end.
             let mut rest = Vec::new();
-            theirs.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+            theirs.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
             let _ = theirs.read_to_end(&mut rest).map_err(|error| {
                 assert_ne!(error.kind(), ErrorKind::WouldBlock, "never closed");
             });
@@ -64,11 +64,11 @@ fn dropping_the_driver_with_everything_in_flight_ends_it_all() {
         assert_eq!((stats.in_flight.get(), stats.legs.get()), (0, 0));
         // Whatever still held one of our descriptors would keep its peer waiting.
         for their in &mut theirs {
-            their.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+            their.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
             let end = their.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
             assert_ne!(end, Err(ErrorKind::WouldBlock), "a descriptor was left open");
         }
-        client.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+        client.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
         let end = client.read(&mut [0]).map_err(|error| error.kind());
         assert_ne!(end, Err(ErrorKind::WouldBlock), "the accepted connection was left open");
     }
@@ -127,7 +127,7 @@ fn a_connection_accepted_for_a_closed_listener_is_closed() {
     rig.uring.ring.enter(Want { completions: 1, ..Want::default() });
     rig.uring.close(listener, Close::Normal);
     rig.settle(|uring| uring.stats.legs.get() == 0);
-    client.set_read_timeout(Some(Duration::from_secs(5))).expect("set");
+    client.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
     assert_eq!(client.read(&mut [0]).expect("closed, not forgotten"), 0);
     rig.assert_clean();
 }

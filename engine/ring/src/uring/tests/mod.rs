@@ -37,7 +37,7 @@ impl Rig {
 
     /// Waits until `pick` finds what it looks for among the outcomes, which are dropped from the list.
     fn until<T>(&mut self, mut pick: impl FnMut(&Event) -> Option<T>) -> T {
-        let end = self.uring.refresh() + Duration::from_secs(10);
+        let end = self.uring.refresh() + Duration::from_secs(60);
         loop {
             while !self.events.is_empty() {
                 let event = self.events.remove(0);
@@ -56,7 +56,7 @@ impl Rig {
 
     /// Turns until a condition of the driver holds; outcomes are dropped.
     fn settle(&mut self, holds: impl Fn(&Uring) -> bool) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while !holds(&self.uring) {
             assert!(Instant::now() < end, "never settled: {:?}", self.uring.stats);
             let soon = self.uring.refresh() + Duration::from_millis(5);
