@@ -175,12 +175,19 @@ static void
 ngx_stream_penstock_fall_back(ngx_stream_penstock_ctx_t *ctx,
     const char *reason, const char *text, ngx_err_t err)
 {
+    ngx_stream_penstock_keep(ctx, reason, text, err);
+    ngx_stream_penstock_unwatch(ctx);
+}
+
+
+void
+ngx_stream_penstock_keep(ngx_stream_penstock_ctx_t *ctx, const char *reason,
+    const char *text, ngx_err_t err)
+{
     ngx_log_error(NGX_LOG_WARN, ctx->session->connection->log, err,
                   "penstock: nginx carries this session by itself: %s", text);
 
     ctx->reason = reason;
-
-    ngx_stream_penstock_unwatch(ctx);
 }
 
 
