@@ -85,6 +85,10 @@ ngx_stream_penstock_hand_over(ngx_stream_penstock_ctx_t *ctx)
         ngx_stream_penstock_free(c->pool, &u->upstream_buf);
         ngx_stream_penstock_free(c->pool, &u->downstream_buf);
 
+        if (c->buffer) {
+            ngx_stream_penstock_free(c->pool, c->buffer);
+        }
+
         ngx_add_timer(c->write, NGX_STREAM_PENSTOCK_KEEP);
     }
 

@@ -140,3 +140,22 @@ fn who_says_nothing_holds_no_buffers() {
     let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
     assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
 }
+
+/// What nginx looks at for the sake of `ssl_preread` takes a buffer of 16 KiB, which it keeps for as long as the session lasts.
+#[test]
+fn who_was_looked_at_holds_no_buffers_either() {
+    let (listener, address) = target();
+    let nginx = Setup::new(Driver::Epoll).stream("ssl_preread on;").in_front_of(address).start();
+    let open = || {
+        let client = dial(nginx.address).expect("nginx listens");
+        Pattern::new(1).send(&mut &client, 14_000).expect("room in nginx's socket");
+        let (target, _) = listener.accept().expect("nginx connects");
+        Pattern::new(1).receive(&mut &target, 14_000).expect("an open stream");
+        (client, target)
+    };
+    let _first: Vec<_> = (0..20).map(|_| open()).collect();
+    let before = procfs::private_dirty(nginx.worker());
+    let _others: Vec<_> = (0..200).map(|_| open()).collect();
+    let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
+    assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
+}
