@@ -14,3 +14,4 @@ mod refusals;
 mod rig;
 mod routes;
 mod shared;
+mod stand_ins;
