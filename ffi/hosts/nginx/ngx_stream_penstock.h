@@ -98,6 +98,10 @@ void ngx_stream_penstock_handler(ngx_stream_session_t *s);
 void ngx_stream_penstock_watch(ngx_stream_penstock_ctx_t *ctx);
 void ngx_stream_penstock_unwatch(ngx_stream_penstock_ctx_t *ctx);
 
+/* nginx carries a session, and says why */
+void ngx_stream_penstock_keep(ngx_stream_penstock_ctx_t *ctx,
+    const char *reason, const char *text, ngx_err_t err);
+
 /* gives a connected session to the engine, or for good back to nginx */
 void ngx_stream_penstock_hand_over(ngx_stream_penstock_ctx_t *ctx);
 

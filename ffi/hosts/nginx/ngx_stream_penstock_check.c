@@ -10,16 +10,13 @@
 #include "ngx_stream_penstock.h"
 
 
-#if (nginx_version >= 1025005)
-#error "since 1.25.5 nginx keeps its listening sockets in another way"
-#endif
-
-
 static ngx_int_t ngx_stream_penstock_check_driver(ngx_conf_t *cf);
 static ngx_int_t ngx_stream_penstock_take_server(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf);
 static ngx_int_t ngx_stream_penstock_check_listen(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf);
+static ngx_int_t ngx_stream_penstock_check_address(ngx_conf_t *cf,
+    ngx_stream_core_srv_conf_t *cscf, int type, ngx_uint_t ssl);
 static ngx_int_t ngx_stream_penstock_check_rate(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf, char *name);
 static void *ngx_stream_penstock_setting(ngx_conf_t *cf,
@@ -176,6 +173,48 @@ ngx_stream_penstock_take_server(ngx_conf_t *cf,
 }
 
 
+#if (nginx_version >= 1025005)
+
+/* servers share addresses: what one says of TLS there holds for all */
+
+static ngx_int_t
+ngx_stream_penstock_check_listen(ngx_conf_t *cf,
+    ngx_stream_core_srv_conf_t *cscf)
+{
+    ngx_uint_t                    p, a, s;
+    ngx_stream_conf_addr_t       *addr;
+    ngx_stream_conf_port_t       *port;
+    ngx_stream_core_srv_conf_t  **server;
+    ngx_stream_core_main_conf_t  *cmcf;
+
+    cmcf = cscf->ctx->main_conf[ngx_stream_core_module.ctx_index];
+
+    port = cmcf->ports->elts;
+
+    for (p = 0; p < cmcf->ports->nelts; p++) {
+        addr = port[p].addrs.elts;
+
+        for (a = 0; a < port[p].addrs.nelts; a++) {
+            server = addr[a].servers.elts;
+
+            for (s = 0; s < addr[a].servers.nelts; s++) {
+                if (server[s] == cscf
+                    && ngx_stream_penstock_check_address(cf, cscf,
+                                                         addr[a].opt.type,
+                                                         addr[a].opt.ssl)
+                       != NGX_OK)
+                {
+                    return NGX_ERROR;
+                }
+            }
+        }
+    }
+
+    return NGX_OK;
+}
+
+#else
+
 static ngx_int_t
 ngx_stream_penstock_check_listen(ngx_conf_t *cf,
     ngx_stream_core_srv_conf_t *cscf)
@@ -189,21 +228,35 @@ ngx_stream_penstock_check_listen(ngx_conf_t *cf,
     listen = cmcf->listen.elts;
 
     for (i = 0; i < cmcf->listen.nelts; i++) {
-        if (listen[i].ctx != cscf->ctx) {
-            continue;
+        if (listen[i].ctx == cscf->ctx
+            && ngx_stream_penstock_check_address(cf, cscf, listen[i].type,
+                                                 listen[i].ssl)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
+    }
 
-        if (listen[i].type != SOCK_STREAM) {
-            return ngx_stream_penstock_refuse(cf, cscf, "\"listen ... udp\"",
-                                              "the engine carries streams "
-                                              "alone");
-        }
+    return NGX_OK;
+}
 
-        if (listen[i].ssl) {
-            return ngx_stream_penstock_refuse(cf, cscf, "\"listen ... ssl\"",
-                                              "the engine would carry the "
-                                              "bytes past nginx's TLS");
-        }
+#endif
+
+
+static ngx_int_t
+ngx_stream_penstock_check_address(ngx_conf_t *cf,
+    ngx_stream_core_srv_conf_t *cscf, int type, ngx_uint_t ssl)
+{
+    if (type != SOCK_STREAM) {
+        return ngx_stream_penstock_refuse(cf, cscf, "\"listen ... udp\"",
+                                          "the engine carries streams alone");
+    }
+
+    if (ssl) {
+        return ngx_stream_penstock_refuse(cf, cscf, "\"listen ... ssl\"",
+                                          "the engine would carry the bytes "
+                                          "past nginx's TLS, which holds for "
+                                          "all servers of one address");
     }
 
     return NGX_OK;

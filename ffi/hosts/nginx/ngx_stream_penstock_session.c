@@ -20,6 +20,7 @@
 #define NGX_STREAM_PENSTOCK_EARLY  65536
 
 
+static ngx_uint_t ngx_stream_penstock_may_take(ngx_stream_penstock_ctx_t *ctx);
 static void ngx_stream_penstock_cleanup(void *data);
 static void ngx_stream_penstock_watched(ngx_event_t *ev);
 static void ngx_stream_penstock_resolved(ngx_resolver_ctx_t *rctx);
@@ -52,8 +53,7 @@ ngx_stream_penstock_handler(ngx_stream_session_t *s)
     ctx->session = s;
     ngx_stream_set_ctx(s, ctx, ngx_stream_penstock_module);
 
-    if (ngx_stream_penstock_engine() == 0) {
-        ctx->reason = "no engine";
+    if (!ngx_stream_penstock_may_take(ctx)) {
         pscf->handler(s);
         return;
     }
@@ -66,6 +66,29 @@ ngx_stream_penstock_handler(ngx_stream_session_t *s)
     if (!gone) {
         ngx_stream_penstock_look(ctx);
     }
+}
+
+
+/* another server may have begun with the client, and passed it on to this */
+
+static ngx_uint_t
+ngx_stream_penstock_may_take(ngx_stream_penstock_ctx_t *ctx)
+{
+    if (ngx_stream_penstock_engine() == 0) {
+        ngx_stream_penstock_keep(ctx, "no engine",
+                                 "there is no engine in this worker", 0);
+        return 0;
+    }
+
+#if (NGX_SSL || NGX_COMPAT)
+    if (ctx->session->connection->ssl) {
+        ngx_stream_penstock_keep(ctx, "TLS",
+                                 "it speaks TLS with the client", 0);
+        return 0;
+    }
+#endif
+
+    return 1;
 }
 
 

@@ -85,6 +85,10 @@ ngx_stream_penstock_hand_over(ngx_stream_penstock_ctx_t *ctx)
         ngx_stream_penstock_free(c->pool, &u->upstream_buf);
         ngx_stream_penstock_free(c->pool, &u->downstream_buf);
 
+        if (c->buffer) {
+            ngx_stream_penstock_free(c->pool, c->buffer);
+        }
+
         ngx_add_timer(c->write, NGX_STREAM_PENSTOCK_KEEP);
     }
 
@@ -175,12 +179,19 @@ static void
 ngx_stream_penstock_fall_back(ngx_stream_penstock_ctx_t *ctx,
     const char *reason, const char *text, ngx_err_t err)
 {
+    ngx_stream_penstock_keep(ctx, reason, text, err);
+    ngx_stream_penstock_unwatch(ctx);
+}
+
+
+void
+ngx_stream_penstock_keep(ngx_stream_penstock_ctx_t *ctx, const char *reason,
+    const char *text, ngx_err_t err)
+{
     ngx_log_error(NGX_LOG_WARN, ctx->session->connection->log, err,
                   "penstock: nginx carries this session by itself: %s", text);
 
     ctx->reason = reason;
-
-    ngx_stream_penstock_unwatch(ctx);
 }
 
 

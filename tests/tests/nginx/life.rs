@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use penstock_tests::connect::PATIENCE;
+use penstock_tests::connect::{PATIENCE, dial};
 use penstock_tests::stream::{End, Pattern};
 use penstock_tests::{Driver, Stopwatch, both_drivers, procfs, wait};
 
@@ -16,7 +16,7 @@ both_drivers! {
     quit_waits_and_stop_does_not,
 }
 
-fn speak(client: &TcpStream, target: &TcpStream, seed: u64) {
+pub(crate) fn speak(client: &TcpStream, target: &TcpStream, seed: u64) {
     let (mut client, mut target) = (client, target);
     Pattern::new(seed).send(&mut client, 100_000).expect("an open stream");
     Pattern::new(seed).receive(&mut target, 100_000).expect("an open stream");
@@ -96,24 +96,30 @@ fn quit_waits_and_stop_does_not(driver: Driver) {
     assert!(!nginx.errors().contains("[alert]"), "{}", nginx.errors());
 }
 
-/// Of 200 descriptors the engine keeps 168, and 24 for pipes: what is left are two tunnels, with nginx's own two of each.
+/// What the engine keeps of 200 descriptors for itself is its own affair: it says how many tunnels that leaves.
 #[test]
 fn what_the_engine_does_not_take_nginx_carries() {
     let (listener, address) = target();
     let nginx =
         Setup::new(Driver::Epoll).main("worker_rlimit_nofile 200;").in_front_of(address).start();
-    let sessions: Vec<_> = (0..6).map(|_| session(&nginx, &listener)).collect();
+    let most = wait::until("how many", PATIENCE, || {
+        let said = nginx.errors();
+        let (before, _) = said.split_once(" sessions at most in this worker")?;
+        before.rsplit(' ').next()?.parse::<usize>().ok()
+    });
+    // Four descriptors each, of which the others have to be left some.
+    assert!((2..40).contains(&most), "{most}");
+    let sessions: Vec<_> = (0..most + 4).map(|_| session(&nginx, &listener)).collect();
     for (client, target) in &sessions {
         speak(client, target, 1);
     }
     drop(sessions);
-    let lines = nginx.lines(6);
+    let lines = nginx.lines(most + 4);
     let on = lines.iter().filter(|line| line["penstock"] == "on").count();
     let fell_back = lines.iter().filter(|line| line["penstock"] == "fell back: full").count();
-    assert_eq!((on, fell_back), (2, 4), "{lines:?}");
+    assert_eq!((on, fell_back), (most, 4), "{lines:?}");
     assert!(lines.iter().all(|line| line["bytes_sent"] == "100000"), "{lines:?}");
     assert!(lines.iter().all(|line| line["upstream_bytes_sent"] == "100000"), "{lines:?}");
-    assert!(nginx.errors().contains("penstock: 2 sessions at most in this worker"));
     let warning = "penstock: nginx carries this session by itself";
     assert_eq!(nginx.errors().matches(warning).count(), 4, "{}", nginx.errors());
 }
@@ -126,6 +132,25 @@ fn who_says_nothing_holds_no_buffers() {
     let open = || {
         let (client, target) = session(&nginx, &listener);
         speak(&client, &target, 1);
+        (client, target)
+    };
+    let _first: Vec<_> = (0..20).map(|_| open()).collect();
+    let before = procfs::private_dirty(nginx.worker());
+    let _others: Vec<_> = (0..200).map(|_| open()).collect();
+    let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
+    assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
+}
+
+/// What nginx looks at for the sake of `ssl_preread` takes a buffer of 16 KiB, which it keeps for as long as the session lasts.
+#[test]
+fn who_was_looked_at_holds_no_buffers_either() {
+    let (listener, address) = target();
+    let nginx = Setup::new(Driver::Epoll).stream("ssl_preread on;").in_front_of(address).start();
+    let open = || {
+        let client = dial(nginx.address).expect("nginx listens");
+        Pattern::new(1).send(&mut &client, 14_000).expect("room in nginx's socket");
+        let (target, _) = listener.accept().expect("nginx connects");
+        Pattern::new(1).receive(&mut &target, 14_000).expect("an open stream");
         (client, target)
     };
     let _first: Vec<_> = (0..20).map(|_| open()).collect();

@@ -1,5 +1,5 @@
 //! The module, built by its own script from an installed library: once for all tests of one state of its sources, and once more for
-//! each library that is not what it was built for.
+//! each library that is not what it was built for. And libraries that answer what the installed one hardly ever does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,8 @@ use std::process::Command;
 
 use penstock_tests::{lock, process};
 use tempfile::TempDir;
+
+use super::program;
 
 /// Where `ffi/install` has put the library: `PENSTOCK_PREFIX`, or where `tests/run` has it put.
 fn prefix() -> PathBuf {
@@ -42,7 +44,7 @@ fn stamp() -> String {
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     files.push(prefix().join("include/penstock.h"));
-    let mut stamp = prefix().display().to_string();
+    let mut stamp = prefix().display().to_string() + program::about();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         stamp += &text;
@@ -53,6 +55,7 @@ fn stamp() -> String {
 fn build(include: Option<&Path>, into: &Path) {
     let mut command = Command::new(sources().join("build"));
     command.arg(into).env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
+    command.env("NGINX", program::program());
     if let Some(folder) = include {
         command.env("PENSTOCK_CFLAGS", format!("-I{}", folder.display()));
     }
@@ -68,4 +71,25 @@ pub(crate) fn module_for(change: (&str, &str)) -> (PathBuf, TempDir) {
         .expect("our directory");
     build(Some(dir.path()), dir.path());
     (dir.path().join("ngx_stream_penstock_module.so"), dir)
+}
+
+/// A library that answers to these functions of penstock.h in the installed one's place, if it is loaded before.
+pub(crate) fn stand_in(functions: &str) -> (PathBuf, TempDir) {
+    let dir = process::directory();
+    let (source, library) = (dir.path().join("stand_in.c"), dir.path().join("stand_in.so"));
+    let head = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <penstock.h>\n";
+    fs::write(&source, format!("{head}{functions}\n")).expect("our directory");
+    let mut command = Command::new("cc");
+    command.args([
+        "-shared",
+        "-fPIC",
+        "-Wall",
+        "-Wextra",
+        "-Wno-unused-parameter",
+        "-Werror",
+        "-o",
+    ]);
+    command.arg(&library).arg(source).arg("-I").arg(prefix().join("include"));
+    process::run(&mut command);
+    (library, dir)
 }

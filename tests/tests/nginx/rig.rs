@@ -16,6 +16,7 @@ use penstock_tests::{Driver, loopback, procfs, wait};
 use tempfile::TempDir;
 
 use super::module::module;
+use super::program;
 
 /// What an nginx is to be started with.
 pub(crate) struct Setup {
@@ -26,6 +27,7 @@ pub(crate) struct Setup {
     stream: String,
     servers: String,
     without_uring: bool,
+    preload: Option<PathBuf>,
 }
 
 /// In the order of the log's fields.
@@ -61,6 +63,7 @@ impl Setup {
             stream: String::new(),
             servers: String::new(),
             without_uring: false,
+            preload: None,
         }
     }
 
@@ -93,9 +96,16 @@ impl Setup {
         self
     }
 
+    /// This library answers before libpenstock.
+    pub(crate) fn preload(mut self, library: PathBuf) -> Setup {
+        self.preload = Some(library);
+        self
+    }
+
     /// Adds a server on that port; it stands alone on its line. The lines may begin with parameters of its `listen`.
     pub(crate) fn server(mut self, port: u16, lines: &str) -> Setup {
-        let end = if lines.starts_with("rcvbuf=") { " " } else { "; " };
+        let is_parameter = ["rcvbuf=", "ssl;"].iter().any(|word| lines.starts_with(word));
+        let end = if is_parameter { " " } else { "; " };
         self.servers += &format!("  server {{ listen {}:{port}{end}{lines} }}\n", self.address);
         self
     }
@@ -110,11 +120,15 @@ impl Setup {
         let format = FIELDS.map(|field| format!("${field}")).join("|");
         // As root its workers would become a user who may not read our files; nobody else hears "user".
         format!(
-            "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n{}load_module {module};\n\
+            "{}\n{}load_module {module};\n\
              user root; daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log info;\n{}\n\
              events {{ worker_connections 512; }}\n\
              stream {{\n  log_format numbers '{format}'; access_log {dir}/access.log numbers;\n{}{}}}\n",
-            self.before, self.main, self.stream, self.servers
+            program::stream_module(),
+            self.before,
+            self.main,
+            self.stream,
+            self.servers
         )
     }
 
@@ -124,7 +138,7 @@ impl Setup {
         let config = dir.path().join("nginx.conf");
         fs::write(&config, self.text(&dir)).expect("our directory");
         let mut command = self.command();
-        command.arg("-t").arg("-p").arg(dir.path()).arg("-c").arg(config);
+        command.args(["-e", "stderr", "-t", "-p"]).arg(dir.path()).arg("-c").arg(config);
         command.output().expect("nginx is installed")
     }
 
@@ -139,10 +153,15 @@ impl Setup {
     fn command(&self) -> Command {
         if self.without_uring {
             let mut command = Command::new(helper_program());
-            command.args(["without-uring", "nginx"]);
+            command.arg("without-uring").arg(program::program());
             return command;
         }
-        Command::new("nginx")
+        if let Some(library) = &self.preload {
+            let mut command = Command::new("env");
+            command.arg(format!("LD_PRELOAD={}", library.display())).arg(program::program());
+            return command;
+        }
+        Command::new(program::program())
     }
 
     /// Starts nginx and waits until its worker serves.
@@ -154,7 +173,7 @@ impl Setup {
         // All of its processes have to end with the test, however that ends.
         let mut command = private::command(&[], Processes::Own);
         command.arg(inner.get_program()).args(inner.get_args());
-        command.arg("-p").arg(dir.path()).arg("-c").arg(config);
+        command.args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(config);
         let process = Process::start(&mut command, dir);
         let mut nginx = Nginx { process, address: (self.address, PORT).into() };
         wait::until_true("nginx serves", PATIENCE, || {

@@ -97,6 +97,24 @@ fn whom_nginx_refuses_reaches_nobody() {
     assert!(listener.accept().is_err(), "nginx has connected");
 }
 
+/// nginx counts a session for as long as the engine carries it, and no longer.
+#[test]
+fn limits_of_connections_hold() {
+    let (listener, address) = target();
+    let setup = Setup::new(Driver::Epoll)
+        .stream("limit_conn_zone $binary_remote_addr zone=one:1m; limit_conn one 1;");
+    let nginx = setup.in_front_of(address).start();
+    for n in 1..=2 {
+        let (client, target) = session(&nginx, &listener);
+        greet(&client, &target);
+        is_refused(&nginx);
+        drop((client, target));
+        let lines = nginx.lines(2 * n);
+        assert_eq!(lines.iter().filter(|line| line["status"] == "503").count(), n, "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line["penstock"] == "on").count(), n, "{lines:?}");
+    }
+}
+
 #[test]
 fn whoever_is_not_there_is_a_bad_gateway() {
     let nobody = SocketAddr::from((loopback::address(), 1));
