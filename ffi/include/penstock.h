@@ -387,7 +387,9 @@ typedef struct {
     uint64_t idle_ms;
     // Milliseconds from now on, after which the tunnel ends whatever happens; 0: as the terms say; PENSTOCK_NEVER: none.
     uint64_t lifetime_ms;
-    // Milliseconds between two pings to a client that speaks WebSocket; 0: none.
+    // Milliseconds between two pings to a client that speaks WebSocket, 100 or more; 0: as the terms say, and none where they answer no
+    // requests of browsers. Who then says nothing for 90 seconds, or what the terms' `timeouts.dead_peer` says, is taken for dead; of
+    // pings that come less often than that, so long after the first.
     uint64_t heartbeat_ms;
     // Whatever the host likes: comes back with the completion. The engine never looks at what it points to.
     void *user_data;

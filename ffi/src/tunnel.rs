@@ -83,7 +83,9 @@ pub struct penstock_tunnel_options {
     pub idle_ms: u64,
     /// Milliseconds from now on, after which the tunnel ends whatever happens; 0: as the terms say; PENSTOCK_NEVER: none.
     pub lifetime_ms: u64,
-    /// Milliseconds between two pings to a client that speaks WebSocket; 0: none.
+    /// Milliseconds between two pings to a client that speaks WebSocket, 100 or more; 0: as the terms say, and none where they answer no
+    /// requests of browsers. Who then says nothing for 90 seconds, or what the terms' `timeouts.dead_peer` says, is taken for dead; of
+    /// pings that come less often than that, so long after the first.
     pub heartbeat_ms: u64,
     /// Whatever the host likes: comes back with the completion. The engine never looks at what it points to.
     pub user_data: *mut c_void,

@@ -141,27 +141,32 @@ static void cancelled(void)
     rig_close(&rig);
 }
 
+static void answer_pings(int client)
+{
+    unsigned char head[2];
+    int i;
+    for (i = 0; i < 3; i++) {
+        char payload[126];
+        rig_read(client, head, 2);
+        CHECK(head[0] == 0x89 && head[1] < 126);
+        rig_read(client, payload, head[1]);
+        payload[head[1]] = 0;
+        say_frame(client, 10, payload);
+    }
+}
+
 static void heartbeat(void)
 {
     struct rig rig;
     struct rig_tunnel tunnel;
     penstock_tunnel_options options;
     penstock_completion completion;
-    unsigned char head[2];
-    int i;
     PENSTOCK_INIT(options);
     options.web_socket = PENSTOCK_WEB_SOCKET_BINARY;
     options.heartbeat_ms = 100;
     rig_open(&rig, NULL);
     rig_join(&rig, AF_INET, &options, &tunnel);
-    for (i = 0; i < 3; i++) {
-        char payload[126];
-        rig_read(tunnel.client, head, 2);
-        CHECK(head[0] == 0x89 && head[1] < 126);
-        rig_read(tunnel.client, payload, head[1]);
-        payload[head[1]] = 0;
-        say_frame(tunnel.client, 10, payload);
-    }
+    answer_pings(tunnel.client);
     rig_leave(&tunnel);
     rig_next(&rig, &completion);
     rig_close(&rig);
@@ -171,7 +176,7 @@ static void heartbeat(void)
 static void terms_of_a_console(void)
 {
     static const char text[] = "[[listen]]\nname = \"browsers\"\nservice = \"console\"\ntarget = \"handed-over\"\n"
-                               "origins = [\"*\"]\n";
+                               "origins = [\"*\"]\nheartbeat = \"off\"\n";
     struct rig rig;
     struct rig_tunnel tunnel;
     penstock_tunnel_options options;
@@ -201,6 +206,14 @@ static void terms_of_a_console(void)
     say_goodbye(&rig, &tunnel, &completion);
     CHECK(completion.http_status == 101 && completion.handed_over == 1);
     CHECK(strcmp(completion.listener, "browsers") == 0);
+
+    options.heartbeat_ms = 100;
+    rig_join(&rig, AF_INET, &options, &tunnel);
+    rig_say(tunnel.client, request + 40);
+    rig_read_head(tunnel.client, head, sizeof head);
+    answer_pings(tunnel.client);
+    rig_leave(&tunnel);
+    rig_next(&rig, &completion);
 
     /* What is no request for WebSocket is refused, and the target hears nothing of it. */
     options.client_early = "nonsense\r\n\r\n";

@@ -68,6 +68,8 @@ pub(super) struct Unusual {
     pub(super) is_endless: bool,
     /// What it has for itself, instead of what the listener says.
     pub(super) own: OwnTerms,
+    /// How often a browser is asked whether it is still there; none: as the listener says.
+    pub(super) heartbeat: Option<Duration>,
 }
 
 /// A target that somebody else has connected.

@@ -81,12 +81,13 @@ impl Session {
         (unusual.tag, unusual.cookie) = (Some(handed.tag), handed.cookie);
         unusual.is_endless = handed.is_endless;
         unusual.own = handed.own;
+        let heartbeat = handed.heartbeat.map(|interval| interval.max(SHORTEST));
+        unusual.heartbeat = heartbeat;
         unusual.goes_by = named.and_then(Result::ok).map(|target| target.host);
         let came = handed.from_target.into();
         unusual.held = Some(Held { target: Some(handed.target), came });
         if let Some(payload) = handed.web_socket {
             turn.counters.upgrades[usize::from(payload == Payload::Base64)].add(1);
-            let heartbeat = handed.heartbeat.map(|interval| interval.max(SHORTEST));
             let browser = self.browser(payload, heartbeat, turn.now);
             self.layers.upgrade(browser);
         }

@@ -29,7 +29,8 @@ impl Session {
             Ok(reply) => self.send_to_client(reply, turn)?,
             Err(error) => return self.client_broke(Broken::silent(error), turn),
         }
-        let heartbeat = self.console().and_then(|console| console.heartbeat);
+        let own = self.facts.unusual.as_ref().and_then(|unusual| unusual.heartbeat);
+        let heartbeat = own.or(self.console().and_then(|console| console.heartbeat));
         let browser = self.browser(upgrade.payload(), heartbeat, turn.now);
         self.layers.upgrade(browser);
         let opened = self.layers.open_early(early.into(), turn.now);
