@@ -20,6 +20,7 @@ pub mod log;
 pub mod metrics;
 mod numbers;
 pub mod policy;
+mod process;
 pub mod reason;
 mod registry;
 mod running;

@@ -22,6 +22,9 @@ use crate::running::Running;
 use crate::start;
 use crate::status::penstock_status::*;
 
+/// Nobody waits for longer.
+const LONGEST_DRAIN: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// What an engine is to be made of.
 pub(crate) struct Made {
     pub(crate) config: Arc<Config>,
@@ -184,7 +187,11 @@ impl Engine {
 
 impl Engine {
     fn end(&self, running: &Running, drain: Duration) {
-        tracing::info!(tunnels = running.handle.tunnels(), ?drain, "stopping");
+        let tunnels = running.handle.tunnels();
+        match drain >= LONGEST_DRAIN {
+            true => tracing::info!(tunnels, "stopping, as soon as the last of them has ended"),
+            false => tracing::info!(tunnels, ?drain, "stopping"),
+        }
         running.stop(drain);
         running.join();
         tracing::info!("ended");

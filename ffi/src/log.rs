@@ -12,6 +12,7 @@ use penstock_control::messages;
 
 use crate::courier::{Callback, Context};
 use crate::edge::{Answer, Refusal, guard};
+use crate::process;
 use crate::signals::HeldBack;
 use crate::status::penstock_status::{self, *};
 
@@ -58,11 +59,11 @@ impl Log {
     /// The one of this process.
     fn here() -> Answer<&'static Log> {
         let log = LOG.get_or_init(|| Log {
-            process: std::process::id(),
+            process: process::current(),
             to: Mutex::default(),
             thread: OnceLock::new(),
         });
-        match log.process == std::process::id() {
+        match log.process == process::current() {
             true => Ok(log),
             false => Err(PENSTOCK_FORKED.into()),
         }

@@ -13,10 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::edge::{Answer, Refusal};
 use crate::engine::penstock_engine;
 use crate::life::Engine;
+use crate::process;
 use crate::status::penstock_status::{PENSTOCK_FORKED, PENSTOCK_NO_ENGINE};
-
-/// Processes have no greater number (`PID_MAX_LIMIT`).
-const PROCESSES: u32 = 1 << 22;
 
 /// The engines of one process.
 struct Registry {
@@ -35,7 +33,7 @@ struct Engines {
 static REGISTRY: AtomicPtr<Registry> = AtomicPtr::new(ptr::null_mut());
 
 fn registry() -> &'static Registry {
-    let process = std::process::id();
+    let process = process::current();
     let there = REGISTRY.load(Acquire);
     // SAFETY: what is stored there was leaked on purpose, and is never freed.
     if let Some(registry) = unsafe { there.as_ref() }
@@ -59,7 +57,7 @@ fn engines() -> MutexGuard<'static, Engines> {
 pub(crate) fn add(make: impl FnOnce(penstock_engine) -> Engine) -> penstock_engine {
     let mut engines = engines();
     engines.count += 1;
-    let number = u64::from(std::process::id()) << 32 | u64::from(engines.count);
+    let number = u64::from(process::current()) << 32 | u64::from(engines.count);
     engines.alive.insert(number, Arc::new(make(number)));
     number
 }
@@ -77,16 +75,14 @@ pub(crate) fn remove(number: penstock_engine) -> Answer<Arc<Engine>> {
 }
 
 fn ensure_here(number: penstock_engine) -> Answer {
-    match (number >> 32) as u32 {
-        process if process == 0 || process > PROCESSES => Err(gone(number)),
-        process if process == std::process::id() => Ok(()),
-        process => Err(Refusal::new(
-            PENSTOCK_FORKED,
-            format!(
-                "the engine is in process {process}, from which this one was forked: create one here"
-            ),
-        )),
+    let process = (number >> 32) as u32;
+    if process == process::current() {
+        return Ok(());
     }
+    let id = process::forked_from(process).ok_or_else(|| gone(number))?;
+    let words =
+        format!("the engine is in process {id}, from which this one was forked: create one here");
+    Err(Refusal::new(PENSTOCK_FORKED, words))
 }
 
 fn gone(number: penstock_engine) -> Refusal {

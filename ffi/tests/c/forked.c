@@ -1,6 +1,7 @@
 /* An engine stays in the process that made it; a child can have its own. */
 #include "rig.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -82,6 +83,44 @@ static void before_the_start(void)
     ensure_well(child);
     EXPECT(PENSTOCK_OK, penstock_start(engine));
     EXPECT(PENSTOCK_OK, penstock_free(engine));
+}
+
+/* A child's child, both of them process 1 of a namespace of their own, as in containers within containers. */
+static void of_the_same_id(void)
+{
+    int privileges = unshare(CLONE_NEWPID);
+    pid_t child, grandchild;
+    if (privileges != 0) {
+        fprintf(stderr, "  skipped: only root can have PID namespaces here\n");
+        return;
+    }
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        penstock_values values;
+        penstock_engine engine, own;
+        CHECK(getpid() == 1);
+        rig_values(&values);
+        EXPECT(PENSTOCK_OK, penstock_create(&values, &engine));
+        EXPECT(PENSTOCK_OK, penstock_start(engine));
+        CHECK(unshare(CLONE_NEWPID) == 0);
+        grandchild = fork();
+        CHECK(grandchild >= 0);
+        if (grandchild == 0) {
+            CHECK(getpid() == 1);
+            rig_every_call(engine, PENSTOCK_FORKED);
+            EXPECT(PENSTOCK_OK, penstock_create(&values, &own));
+            CHECK(own != engine);
+            EXPECT(PENSTOCK_OK, penstock_start(own));
+            rig_every_call(engine, PENSTOCK_FORKED);
+            EXPECT(PENSTOCK_OK, penstock_free(own));
+            end_well();
+        }
+        ensure_well(grandchild);
+        EXPECT(PENSTOCK_OK, penstock_free(engine));
+        end_well();
+    }
+    ensure_well(child);
 }
 
 /* A child that lives on holds copies of all descriptors. Connections end all the same, as they are shut down. */
@@ -190,5 +229,7 @@ int main(int argc, char **argv)
     EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, logged, NULL));
     EXPECT(PENSTOCK_OK, penstock_on_log(PENSTOCK_LEVEL_OFF, NULL, NULL));
     RUN(messages_stay_with_the_parent);
+    /* The last, as later children are in that namespace. */
+    RUN(of_the_same_id);
     return 0;
 }
