@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use installed::{C, home, install, made, pkg_config, prefix, run, shared};
+use installed::{C, home, install, linking, made, pkg_config, prefix, run};
 
 const FOUR: &str = "
 #include <stdio.h>
@@ -130,30 +130,12 @@ fn an_install_again_is_the_same_and_may_be_moved() {
     assert_eq!(said, "0.1.0\n");
 }
 
-fn four(way: &str) -> (PathBuf, PathBuf) {
-    let folder = made(way);
-    let source = folder.join("four.c");
-    fs::write(&source, FOUR).expect("a source");
-    (source, folder.join("four"))
-}
-
-#[test]
-fn links_statically() {
-    let (source, program) = four("static");
-    let archive = prefix().join("lib/libpenstock.a").display().to_string();
-    let private = pkg_config(&["--static", "--libs-only-l"]);
-    let system = private.into_iter().filter(|word| word != "-lpenstock");
-    let library: Vec<String> = [archive].into_iter().chain(system).collect();
-    C.compile(&[source], &program, &library);
-    assert_eq!(run(&mut Command::new(&program)), "0.1.0\n");
-    let needed = run(Command::new("readelf").arg("--dynamic").arg(&program));
-    assert!(!needed.contains("libpenstock"), "{needed}");
-}
-
 #[test]
 fn links_dynamically_by_its_soname() {
-    let (source, program) = four("shared");
-    C.compile(&[source], &program, &shared());
+    let folder = made("shared");
+    let (source, program) = (folder.join("four.c"), folder.join("four"));
+    fs::write(&source, FOUR).expect("a source");
+    C.compile(&[source], &program, &linking(&["--libs"]));
     assert_eq!(run(&mut Command::new(&program)), "0.1.0\n");
     let modversion = pkg_config(&["--modversion"]);
     assert_eq!(modversion, [env!("CARGO_PKG_VERSION")]);

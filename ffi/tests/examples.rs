@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use installed::{C, Compiler, home, made, prefix, run, shared};
+use installed::{C, Compiler, home, linking, made, prefix, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -88,7 +88,7 @@ fn example(compiler: Compiler, name: &str) -> PathBuf {
     let test = thread::current().name().unwrap_or("example").to_owned();
     let program = made("examples").join(test);
     let source = home().join("examples").join(name).with_extension("c");
-    compiler.compile(&[source], &program, &shared());
+    compiler.compile(&[source], &program, &linking(&["--libs"]));
     program
 }
 
@@ -119,7 +119,7 @@ fn the_readme_compiles_and_runs_as_printed() {
     let (code, _) = code.split_once("\n```\n").expect("its end");
     let folder = made("readme");
     fs::write(folder.join("hello.c"), code).expect("a source");
-    C.compile(&[folder.join("hello.c")], &folder.join("hello"), &shared());
+    C.compile(&[folder.join("hello.c")], &folder.join("hello"), &linking(&["--libs"]));
     let said = run(&mut Command::new(folder.join("hello")));
     assert_eq!(said, "hello\nfinished, 5 bytes to the target\n");
 }
