@@ -50,6 +50,7 @@
  *   Secrets      Tokens, passwords and payload are in no log line and no completion.
  *
  * Versions: a change that breaks programs makes PENSTOCK_ABI_VERSION greater; penstock_abi_version() is that of the library which is loaded.
+ * That number ends the shared library's name (libpenstock.so.1), so that no program is given one which it was not compiled for.
  * Numbers of statuses, causes and all other constants are never used for anything else.
  */
 
