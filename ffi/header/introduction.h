@@ -18,6 +18,28 @@
  *     ...
  *     penstock_free(engine);
  *
+ * A configuration, for penstock_create_from_toml():
+ *
+ *     [acl]
+ *     consoles = { dst = ["10.0.0.0/8", "127.0.0.1"] }         # Addresses of this machine count only if a list names them.
+ *
+ *     [[listen]]                                               # The engine accepts.
+ *     name = "viewers"
+ *     service = "connect"                                      # HTTP CONNECT; "console" is WebSocket, "forward" asks for nothing.
+ *     address = "0.0.0.0:3128"                                 # Without it: the socket of penstock_listen().
+ *     policy = "host"                                          # Asks penstock_on_authorise() about each client.
+ *     access = ["allow consoles"]                              # But for those whom this denies; what the host answers is judged by it, too.
+ *     tls = { cert = "/etc/penstock/cert.pem", key = "/etc/penstock/key.pem" }
+ *
+ *     [[listen]]                                               # The host accepts: these are terms for penstock_tunnel().
+ *     name = "to-servers"                                      # The option `terms`.
+ *     service = "forward"
+ *     target = "handed-over"
+ *     upstream_tls = { ca = "/etc/penstock/ca.pem" }           # With the target. Its certificate is to be for the option `target_name`.
+ *     timeouts = { idle = "15m" }
+ *
+ * docs/OPERATIONS.md has all of its keys.
+ *
  * What holds for every call:
  *
  *   Answers      PENSTOCK_OK, or another penstock_status: penstock_status_text() has a sentence for each, and penstock_last_error() the
