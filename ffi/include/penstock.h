@@ -18,6 +18,28 @@
  *     ...
  *     penstock_free(engine);
  *
+ * A configuration, for penstock_create_from_toml():
+ *
+ *     [acl]
+ *     consoles = { dst = ["10.0.0.0/8", "127.0.0.1"] }         # Addresses of this machine count only if a list names them.
+ *
+ *     [[listen]]                                               # The engine accepts.
+ *     name = "viewers"
+ *     service = "connect"                                      # HTTP CONNECT; "console" is WebSocket, "forward" asks for nothing.
+ *     address = "0.0.0.0:3128"                                 # Without it: the socket of penstock_listen().
+ *     policy = "host"                                          # Asks penstock_on_authorise() about each client.
+ *     access = ["allow consoles"]                              # But for those whom this denies; what the host answers is judged by it, too.
+ *     tls = { cert = "/etc/penstock/cert.pem", key = "/etc/penstock/key.pem" }
+ *
+ *     [[listen]]                                               # The host accepts: these are terms for penstock_tunnel().
+ *     name = "to-servers"                                      # The option `terms`.
+ *     service = "forward"
+ *     target = "handed-over"
+ *     upstream_tls = { ca = "/etc/penstock/ca.pem" }           # With the target. Its certificate is to be for the option `target_name`.
+ *     timeouts = { idle = "15m" }
+ *
+ * docs/OPERATIONS.md has all of its keys.
+ *
  * What holds for every call:
  *
  *   Answers      PENSTOCK_OK, or another penstock_status: penstock_status_text() has a sentence for each, and penstock_last_error() the
@@ -51,6 +73,7 @@
  *   Secrets      Tokens, passwords and payload are in no log line and no completion.
  *
  * Versions: a change that breaks programs makes PENSTOCK_ABI_VERSION greater; penstock_abi_version() is that of the library which is loaded.
+ * That number ends the shared library's name (libpenstock.so.1), so that no program is given one which it was not compiled for.
  * Numbers of statuses, causes and all other constants are never used for anything else.
  */
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use installed::{C, home, install, made, pkg_config, prefix, run, shared};
+use installed::{C, home, install, linking, made, pkg_config, prefix, run};
 
 const FOUR: &str = "
 #include <stdio.h>
@@ -53,6 +53,13 @@ fn mapped(map: &str) -> BTreeSet<&str> {
     words(map, "penstock_")
 }
 
+/// The number that the header gives to what programs are compiled for.
+fn abi_version() -> String {
+    let header = text("include/penstock.h");
+    let (_, rest) = header.split_once("#define PENSTOCK_ABI_VERSION ").expect("an ABI version");
+    rest.lines().next().expect("a number").to_owned()
+}
+
 fn library() -> PathBuf {
     prefix().join("lib/libpenstock.so")
 }
@@ -84,17 +91,18 @@ fn every_function_and_constant_is_tried_in_c() {
 fn symbols_have_a_version_and_nothing_else_is_seen() {
     let listed = run(Command::new("nm").args(["-D", "--defined-only"]).arg(library()));
     let seen: BTreeSet<_> = listed.lines().filter_map(|line| line.split(' ').next_back()).collect();
-    let map = text("penstock.map");
+    let (map, node) = (text("penstock.map"), format!("PENSTOCK_{}", abi_version()));
     let mut expected: BTreeSet<_> =
-        mapped(&map).into_iter().map(|name| format!("{name}@@PENSTOCK_0")).collect();
-    expected.insert("PENSTOCK_0".into());
+        mapped(&map).into_iter().map(|name| format!("{name}@@{node}")).collect();
+    expected.insert(node);
     assert_eq!(seen, expected.iter().map(String::as_str).collect());
 }
 
 #[test]
 fn the_shared_library_is_as_a_distribution_wants_it() {
     let dynamic = readelf("--dynamic");
-    assert!(dynamic.contains("Library soname: [libpenstock.so.0]"), "{dynamic}");
+    let soname = format!("Library soname: [libpenstock.so.{}]", abi_version());
+    assert!(dynamic.contains(&soname), "{dynamic}");
     assert!(!dynamic.contains("TEXTREL") && !dynamic.contains("RUNPATH"), "{dynamic}");
     assert!(!readelf("--sections").contains(".debug_"), "debug information");
     let segments = readelf("--segments");
@@ -130,34 +138,24 @@ fn an_install_again_is_the_same_and_may_be_moved() {
     assert_eq!(said, "0.1.0\n");
 }
 
-fn four(way: &str) -> (PathBuf, PathBuf) {
-    let folder = made(way);
-    let source = folder.join("four.c");
-    fs::write(&source, FOUR).expect("a source");
-    (source, folder.join("four"))
-}
-
-#[test]
-fn links_statically() {
-    let (source, program) = four("static");
-    let archive = prefix().join("lib/libpenstock.a").display().to_string();
-    let private = pkg_config(&["--static", "--libs-only-l"]);
-    let system = private.into_iter().filter(|word| word != "-lpenstock");
-    let library: Vec<String> = [archive].into_iter().chain(system).collect();
-    C.compile(&[source], &program, &library);
-    assert_eq!(run(&mut Command::new(&program)), "0.1.0\n");
-    let needed = run(Command::new("readelf").arg("--dynamic").arg(&program));
-    assert!(!needed.contains("libpenstock"), "{needed}");
-}
-
 #[test]
 fn links_dynamically_by_its_soname() {
-    let (source, program) = four("shared");
-    C.compile(&[source], &program, &shared());
+    let folder = made("shared");
+    let (source, program) = (folder.join("four.c"), folder.join("four"));
+    fs::write(&source, FOUR).expect("a source");
+    C.compile(&[source], &program, &linking(&["--libs"]));
     assert_eq!(run(&mut Command::new(&program)), "0.1.0\n");
     let modversion = pkg_config(&["--modversion"]);
     assert_eq!(modversion, [env!("CARGO_PKG_VERSION")]);
     let links = |name: &str| fs::read_link(prefix().join("lib").join(name)).expect("a link");
-    assert_eq!(links("libpenstock.so"), Path::new("libpenstock.so.0"));
-    assert_eq!(links("libpenstock.so.0"), Path::new("libpenstock.so.0.1.0"));
+    let soname = format!("libpenstock.so.{}", abi_version());
+    for told in ["include/penstock.h", "hosts/python/README.md"] {
+        assert!(text(told).contains(&soname), "{told} does not name {soname}");
+    }
+    assert_eq!(links("libpenstock.so"), Path::new(&soname));
+    let file = format!("{soname}.{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(links(&soname), Path::new(&file));
+    // No loader gives it to a program that was compiled for another one.
+    let needed = run(Command::new("readelf").args(["--wide", "--dynamic"]).arg(&program));
+    assert!(needed.contains(&format!("[{soname}]")), "{needed}");
 }

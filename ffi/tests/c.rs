@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use installed::{C, Compiler, home, made, run, shared};
+use installed::{C, Compiler, home, linking, made, run};
 
 /// What each program is linked with.
 const RIG: [&str; 4] = ["check", "rig", "every", "asking"];
@@ -44,23 +44,23 @@ fn compiled(compiler: Compiler, way: &str, name: &str, library: &[String]) -> Pa
 }
 
 fn as_c(name: &str) {
-    run(&mut Command::new(compiled(C, "c", name, &shared())));
+    run(&mut Command::new(compiled(C, "c", name, &linking(&["--libs"]))));
 }
 
 fn as_cxx(name: &str) {
-    let mut program = Command::new(compiled(CXX, "cxx", name, &shared()));
+    let mut program = Command::new(compiled(CXX, "cxx", name, &linking(&["--libs"])));
     run(program.env("PENSTOCK_TEST_DRIVER", "epoll"));
 }
 
 fn sanitized(name: &str) {
-    let mut program = Command::new(compiled(SANITIZED, "sanitized", name, &shared()));
+    let mut program = Command::new(compiled(SANITIZED, "sanitized", name, &linking(&["--libs"])));
     run(program.envs([ADDRESS_OPTIONS]));
 }
 
 /// Which does not know io_uring, and runs one thread at a time. What is held by a pointer into its middle, as Rust's counted values and hash
 /// tables are, is "possibly lost" to it: what may be is in a list.
 fn valgrind(name: &str) {
-    let program = compiled(C, "valgrind", name, &shared());
+    let program = compiled(C, "valgrind", name, &linking(&["--libs"]));
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--fair-sched=yes"]);
     command.args(["--num-callers=40", "--show-leak-kinds=definite,indirect,possible"]);
@@ -135,8 +135,8 @@ macro_rules! programs {
 }
 
 programs! {
-    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership relay signals starting threads tls
-    watching websocket
+    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership panics relay signals starting threads
+    tls watching websocket
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use installed::{C, Compiler, home, made, prefix, run, shared};
+use installed::{C, Compiler, home, linking, made, prefix, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -19,6 +19,53 @@ const SANITIZED: Compiler = Compiler {
     words: &["cc", "-std=c11", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     language: "c",
 };
+
+/// Starts what the header's configuration says, and hands a tunnel over on its terms.
+const CONFIGURED: &str = r#"
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <penstock.h>
+
+static uint32_t nobody(penstock_engine engine, const penstock_request *request, void *context)
+{
+    (void)engine, (void)request, (void)context;
+    return PENSTOCK_VERDICT_DENY;
+}
+
+static int failed(void)
+{
+    char words[512];
+    penstock_last_error(words, sizeof words);
+    puts(words);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static char text[8192];
+    penstock_engine engine;
+    penstock_tunnel_options options;
+    int client[2], target[2];
+    FILE *file = argc > 1 ? fopen(argv[1], "r") : NULL;
+    size_t length = file ? fread(text, 1, sizeof text, file) : 0;
+    PENSTOCK_INIT(options);
+    options.terms = "to-servers";
+    options.target_name = "server.example:5900";
+    if (penstock_create_from_toml(text, length, NULL, &engine) != PENSTOCK_OK
+        || penstock_on_authorise(engine, nobody, NULL) != PENSTOCK_OK || penstock_start(engine) != PENSTOCK_OK
+        || penstock_listener_address(engine, "viewers", 0, text, sizeof text) != PENSTOCK_OK)
+        return failed();
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, client) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, target) != 0)
+        return 2;
+    if (penstock_tunnel(engine, client[1], target[1], &options, NULL) != PENSTOCK_OK)
+        return failed();
+    /* It speaks TLS with the target: a ClientHello. */
+    if (recv(target[0], text, 1, 0) != 1 || text[0] != 22)
+        return 3;
+    return penstock_free(engine);
+}
+"#;
 
 /// A program that never outlives the test.
 struct Running(Child);
@@ -88,7 +135,7 @@ fn example(compiler: Compiler, name: &str) -> PathBuf {
     let test = thread::current().name().unwrap_or("example").to_owned();
     let program = made("examples").join(test);
     let source = home().join("examples").join(name).with_extension("c");
-    compiler.compile(&[source], &program, &shared());
+    compiler.compile(&[source], &program, &linking(&["--libs"]));
     program
 }
 
@@ -119,19 +166,63 @@ fn the_readme_compiles_and_runs_as_printed() {
     let (code, _) = code.split_once("\n```\n").expect("its end");
     let folder = made("readme");
     fs::write(folder.join("hello.c"), code).expect("a source");
-    C.compile(&[folder.join("hello.c")], &folder.join("hello"), &shared());
+    C.compile(&[folder.join("hello.c")], &folder.join("hello"), &linking(&["--libs"]));
     let said = run(&mut Command::new(folder.join("hello")));
     assert_eq!(said, "hello\nfinished, 5 bytes to the target\n");
 }
 
+/// The lines of its first comment that are set off below these words.
+fn printed_in_the_header(words: &str) -> String {
+    let header = fs::read_to_string(home().join("include/penstock.h")).expect("penstock.h");
+    let (_, rest) = header.split_once(words).expect("what is printed");
+    let lines = rest.lines().skip(1).map(|line| line.trim_start_matches(" *"));
+    let printed = lines.take_while(|line| line.is_empty() || line.starts_with("     "));
+    printed.map(|line| format!("{}\n", line.trim())).collect()
+}
+
+/// As PEM: ca, cert and key.
+fn certificates(folder: &Path) {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+    openssl.args(["-nodes", "-subj", "/CN=localhost", "-days", "2"]);
+    run(openssl.args(["-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder));
+    fs::copy(folder.join("cert.pem"), folder.join("ca.pem")).expect("a copy");
+}
+
+/// With certificates and a port of ours in their places.
+#[test]
+fn the_headers_configuration_starts() {
+    let folder = made("configuration");
+    certificates(&folder);
+    let printed = printed_in_the_header("A configuration, for penstock_create_from_toml():\n");
+    let ours = printed.replace("/etc/penstock/", &format!("{}/", folder.display()));
+    let text = ours.replace("0.0.0.0:3128", &format!("127.0.0.1:{}", free_port()));
+    assert!(text.matches("[[listen]]").count() == 2 && ours != printed && text != ours, "{text}");
+    fs::write(folder.join("penstock.toml"), text).expect("written");
+    fs::write(folder.join("configured.c"), CONFIGURED).expect("a source");
+    let program = folder.join("configured");
+    C.compile(&[folder.join("configured.c")], &program, &linking(&["--libs"]));
+    run(Command::new(&program).arg(folder.join("penstock.toml")));
+}
+
+/// By the command in its first line, and by the environment.
 #[test]
 fn the_makefile_makes_both() {
     let folder = made("make");
     run(Command::new("cp").arg("-rT").arg(home().join("examples")).arg(&folder));
-    let mut make = Command::new("make");
-    make.arg("-C").arg(&folder).env("PKG_CONFIG_PATH", prefix().join("lib/pkgconfig"));
-    run(make.arg("--always-make"));
-    assert!(folder.join("relay").exists() && folder.join("connect_proxy").exists());
+    let makefile = fs::read_to_string(folder.join("Makefile")).expect("a Makefile");
+    let printed = makefile.lines().next().and_then(|line| line.strip_prefix("# make "));
+    let place = format!("PKG_CONFIG_PATH={}", prefix().join("lib/pkgconfig").display());
+    let as_printed =
+        printed.expect("a command").replace("PKG_CONFIG_PATH=/opt/penstock/lib/pkgconfig", &place);
+    for (program, word) in [("make", &*as_printed), ("env", &*format!("{place} make"))] {
+        let mut make = Command::new(program);
+        make.env_remove("PKG_CONFIG_PATH").current_dir(&folder);
+        run(make.args(word.split(' ')).arg("--always-make"));
+        for program in ["relay", "connect_proxy"] {
+            fs::remove_file(folder.join(program)).expect("made");
+        }
+    }
 }
 
 #[test]

@@ -103,9 +103,9 @@ impl Compiler {
     }
 }
 
-/// For the linker: the shared library, found again where it was.
-pub(crate) fn shared() -> Vec<String> {
-    let mut words = pkg_config(&["--libs"]);
+/// For the linker: what pkg-config answers to these; a shared library is found again where it was.
+pub(crate) fn linking(questions: &[&str]) -> Vec<String> {
+    let mut words = pkg_config(questions);
     words.push(format!("-Wl,-rpath,{}", prefix().join("lib").display()));
     words
 }

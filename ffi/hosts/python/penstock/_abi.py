@@ -4,12 +4,11 @@ In: the name of a library, or nothing. Out: a library of this header's ABI versi
 """
 
 import ctypes
-import ctypes.util
 import os
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 
 ABI_VERSION = 1
-SONAME = "libpenstock.so.0"
+SONAME = f"libpenstock.so.{ABI_VERSION}"
 NEVER = 2**64 - 1
 
 Engine = c_uint64
@@ -186,7 +185,7 @@ class LibraryError(ImportError):
 
 def load(name=None):
     """The library: PENSTOCK_LIBRARY, or the system's."""
-    name = name or os.environ.get("PENSTOCK_LIBRARY") or ctypes.util.find_library("penstock") or SONAME
+    name = name or os.environ.get("PENSTOCK_LIBRARY") or SONAME
     try:
         library = ctypes.CDLL(name)
         declare(library, "abi_version")
