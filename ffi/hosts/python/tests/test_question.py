@@ -137,6 +137,15 @@ class People(Case):
         self.assertEqual(self.ask(lines="SSL_CLIENT_S_DN_CN: alice\r\n", common_name="bob"), Deny(403))
         self.assertEqual(self.ask(lines="ssl_client_s_dn_cn: alice\r\n"), Deny(403))
 
+    def test_tls_without_a_certificate_is_denied_where_one_has_to_be_shown(self):
+        self.proxy(target_host="a", target_port=1, verify_client=True)
+        self.assertEqual(self.ask(is_tls=True), Deny(403))
+        self.assertEqual(self.ask(is_tls=True, common_name="bob"), Allow("tcp://a:1"))
+        self.assertEqual(self.ask(), Allow("tcp://a:1"))
+        # The engine has seen one, which needs no name.
+        self.proxy(target_host="a", target_port=1, verify_client=True, ssl_only=True)
+        self.assertEqual(self.ask(is_tls=True), Allow("tcp://a:1"))
+
     def test_a_handler_knows_its_client(self):
         seen = []
 

@@ -47,6 +47,9 @@ def answer(server, request):
     """What `server`, a proxy that is this request's alone, says of it."""
     connection = Connection(request.head, request.common_name)
     client = client_address(request.client, request.tls)
+    if is_without_certificate(server, request):
+        server.msg("%s: shows no certificate, and verify_client wants one with a common name", client[0])
+        return Deny(403)
     asked = None
     try:
         handler = asking(server.RequestHandlerClass)
@@ -62,6 +65,11 @@ def answer(server, request):
             if isinstance(error, OSError) and connection.is_upgraded:
                 return Deny(503)
     return (asked and asked.verdict) or told(connection.sent, server)
+
+
+def is_without_certificate(server, request):
+    """With ssl_only, the engine has refused the handshake already. Otherwise it has to let in who comes in the clear, and asks the others."""
+    return server.verify_client and not server.ssl_only and request.tls and request.common_name is None
 
 
 def client_address(client, is_tls):
