@@ -36,8 +36,10 @@ TICK = 1
 class EngineServer:
     """To be put before websockify's WebSocketProxy, or a subclass of it."""
 
-    # How many plugins may think at a time, and for how long, in seconds: then the client is answered by 503.
+    # How many plugins may think at a time, those aside that take long, and how many with those.
     judges = 64
+    most_judges = 1000
+    # For how long one may, in seconds: then the client is answered by 503.
     patience = 30
 
     def terms(self):
@@ -101,23 +103,22 @@ class EngineServer:
     def serve(self, lsock, served):
         """Serves on that socket, on those terms."""
         ran = queue.SimpleQueue()
-        pool = Pool(self.judges, "penstock-judge")
+        pool = Pool(self.judges, self.most_judges, self.patience, "penstock-judge", self.crowded)
         numbers = itertools.count(self.handler_id)
         penstock.on_log("debug" if self.verbose else "info", lambda level, message: self.logger.log(LEVELS[level], "%s", message))
         with penstock.Engine.from_toml(served.text) as engine:
 
             def ask(request):
-                pool.run(functools.partial(self.decide, engine, request, next(numbers)))
+                pool.run(request.id, functools.partial(self.decide, engine, request, next(numbers)))
                 return PENDING
 
             engine.on_authorise(ask)
-            if self.run_once or self.verbose:
-                engine.on_completion(functools.partial(self.ended, ran))
+            engine.on_completion(functools.partial(self.ended, pool, ran))
             engine.listen(listener.NAME, lsock)
             engine.start()
             try:
-                self.wait(engine, ran)
-                self.drain(engine)
+                self.wait(engine, pool, ran)
+                self.drain(engine, pool)
             except (self.Terminate, SystemExit, KeyboardInterrupt):
                 self.msg("In exit")
             engine.stop()
@@ -150,11 +151,12 @@ class EngineServer:
                 self.warn("%s: the verdict can't be had: %s", request.client, error)
                 return isinstance(verdict, Deny) and verdict.status == 503
 
-    def wait(self, engine, ran):
+    def wait(self, engine, pool, ran):
         """Until there is a reason to end."""
         active = self.launch_time
         while True:
             self.heed_signals()
+            pool.look()
             now = time.time()
             if self.timeout and now - self.launch_time > self.timeout:
                 return self.msg("listener exit due to --timeout %s", self.timeout)
@@ -178,18 +180,23 @@ class EngineServer:
         if self.terminating:
             raise self.Terminate()
 
-    def ended(self, ran, end):
+    def crowded(self, count):
+        self.warn("%d plugins think at a time, and none is to return: further clients wait until one does", count)
+
+    def ended(self, pool, ran, end):
         """Hears of an end, on the engine's thread."""
+        pool.forget(end.id)
         self.vmsg("%s: %s, by the %s", end.client, end.cause, end.side)
         if self.run_once and end.http_status == 101:
             ran.put(end.client)
 
-    def drain(self, engine):
+    def drain(self, engine, pool):
         """Takes in nobody any more, and waits for the consoles that are open, as long as nobody sends a signal."""
         stopping = threading.Thread(target=engine.stop, args=(math.inf,), daemon=True)
         stopping.start()
         while stopping.is_alive():
             self.heed_signals()
+            pool.look()
             stopping.join(TICK)
 
 
