@@ -37,6 +37,9 @@ fn nobody_is_there_is_told_by_a_close_code() {
     let at = fresh();
     let server = Server::start(&format!("{{}} {at}"));
     assert_eq!(server.ask("/", ""), Became::Closed(Some(1011)), "{}", server.said());
+    // In websockify's words, for whoever looks for them.
+    let words = format!("] Failed to connect to {at}: [Errno 111] Connection refused");
+    wait::until_true("it is in the log", LIMIT, || server.said().contains(&words));
 }
 
 /// A server that knows one token, as JSONTokenApi asks for it.

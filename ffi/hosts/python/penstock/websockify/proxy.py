@@ -5,6 +5,7 @@ so are its processes: requests are judged on threads of this one, and signals co
 """
 
 import copy
+import dataclasses
 import functools
 import itertools
 import logging
@@ -20,8 +21,8 @@ import time
 from websockify import websocketproxy
 
 import penstock
-from penstock.values import PENDING, Deny, Status
-from penstock.websockify import listener, question
+from penstock.values import PENDING, Allow, Deny, Status
+from penstock.websockify import failure, listener, question
 from penstock.websockify.pool import Pool
 from penstock.websockify.refusal import Unsupported
 
@@ -29,6 +30,8 @@ LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO,
 # Of websockify's loop, which is not run.
 OF_THE_LOOP = ("top_new_client", "do_handshake")
 PLUGINS = ("token_plugin", "auth_plugin")
+# What the end of a request carries that was not denied.
+ALLOWED = 1
 # Between two looks at timers, and at poll().
 TICK = 1
 
@@ -127,6 +130,8 @@ class EngineServer:
         """Judges a request, on a thread of the pool, and says what became of it whatever happens."""
         try:
             verdict = question.answer(self.of_request(number), request)
+            if isinstance(verdict, Allow):
+                verdict = dataclasses.replace(verdict, user_data=ALLOWED)
             if self.told(engine, request, verdict):
                 return
         except BaseException:
@@ -186,6 +191,8 @@ class EngineServer:
     def ended(self, pool, ran, end):
         """Hears of an end, on the engine's thread."""
         pool.forget(end.id)
+        if end.user_data == ALLOWED:
+            failure.tell(self.logger, end)
         self.vmsg("%s: %s, by the %s", end.client, end.cause, end.side)
         if self.run_once and end.http_status == 101:
             ran.put(end.client)
