@@ -336,7 +336,8 @@ typedef enum {
 typedef struct {
     // sizeof(penstock_values), as PENSTOCK_INIT() sets it.
     uint32_t size;
-    // Threads that carry bytes, 256 at most; 0: one for each core that this process may use.
+    // Threads that carry bytes, 256 at most; 0: one for each core that this process may use, but not more than one for each 64 descriptors
+    // that it may have open.
     uint32_t workers;
     // How many of them are threads of the host, which call penstock_run().
     uint32_t host_workers;
@@ -523,7 +524,7 @@ typedef struct {
     const void *target_early;
     // Bytes at target_early; 65536 at most.
     size_t target_early_length;
-    // Deny: the HTTP status, 400 to 599, where the client speaks HTTP; 0: 403.
+    // Deny: the HTTP status, 300 to 599, where the client speaks HTTP; 0: 403. A redirection has its `Location` in `headers`.
     uint32_t http_status;
     // Reserved: 0.
     uint32_t reserved;
@@ -652,7 +653,7 @@ penstock_status penstock_listen(penstock_engine engine,
 // Starts the workers. Nothing is half started: if an address can't be had, there is no thread and no open port.
 //
 // Threads: any; waits until all workers stand. Errors: PENSTOCK_STARTED; PENSTOCK_STOPPED; PENSTOCK_CONFIG: a listener asks the host, and there is no
-// penstock_on_authorise(); PENSTOCK_SYSTEM: penstock_last_error() says what.
+// penstock_on_authorise(), or the limit of descriptors is too low for that many workers or tunnels; PENSTOCK_SYSTEM: penstock_last_error() says what.
 penstock_status penstock_start(penstock_engine engine);
 
 // Makes the calling thread one of the workers that penstock_values.host_workers leaves to the host. Waits until the engine has been stopped. What is

@@ -38,7 +38,8 @@ pub enum penstock_driver {
 pub struct penstock_values {
     /// sizeof(penstock_values), as PENSTOCK_INIT() sets it.
     pub size: u32,
-    /// Threads that carry bytes, 256 at most; 0: one for each core that this process may use.
+    /// Threads that carry bytes, 256 at most; 0: one for each core that this process may use, but not more than one for each 64 descriptors
+    /// that it may have open.
     pub workers: u32,
     /// How many of them are threads of the host, which call penstock_run().
     pub host_workers: u32,
@@ -263,7 +264,7 @@ pub unsafe extern "C" fn penstock_listen(
 /// Starts the workers. Nothing is half started: if an address can't be had, there is no thread and no open port.
 ///
 /// Threads: any; waits until all workers stand. Errors: PENSTOCK_STARTED; PENSTOCK_STOPPED; PENSTOCK_CONFIG: a listener asks the host, and there is no
-/// penstock_on_authorise(); PENSTOCK_SYSTEM: penstock_last_error() says what.
+/// penstock_on_authorise(), or the limit of descriptors is too low for that many workers or tunnels; PENSTOCK_SYSTEM: penstock_last_error() says what.
 #[unsafe(no_mangle)]
 pub extern "C" fn penstock_start(engine: penstock_engine) -> penstock_status {
     guard(|| find(engine)?.start())

@@ -152,7 +152,7 @@ pub struct penstock_decision {
     pub target_early: *const c_void,
     /// Bytes at target_early; 65536 at most.
     pub target_early_length: usize,
-    /// Deny: the HTTP status, 400 to 599, where the client speaks HTTP; 0: 403.
+    /// Deny: the HTTP status, 300 to 599, where the client speaks HTTP; 0: 403. A redirection has its `Location` in `headers`.
     pub http_status: u32,
     /// Reserved: 0.
     pub reserved: u32,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::socket::{UnixAddr, getsockname};
-use penstock_config::limits::{Descriptors, Held};
+use penstock_config::limits::{Descriptors, Held, TooMany};
 use penstock_config::{AccessFormat, AccessLog};
 use penstock_control::messages::Dropped;
 use penstock_control::{
@@ -45,7 +45,7 @@ pub(crate) fn start(made: &Made, courier: &Arc<Courier>) -> Answer<Running> {
     ensure_possible(&made.config, courier)?;
     // Threads have the signals of whoever starts them.
     let _held_back = HeldBack::all();
-    let (plan, facts) = plan(&made.config)?;
+    let (plan, facts) = plan(made)?;
     let max_tunnels = plan.max_tunnels;
     let mut bound = bind(plan).map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error.to_string()))?;
     let addresses = addresses(made, &mut bound)?;
@@ -93,13 +93,28 @@ fn ensure_possible(config: &Config, courier: &Courier) -> Answer {
     }
 }
 
-fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
+/// The limit is the host's own to raise.
+fn too_many(error: TooMany) -> Refusal {
+    let TooMany { requested, possible, descriptors } = error;
+    let what = match requested {
+        Some(number) => format!("{number} tunnels at a time (max_tunnels) can't be carried"),
+        None => "no tunnel can be carried".to_owned(),
+    };
+    of_config(format!(
+        "{what}: {descriptors} = {possible}. Raise the limit of descriptors (RLIMIT_NOFILE, `ulimit -n`) before the start, or ask for fewer workers or tunnels"
+    ))
+}
+
+fn plan(made: &Made) -> Answer<(Plan, Facts)> {
+    let config = &made.config;
     let (limit, _) = getrlimit(Resource::RLIMIT_NOFILE)
         .map_err(|errno| system("can't read the descriptor limit")(errno.into()))?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(256);
-    let workers = config.engine.workers.unwrap_or(cores);
-    let descriptors = Descriptors::divide(limit, workers, Held::of(config));
-    let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(of_config)?;
+    let workers = config.engine.workers.unwrap_or_else(|| Descriptors::workers(limit, cores));
+    let mut held = Held::of(config);
+    held.addresses += made.sockets.len();
+    let descriptors = Descriptors::divide(limit, workers, held);
+    let max_tunnels = descriptors.max_tunnels(config.engine.max_tunnels).map_err(too_many)?;
     let mask = Mask::default();
     let facts = probe_elsewhere(config.engine.driver, mask)
         .map_err(|error| Refusal::new(PENSTOCK_SYSTEM, error))?;
@@ -110,6 +125,7 @@ fn plan(config: &Arc<Config>) -> Answer<(Plan, Facts)> {
         workers,
         max_tunnels,
         pipes_per_worker: descriptors.pipes_per_worker,
+        turned_away_per_worker: descriptors.turned_away_per_worker,
         pinned: false,
         at_rest: None,
     };

@@ -171,6 +171,7 @@ fn setup(choices: &Choices, counters: &Arc<Counters>, desk: &Desk, mailbox: &Mai
             .collect(),
         outside: Box::new(desk.clone()),
         mailbox: mailbox.clone(),
+        turned_away_max: 64,
         at_rest: None,
     }
 }

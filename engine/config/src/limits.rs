@@ -1,11 +1,14 @@
 //! How many tunnels the descriptors of this process can carry.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use penstock_core::config::{Config, ConsoleTarget, Door, Reach, Service, TokenSource};
 
-/// Clients that each worker may be turning away at the same time.
-const TURNED_AWAY: usize = 64;
+/// Clients that each worker may be turning away at the same time, if there are descriptors for that.
+const TURNED_AWAY: RangeInclusive<usize> = 4..=64;
+/// Below so many descriptors for each, workers leave little to tunnels.
+const OF_A_WORKER: u64 = 64;
 /// Of programs: two for the one that is being started, and those whose last words are waited for after their tunnels.
 const PROGRAMS: usize = 2 + 128;
 /// Of browsers: connections that are served pages, files that are read for them, and consoles that are built in.
@@ -25,6 +28,8 @@ pub struct Descriptors {
     pub workers: usize,
     /// Pipes that one worker may hold, two descriptors each.
     pub pipes_per_worker: usize,
+    /// Clients that one worker may be telling that there is no room.
+    pub turned_away_per_worker: usize,
     /// Of a tunnel that holds most.
     pub per_tunnel: u64,
 }
@@ -91,12 +96,16 @@ pub struct TooMany {
 }
 
 impl Descriptors {
-    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 72 and the number of
+    /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 8 and the number of
     /// listening addresses for each worker, one for each terminal, 130 for programs, and for browsers 576 or an eighth of the limit, of which tickets
-    /// of oVirt's take 512 more.
+    /// of oVirt's take 512 more. Where anything is listened on, each worker has a share for clients that are turned away, at most 64 and at least 4.
     pub fn divide(limit: u64, workers: usize, held: Held) -> Descriptors {
         let share = limit / 8 / (2 * workers.max(1) as u64);
-        let of_workers = workers * (8 + TURNED_AWAY + held.addresses);
+        let turned_away = match held.addresses {
+            0 => 0,
+            _ => (share as usize).clamp(*TURNED_AWAY.start(), *TURNED_AWAY.end()),
+        };
+        let of_workers = workers * (8 + turned_away + held.addresses);
         // Whoever finds none left is told so, and tries again: few are worth no tunnels.
         let served = if held.browsers { BROWSERS } else { 0 };
         let behind = if held.kube_virt { KUBE_VIRT } else { 0 };
@@ -107,8 +116,14 @@ impl Descriptors {
             reserve: (96 + of_workers + held.terminals + of_programs + of_browsers) as u64,
             workers,
             pipes_per_worker: share.clamp(4, 64) as usize,
+            turned_away_per_worker: turned_away,
             per_tunnel: 2 + u64::from(held.programs) + u64::from(held.recordings),
         }
+    }
+
+    /// The workers that `cores` would do for, or as many as leave something to tunnels.
+    pub fn workers(limit: u64, cores: usize) -> usize {
+        cores.min((limit / OF_A_WORKER) as usize).max(1)
     }
 
     /// `(limit - reserve - 2 * pipes * workers) / 2`: what a tunnel needs is two sockets; one to a program, a pipe for its errors, too.
@@ -133,7 +148,7 @@ impl Descriptors {
 
 impl fmt::Display for Descriptors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Descriptors { limit, reserve, workers, pipes_per_worker, per_tunnel } = self;
+        let Descriptors { limit, reserve, workers, pipes_per_worker, per_tunnel, .. } = self;
         write!(
             f,
             "({limit} descriptors - {reserve} in reserve - 2 * {pipes_per_worker} pipes * {workers} workers) / {per_tunnel}"
@@ -166,6 +181,7 @@ mod tests {
         reserve: 244,
         workers: 2,
         pipes_per_worker: 64,
+        turned_away_per_worker: 64,
         per_tunnel: 2,
     };
 
@@ -212,7 +228,22 @@ mod tests {
     #[test]
     fn few_descriptors_leave_few_pipes_or_nothing() {
         let small = Descriptors::divide(256, 1, addresses(1));
-        assert_eq!((small.pipes_per_worker, small.tunnels()), (16, (256 - 169 - 32) / 2));
+        assert_eq!((small.pipes_per_worker, small.turned_away_per_worker), (16, 16));
+        assert_eq!(small.tunnels(), (256 - (96 + 8 + 16 + 1) - 32) / 2);
         assert!(Descriptors::divide(64, 4, addresses(2)).max_tunnels(None).is_err());
+    }
+
+    #[test]
+    fn many_cores_leave_room_for_consoles_where_descriptors_are_few() {
+        for cores in [1, 2, 12, 64, 256] {
+            let workers = Descriptors::workers(1024, cores);
+            let browsers = Held { browsers: true, ..addresses(1) };
+            let (plain, consoles) = (Held::default(), browsers);
+            let tunnels = |held| Descriptors::divide(1024, workers, held).tunnels();
+            assert!(tunnels(plain) >= 320 && tunnels(consoles) >= 200, "{cores}");
+        }
+        assert_eq!(Descriptors::workers(20_000, 64), 64);
+        assert_eq!(Descriptors::workers(10, 64), 1);
+        assert_eq!(Descriptors::divide(1024, 1, Held::default()).turned_away_per_worker, 0);
     }
 }

@@ -46,6 +46,8 @@ pub struct Plan {
     pub max_tunnels: usize,
     /// Bound of each worker's pipe pool.
     pub pipes_per_worker: usize,
+    /// Clients that each worker may be telling at the same time that there is no room; further ones are closed at once.
+    pub turned_away_per_worker: usize,
     /// Each thread of ours stays on a core, in turn. For who has the machine for himself: all engines begin with the same one.
     pub pinned: bool,
     /// Each worker calls this, on its own thread, when it rests: to give back what its busiest moment took of the heap.
@@ -276,6 +278,7 @@ impl Engine {
             listeners,
             outside: outside(index, mailbox.clone()),
             mailbox,
+            turned_away_max: plan.turned_away_per_worker,
             at_rest: plan.at_rest,
         };
         Seat::new(plan.driver, options, setup, bell)

@@ -35,6 +35,7 @@
 //!     workers: 1,
 //!     max_tunnels: 100,
 //!     pipes_per_worker: 8,
+//!     turned_away_per_worker: 8,
 //!     pinned: false,
 //!     at_rest: None,
 //! };

@@ -90,6 +90,7 @@ pub(crate) fn serve(settings: Settings, mask: Mask, manner: Manner) -> Result<()
         workers: descriptors.workers,
         max_tunnels,
         pipes_per_worker: descriptors.pipes_per_worker,
+        turned_away_per_worker: descriptors.turned_away_per_worker,
         pinned: true,
         at_rest: Some(heap::settle),
     };
@@ -157,7 +158,8 @@ fn descriptors(config: &Config) -> Result<Descriptors, Failure> {
     let limit = limits::raise_descriptors()
         .map_err(|e| Failure::System("can't read the descriptor limit", e))?;
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(256);
-    Ok(Descriptors::divide(limit, config.engine.workers.unwrap_or(cores), Held::of(config)))
+    let workers = config.engine.workers.unwrap_or_else(|| Descriptors::workers(limit, cores));
+    Ok(Descriptors::divide(limit, workers, Held::of(config)))
 }
 
 fn bind_admin(address: std::net::SocketAddr) -> Result<TcpListener, StartError> {

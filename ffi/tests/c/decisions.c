@@ -206,7 +206,7 @@ static void wrong_decisions(void)
     ensure_undecided(&place, &decision, "verdict");
     decision.verdict = 3;
     ensure_undecided(&place, &decision, "verdict");
-    decision.http_status = 399;
+    decision.http_status = 299;
     ensure_undecided(&place, &decision, "http_status");
     decision.http_status = 600;
     ensure_undecided(&place, &decision, "http_status");

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 typedef int maker(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -109,9 +110,44 @@ static void without_threads(void)
     ensure_it_works(engine, &told_of);
 }
 
+/* As a shell or a service usually has. Many cores are no reason to have no room. */
+static void few_descriptors(void)
+{
+    struct rlimit before, few;
+    penstock_values values;
+    penstock_counts counts;
+    penstock_engine engine;
+    PENSTOCK_INIT(counts);
+    PENSTOCK_INIT(values);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    few = before;
+    few.rlim_cur = 1024;
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    values.workers = 16;
+    values.memory_per_worker = 1 << 20;
+    EXPECT(PENSTOCK_OK, penstock_create(&values, &engine));
+    EXPECT(PENSTOCK_OK, penstock_start(engine));
+    EXPECT(PENSTOCK_OK, penstock_metrics(engine, &counts));
+    CHECK(counts.max_tunnels >= 300 && counts.max_tunnels < 512);
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+    values.workers = 64;
+    EXPECT(PENSTOCK_OK, penstock_create(&values, &engine));
+    EXPECT(PENSTOCK_CONFIG, penstock_start(engine));
+    rig_explained("ulimit -n");
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+    values.workers = 2;
+    values.max_tunnels = 500;
+    EXPECT(PENSTOCK_OK, penstock_create(&values, &engine));
+    EXPECT(PENSTOCK_CONFIG, penstock_start(engine));
+    rig_explained("500 tunnels");
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
 int main(int argc, char **argv)
 {
     RUN(without_a_log);
     RUN(without_threads);
+    RUN(few_descriptors);
     return 0;
 }

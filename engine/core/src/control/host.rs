@@ -58,6 +58,7 @@ use super::Place;
 ///     workers: 1,
 ///     max_tunnels: 100,
 ///     pipes_per_worker: 8,
+///     turned_away_per_worker: 8,
 ///     pinned: false,
 ///     at_rest: None,
 /// })?;
@@ -179,11 +180,11 @@ impl Default for Denied {
 }
 
 impl Denied {
-    /// With an HTTP status from 400 to 599, or 0 for 403; header fields, each ended by CR LF; and words, of which no more than 1024 bytes are
+    /// With an HTTP status from 300 to 599, or 0 for 403; header fields, each ended by CR LF; and words, of which no more than 1024 bytes are
     /// used.
     ///
     /// # Errors
-    /// If the status is no error's, or a field must not be sent.
+    /// If the status is neither a redirection's nor an error's, or a field must not be sent.
     pub fn new(
         status: u16,
         fields: &str,
@@ -192,7 +193,7 @@ impl Denied {
     ) -> Result<Denied, BadDenial> {
         let status = match status {
             0 => 403,
-            400..=599 => status,
+            300..=599 => status,
             other => return Err(BadDenial::Status(other)),
         };
         let fields = Fields::parse(fields).map_err(BadDenial::Field)?;
@@ -228,7 +229,7 @@ impl fmt::Display for BadDenial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadDenial::Status(status) => {
-                write!(f, "expected an HTTP status from 400 to 599, or 0 for 403, came {status}")
+                write!(f, "expected an HTTP status from 300 to 599, or 0 for 403, came {status}")
             }
             BadDenial::Field(error) => error.fmt(f),
         }
@@ -257,7 +258,7 @@ mod tests {
     fn a_denial_that_could_not_be_sent_is_none() {
         let denied = Denied::new(0, "", None, 7).expect("the usual one");
         assert_eq!(denied, Denied { cookie: 7, ..Denied::default() });
-        for status in [1, 200, 399, 600] {
+        for status in [1, 200, 299, 600] {
             assert_eq!(Denied::new(status, "", None, 0), Err(BadDenial::Status(status)));
         }
         assert!(matches!(Denied::new(401, "A: b\nC: d", None, 0), Err(BadDenial::Field(_))));

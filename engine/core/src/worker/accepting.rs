@@ -18,10 +18,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a listener that is to be closed still takes in who is in its queue.
 const EMPTY: Duration = Duration::from_millis(20);
 
-/// Connections that may be told at the same time that there is no room; further ones are closed at once. Their
-/// descriptors come out of the reserve that `max_tunnels` leaves.
-pub(super) const TURNED_AWAY_MAX: usize = 64;
-
 /// A listening leg of this worker.
 #[derive(Debug)]
 pub(super) struct Listening {
@@ -129,7 +125,7 @@ impl<K: Kernel> Worker<K> {
         let entered = self.turn.shared.enter(config);
         if entered.is_err() {
             self.turn.counters.shed.add(1);
-            if self.turned_away >= TURNED_AWAY_MAX {
+            if self.turned_away >= self.turned_away_max {
                 return self.turn.kernel.close(leg, Close::Normal);
             }
             self.turned_away += 1;

@@ -48,6 +48,9 @@ pub struct Setup {
     pub outside: Box<dyn Outside>,
     /// Where commands come from.
     pub mailbox: Mailbox,
+    /// Connections that may be told at the same time that there is no room; further ones are closed at once. Their descriptors come out
+    /// of what `max_tunnels` leaves.
+    pub turned_away_max: usize,
     /// What it calls when it rests.
     pub at_rest: Option<fn()>,
 }
@@ -89,6 +92,7 @@ pub struct Worker<K: Kernel> {
     due: Vec<u32>,
     /// Connections turned away that still read their answer.
     turned_away: usize,
+    turned_away_max: usize,
     /// Once a stop was asked for: when what still lives is ended.
     drain_until: Option<Time>,
     /// Whoever can be told that it is over was told.
@@ -111,7 +115,8 @@ impl<K: Kernel> Worker<K> {
                 return Err(errno);
             }
         };
-        let Setup { index, shared, counters, listeners: _, outside, mailbox, at_rest } = setup;
+        let Setup { index, shared, counters, outside, mailbox, turned_away_max, at_rest, .. } =
+            setup;
         let now = kernel.refresh();
         let mut timers = Wheel::default();
         timers.expire(now, &mut Vec::new());
@@ -137,6 +142,7 @@ impl<K: Kernel> Worker<K> {
             events: Vec::new(),
             due: Vec::new(),
             turned_away: 0,
+            turned_away_max,
             drain_until: None,
             dismissed: false,
             starvation_checked: now,

@@ -88,6 +88,7 @@ pub(crate) fn plan(driver: Driver) -> Plan {
         workers: 1,
         max_tunnels: 64,
         pipes_per_worker: 8,
+        turned_away_per_worker: 64,
         pinned: false,
         at_rest: None,
     }

@@ -10,7 +10,7 @@ use super::reply::{Escaped, reason};
 /// An answer that closes the connection. Its words are escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// HTTP status, 400 to 599.
+    /// HTTP status, 300 to 599.
     pub status: u16,
     /// What is wrong, and what to do, in one or two sentences.
     pub words: &'a str,

@@ -14,7 +14,7 @@ pub const ESTABLISHED: &[u8; 39] = b"HTTP/1.1 200 Connection established\r\n\r\n
 /// An error reply that closes the connection. All texts are escaped where they are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
-    /// HTTP status, 400 to 599.
+    /// HTTP status, 300 to 599.
     pub status: u16,
     /// Error name in the manner of Squid, such as `ERR_CONNECT_FAIL`.
     pub error: &'static str,
@@ -96,6 +96,11 @@ impl Refusal<'_> {
 /// The reason phrase of RFC 9110, RFC 4918 and RFC 6585.
 pub(super) fn reason(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
