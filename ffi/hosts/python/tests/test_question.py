@@ -47,6 +47,17 @@ class Targets(Case):
         self.proxy(unix_target="/run/vm.sock")
         self.assertEqual(self.ask(), Allow("unix:/run/vm.sock"))
 
+    def test_a_relative_path_is_from_where_websockify_would_look_for_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.addCleanup(os.chdir, os.getcwd())
+            os.mkdir(os.path.join(folder, "pages"))
+            os.chdir(folder)
+            folder = os.getcwd()
+            self.proxy(unix_target="vm.sock")
+            self.assertEqual(self.ask(), Allow(f"unix:{folder}/vm.sock"))
+            self.proxy(unix_target="../vm.sock", web="pages")
+            self.assertEqual(self.ask(), Allow(f"unix:{folder}/vm.sock"))
+
     def test_a_token_is_looked_up_by_websockifys_own_plugin(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "tokens")

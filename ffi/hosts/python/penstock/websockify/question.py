@@ -8,6 +8,7 @@ that keeps what is sent. What it would answer becomes the denial; who it would j
 import functools
 import http.client
 import io
+import os
 import socket
 import ssl
 
@@ -221,7 +222,8 @@ class Naming(Asking):
     def new_websocket_client(self):
         server = self.server
         if server.unix_target and not server.wrap_cmd:
-            target = f"unix:{server.unix_target}"
+            # From where websockify, too, would look for it, which is --web's folder, or the root of a daemon.
+            target = f"unix:{os.path.abspath(server.unix_target)}"
             self.log_message("connecting to unix socket: %s", server.unix_target)
         else:
             target = "tcp://" + address(server.target_host, server.target_port)
