@@ -146,6 +146,15 @@ fn a_password_is_asked_for() {
 }
 
 #[test]
+fn a_plugin_leads_to_a_login() {
+    let portal = "--auth-plugin plugins.Portal --auth-source https://login.example/?back=1";
+    let server = Server::start(&format!("{{}} {} {portal}", echo()));
+    let (_, status, head) = server.browse("/", "");
+    assert_eq!(status, 302, "{head}");
+    assert!(head.contains("\r\nLocation: https://login.example/?back=1\r\n"), "{head}");
+}
+
+#[test]
 fn pages_of_a_listed_origin_alone_get_consoles() {
     let server = Server::start(&format!(
         "{{}} {} --auth-plugin ExpectOrigin --auth-source https://portal.example",

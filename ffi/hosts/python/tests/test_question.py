@@ -135,6 +135,15 @@ class People(Case):
         self.assertEqual(self.ask(lines="Authorization: Basic YWRtaW46Y2FuYXJ5OA==\r\n").status, 401)
         self.assertEqual(self.ask(lines="Authorization: Bearer x\r\n"), Deny(403))
 
+    def test_a_plugin_sends_somebody_to_a_login(self):
+        class Portal:
+            def authenticate(self, headers, target_host, target_port):
+                login = {"Location": "https://login.example/?back=1"}
+                raise auth_plugins.AuthenticationError(response_code=302, response_headers=login, response_msg="Log in first")
+
+        self.proxy(target_host="a", target_port=1, auth_plugin=Portal())
+        self.assertEqual(self.ask(), Deny(302, (("Location", "https://login.example/?back=1"),), "Log in first"))
+
     def test_pages_of_others_are_told_so(self):
         self.proxy(target_host="a", target_port=1, auth_plugin=auth_plugins.ExpectOrigin("https://portal.example"))
         self.assertEqual(self.ask(lines="Origin: https://portal.example\r\n"), Allow("tcp://a:1"))
@@ -295,7 +304,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(question.told(sent, self.Server()).headers, (("X", "a b"),))
 
     def test_what_is_no_denial_is_one_all_the_same(self):
-        for sent in (b"", b"nonsense", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
+        for sent in (b"", b"nonsense", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"):
             self.assertEqual(question.told(sent, self.Server()), Deny(403))
 
 

@@ -88,8 +88,8 @@ def told(sent, server):
     if len(words) < 2 or not words[0].startswith("HTTP/"):
         return Deny(403)
     status, reason = int(words[1]), "".join(words[2:])
-    if not 400 <= status <= 599:
-        server.warn("a request is answered by 403, as %d is no denial", status)
+    if not 300 <= status <= 599:
+        server.warn("a request is answered by 403, as %d is no denial, nor leads elsewhere", status)
         return Deny(403)
     # What goes on in a further line is one line here.
     headers = [(name, " ".join(value.split())) for name, value in http.client.parse_headers(io.BytesIO(rest)).items()]
