@@ -69,6 +69,34 @@ class Targets(Case):
             self.assertEqual(self.ask("/?token=three"), Deny(403))
             self.assertEqual(self.ask("/"), Deny(403))
 
+    def test_plugins_find_targets_in_any_form(self):
+        found = {
+            "int": (("vm", 5900), "vm:5900"),
+            "bytes": ((b"vm", b"5900"), "vm:5900"),
+            "service": (("vm", "http"), "vm:80"),
+            "list": (["2001:db8::7", "5900"], "[2001:db8::7]:5900"),
+            "none": ((None, "5900"), "localhost:5900"),
+            "foreign": (("b\u00fccher.example", 5900), "xn--bcher-kva.example:5900"),
+        }
+
+        class Found:
+            def lookup(self, token):
+                return found[token][0]
+
+        self.proxy(token_plugin=Found())
+        for token, (_, target) in found.items():
+            self.assertEqual(self.ask(f"/?token={token}"), Allow("tcp://" + target))
+
+    def test_what_is_no_target_could_not_be_connected_to(self):
+        for pair in (("vm", "no such service"), ("vm", None), (7, 5900), ("a" * 70 + "\u00fc", 5900)):
+
+            class Found:
+                def lookup(self, token):
+                    return pair
+
+            self.proxy(token_plugin=Found())
+            self.assertEqual(self.ask("/?token=x"), Deny(503, message="Failed to connect to downstream server"))
+
     def test_the_token_may_be_the_hosts_name(self):
         class Named:
             def lookup(self, token):
@@ -208,6 +236,18 @@ class Own(Case):
             descriptor.shutdown(socket.SHUT_WR)
             with target.makefile("rb") as stream:
                 self.assertEqual(stream.read(), b"by hand, and after")
+
+    def test_abstract_sockets_are_connected_to_by_websockify(self):
+        name = f"\0penstock-test-{os.getpid()}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(name)
+            listener.listen()
+            self.proxy(unix_target=name)
+            verdict = self.ask()
+            self.assertIsNone(verdict.target)
+            with verdict.descriptor as descriptor, listener.accept()[0] as target:
+                target.send(b"open")
+                self.assertEqual(descriptor.recv(4), b"open")
 
     def test_websockifys_own_way_does_not_shut_it_down_behind_us(self):
         class Logs(ProxyRequestHandler):
