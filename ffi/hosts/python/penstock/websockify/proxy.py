@@ -186,7 +186,7 @@ class EngineServer:
             raise self.Terminate()
 
     def crowded(self, count):
-        self.warn("%d plugins think at a time, and none is to return: further clients wait until one does", count)
+        self.warn("%d plugins think at the same time, and more may not: whoever comes now waits until one has returned", count)
 
     def ended(self, pool, ran, end):
         """Hears of an end, on the engine's thread."""
