@@ -3,6 +3,7 @@
 import sys
 import time
 
+from websockify.auth_plugins import AuthenticationError
 from websockify.websocketproxy import ProxyRequestHandler
 
 
@@ -29,6 +30,16 @@ class Anybody:
 
     def authenticate(self, headers, target_host, target_port):
         print("asked for", target_host, target_port, file=sys.stderr, flush=True)
+
+
+class Portal:
+    """Whoever is not known has to log in elsewhere first."""
+
+    def __init__(self, source=None):
+        self.source = source
+
+    def authenticate(self, headers, target_host, target_port):
+        raise AuthenticationError(response_code=302, response_headers={"Location": self.source})
 
 
 class Handler(ProxyRequestHandler):

@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use penstock_tests::connect;
-use penstock_tests::{Stopwatch, loopback, process};
+use penstock_tests::{Stopwatch, loopback, process, wait};
 
 use crate::rig::{Became, LIMIT, Server, echo, fresh, leave, python};
 
 pub(crate) const MODULE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/websockify_host/plugins.py");
+
+/// So many plugins may think at a time, `EngineServer.judges`.
+const JUDGES: usize = 64;
 
 #[test]
 fn tokens_of_a_file_lead_on_and_others_are_refused() {
@@ -31,8 +34,12 @@ fn tokens_of_a_file_lead_on_and_others_are_refused() {
 
 #[test]
 fn nobody_is_there_is_told_by_a_close_code() {
-    let server = Server::start(&format!("{{}} {}", fresh()));
+    let at = fresh();
+    let server = Server::start(&format!("{{}} {at}"));
     assert_eq!(server.ask("/", ""), Became::Closed(Some(1011)), "{}", server.said());
+    // In websockify's words, for whoever looks for them.
+    let words = format!("] Failed to connect to {at}: [Errno 111] Connection refused");
+    wait::until_true("it is in the log", LIMIT, || server.said().contains(&words));
 }
 
 /// A server that knows one token, as JSONTokenApi asks for it.
@@ -88,20 +95,23 @@ fn a_users_own_plugins_are_asked_each_by_itself() {
     assert_eq!(server.ask(&format!("/?token={token}"), ""), Became::Served);
 }
 
+/// Browsers whose tokens never come to anything, more than plugins may think at a time.
+fn hang(server: &Server) -> Vec<TcpStream> {
+    let ask = |number| {
+        let mut stream = connect::dial(server.address).expect("it listens");
+        let head = penstock_tests::web_socket::request("x", &format!("/?token=hang{number}"), "");
+        stream.write_all(head.as_bytes()).expect("it reads");
+        stream
+    };
+    (0..3 * JUDGES).map(ask).collect()
+}
+
 #[test]
 fn a_plugin_that_hangs_holds_up_nobody_else() {
     let target = echo();
     let server = Server::start("{} --token-plugin plugins.Tokens --token-source vm-");
     let token = format!("/?token=vm-{}_{}", target.ip(), target.port());
-    let hanging: Vec<_> = (0..20)
-        .map(|number| {
-            let mut stream = connect::dial(server.address).expect("it listens");
-            let head =
-                penstock_tests::web_socket::request("x", &format!("/?token=hang{number}"), "");
-            stream.write_all(head.as_bytes()).expect("it reads");
-            stream
-        })
-        .collect();
+    let hanging = hang(&server);
     let watch = Stopwatch::start();
     for _ in 0..20 {
         leave(server.open(&token));
@@ -110,14 +120,14 @@ fn a_plugin_that_hangs_holds_up_nobody_else() {
     // Whoever waits for what never comes is told after half a minute.
     for mut stream in hanging {
         stream.set_read_timeout(Some(2 * LIMIT)).expect("a socket");
-        assert_eq!(
-            connect::reply(&mut stream).expect("an answer").status,
-            503,
-            "{}",
-            server.said()
-        );
+        let reply = connect::reply(&mut stream).expect("an answer");
+        assert_eq!(reply.status, 503, "{}", server.said());
     }
-    assert_eq!(server.ask(&token, ""), Became::Served);
+    // Nor does anybody who has left.
+    drop(hang(&server));
+    let watch = Stopwatch::start();
+    leave(server.open(&token));
+    assert!(watch.elapsed().as_secs() < 20, "{:?}", watch.elapsed());
 }
 
 #[test]
@@ -133,6 +143,15 @@ fn a_password_is_asked_for() {
     assert_eq!(server.ask("/", &shows("YWRtaW46Y2FuYXJ5Nw==")), Became::Served);
     assert_eq!(server.ask("/", &shows("YWRtaW46Y2FuYXJ5OA==")), Became::Told(401));
     assert!(!server.said().contains("canary7"), "{}", server.said());
+}
+
+#[test]
+fn a_plugin_leads_to_a_login() {
+    let portal = "--auth-plugin plugins.Portal --auth-source https://login.example/?back=1";
+    let server = Server::start(&format!("{{}} {} {portal}", echo()));
+    let (_, status, head) = server.browse("/", "");
+    assert_eq!(status, 302, "{head}");
+    assert!(head.contains("\r\nLocation: https://login.example/?back=1\r\n"), "{head}");
 }
 
 #[test]

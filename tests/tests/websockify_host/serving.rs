@@ -27,6 +27,11 @@ fn a_unix_socket_is_a_target() {
     let path = path.display();
     let server = Server::start(&format!("{{}} --unix-target {path}"));
     leave(server.open("/"));
+    // From the folder of pages, into which websockify goes at its start.
+    fs::create_dir(dir.path().join("pages")).expect("our folder");
+    let pages = dir.path().join("pages");
+    let server = Server::start(&format!("{{}} --unix-target ../vm.sock --web {}", pages.display()));
+    leave(server.open("/"));
     let tokens = dir.path().join("tokens");
     fs::write(&tokens, format!("vm: unix_socket:{path}\n")).expect("our folder");
     let source = format!("--token-plugin TokenFile --token-source {}", tokens.display());

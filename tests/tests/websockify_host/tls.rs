@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use penstock_tests::pki::{Folder, Wanted};
+use penstock_tests::pki::{Folder, Issued, Wanted};
 use penstock_tests::process::Process;
 use penstock_tests::tls::TlsClient;
 use penstock_tests::web_socket::Client;
@@ -69,6 +69,38 @@ fn who_has_to_show_a_certificate_is_judged_by_its_name() {
     assert!(refused.is_err(), "{refused:?}");
 }
 
+/// As with websockify: who speaks TLS has to show one.
+#[test]
+fn who_comes_in_the_clear_has_no_certificate_to_show() {
+    let (folder, target, at) = (Folder::new(), echo(), fresh());
+    folder.pair("server", &Wanted::server(at.ip()));
+    let server = Server::start_at(
+        at,
+        &format!(
+            "--cert {} --key {} --verify-client --cafile {} {{}} {target}",
+            folder.path("server.pem").display(),
+            folder.path("server.key").display(),
+            folder.authority_file().display()
+        ),
+    );
+    let by_tls = |identity: Option<&Issued>| {
+        let tls = TlsClient::new(&folder.authority, identity);
+        let client = Client::dial(server.address, Some(&tls)).ok()?;
+        let (mut client, status, _) = server.browse_by(client, "/", "");
+        Some(if status == 101 { echoes(&mut client) } else { Became::Told(status) })
+    };
+    let known = folder.authority.issue(&Wanted::client(&[("CN", "alice")]));
+    assert_eq!(by_tls(Some(&known)), Some(Became::Served), "{}", server.said());
+    assert_eq!(server.ask("/", ""), Became::Served, "{}", server.said());
+    assert_eq!(by_tls(None), Some(Became::Told(403)), "{}", server.said());
+    let strange = Folder::new().authority.issue(&Wanted::client(&[("CN", "alice")]));
+    let tls = TlsClient::new(&folder.authority, Some(&strange));
+    let refused = Client::dial(server.address, Some(&tls))
+        .and_then(|mut client| client.ask(&penstock_tests::web_socket::request("x", "/", "")));
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(server.said().contains("ssl_only keeps them out"), "{}", server.said());
+}
+
 #[test]
 fn the_password_of_a_key_is_known_to_the_process_alone() {
     let (folder, target, at) = (Folder::new(), echo(), fresh());
@@ -105,6 +137,13 @@ fn pages_are_beside_consoles_and_for_the_same_people_if_said() {
     assert_eq!(http::get(closed.address, "/vnc.html").expect("an answer").0, 401);
     assert_eq!(closed.ask("/", ""), Became::Told(401));
     assert_eq!(closed.ask("/", "Authorization: Basic YWRtaW46Y2FuYXJ5Nw==\r\n"), Became::Served);
+    // Who opens a page sends no Origin.
+    let pages = "--web-auth --auth-plugin ExpectOrigin --auth-source https://portal.example";
+    let portal = Server::start(&format!("{web} {pages} {{}} {target}"));
+    assert_eq!(portal.ask("/", "Origin: https://portal.example\r\n"), Became::Served);
+    assert_eq!(portal.ask("/", ""), Became::Told(403), "{}", portal.said());
+    assert_eq!(http::get(portal.address, "/vnc.html").expect("an answer").0, 405);
+    assert!(portal.said().contains("pages are not served"), "{}", portal.said());
     let none = Server::start(&format!("{{}} {target}"));
     assert_eq!(http::get(none.address, "/").expect("an answer").0, 405);
 }

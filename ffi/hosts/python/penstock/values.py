@@ -75,7 +75,8 @@ class Allow:
 
 @dataclass(frozen=True)
 class Deny:
-    """It may not. `headers` are fields of the answer, `message` is for the log and for whoever asked: no secrets."""
+    """It may not, or has to go elsewhere: `status` is 300 to 599. `headers` are fields of the answer, such as `Location`; `message` is for the log
+    and for whoever asked: no secrets."""
 
     status: int = 403
     headers: Sequence[Tuple[str, str]] = ()

@@ -103,8 +103,15 @@ class Listener(unittest.TestCase):
         self.assertNotIn("tls", self.of().text)
 
     def test_clients_certificates_are_required(self):
+        served = self.of(cert=self.cert, verify_client=True, ssl_only=True, cafile="/ca")
+        self.assertIn('client_auth = "require", client_ca = "/ca" }\ntls_only = true', served.text)
+        self.assertEqual(served.warnings, [])
+
+    def test_who_comes_in_the_clear_is_asked_for_no_certificate(self):
         served = self.of(cert=self.cert, verify_client=True, cafile="/ca")
-        self.assertIn('client_auth = "require", client_ca = "/ca" }', served.text)
+        self.assertIn('client_auth = "optional", client_ca = "/ca" }\ntls_only = false', served.text)
+        self.warns("ssl_only keeps them out", cert=self.cert, verify_client=True, cafile="/ca")
+        self.warns("any public authority", cert=self.cert, verify_client=True, ssl_only=True)
 
     def test_a_keys_password_is_in_nobody_elses_file(self):
         served = self.of(cert=self.cert, key_password="canary7")
@@ -131,13 +138,26 @@ class Listener(unittest.TestCase):
         asks = {"web": "/w", "web_auth": True}
         self.says('auth = { plugin = "BasicHTTPAuth", source = "admin:canary7" }\nweb_auth = true', auth_plugin=basic, **asks)
         names = auth_plugins.ClientCertCNAuth("alice bob")
-        self.says('auth = { plugin = "ClientCertCNAuth", source = "alice bob" }\nweb_auth = true', auth_plugin=names, **asks)
+        shown = {"cert": self.cert, "verify_client": True, "cafile": "/ca", **asks}
+        self.says('auth = { plugin = "ClientCertCNAuth", source = "alice bob" }\nweb_auth = true', auth_plugin=names, **shown)
         self.assertNotIn("auth", self.of(auth_plugin=basic, web="/w").text)
 
         class Own(auth_plugins.BasicHTTPAuth):
             pass
 
         self.refuses("can't ask Own", auth_plugin=Own("a:b"), **asks)
+
+    def test_pages_that_nobody_could_have_are_not_served(self):
+        for plugin, reason in (
+            (auth_plugins.ExpectOrigin("https://portal.example"), "no Origin"),
+            (auth_plugins.BasicHTTPAuth("admin"), "user:password"),
+            (auth_plugins.BasicHTTPAuth(), "user:password"),
+            (auth_plugins.ClientCertCNAuth(), "has no names"),
+            (auth_plugins.ClientCertCNAuth("alice"), "nobody is asked for one"),
+        ):
+            given = {"web": "/w", "web_auth": True, "auth_plugin": plugin}
+            self.warns(reason, **given)
+            self.assertNotIn("web", self.of(**given).text.replace(listener.NAME, ""))
 
     def test_text_is_text_in_any_language(self):
         for text in ('"', "\\", "a\tb\x7f\n", "\u00e9\U0001f600"):

@@ -47,6 +47,17 @@ class Targets(Case):
         self.proxy(unix_target="/run/vm.sock")
         self.assertEqual(self.ask(), Allow("unix:/run/vm.sock"))
 
+    def test_a_relative_path_is_from_where_websockify_would_look_for_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.addCleanup(os.chdir, os.getcwd())
+            os.mkdir(os.path.join(folder, "pages"))
+            os.chdir(folder)
+            folder = os.getcwd()
+            self.proxy(unix_target="vm.sock")
+            self.assertEqual(self.ask(), Allow(f"unix:{folder}/vm.sock"))
+            self.proxy(unix_target="../vm.sock", web="pages")
+            self.assertEqual(self.ask(), Allow(f"unix:{folder}/vm.sock"))
+
     def test_a_token_is_looked_up_by_websockifys_own_plugin(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "tokens")
@@ -57,6 +68,34 @@ class Targets(Case):
             self.assertEqual(self.ask("/websockify?token=two"), Allow("unix:/run/vm2"))
             self.assertEqual(self.ask("/?token=three"), Deny(403))
             self.assertEqual(self.ask("/"), Deny(403))
+
+    def test_plugins_find_targets_in_any_form(self):
+        found = {
+            "int": (("vm", 5900), "vm:5900"),
+            "bytes": ((b"vm", b"5900"), "vm:5900"),
+            "service": (("vm", "http"), "vm:80"),
+            "list": (["2001:db8::7", "5900"], "[2001:db8::7]:5900"),
+            "none": ((None, "5900"), "localhost:5900"),
+            "foreign": (("b\u00fccher.example", 5900), "xn--bcher-kva.example:5900"),
+        }
+
+        class Found:
+            def lookup(self, token):
+                return found[token][0]
+
+        self.proxy(token_plugin=Found())
+        for token, (_, target) in found.items():
+            self.assertEqual(self.ask(f"/?token={token}"), Allow("tcp://" + target))
+
+    def test_what_is_no_target_could_not_be_connected_to(self):
+        for pair in (("vm", "no such service"), ("vm", None), (7, 5900), ("a" * 70 + "\u00fc", 5900)):
+
+            class Found:
+                def lookup(self, token):
+                    return pair
+
+            self.proxy(token_plugin=Found())
+            self.assertEqual(self.ask("/?token=x"), Deny(503, message="Failed to connect to downstream server"))
 
     def test_the_token_may_be_the_hosts_name(self):
         class Named:
@@ -124,6 +163,15 @@ class People(Case):
         self.assertEqual(self.ask(lines="Authorization: Basic YWRtaW46Y2FuYXJ5OA==\r\n").status, 401)
         self.assertEqual(self.ask(lines="Authorization: Bearer x\r\n"), Deny(403))
 
+    def test_a_plugin_sends_somebody_to_a_login(self):
+        class Portal:
+            def authenticate(self, headers, target_host, target_port):
+                login = {"Location": "https://login.example/?back=1"}
+                raise auth_plugins.AuthenticationError(response_code=302, response_headers=login, response_msg="Log in first")
+
+        self.proxy(target_host="a", target_port=1, auth_plugin=Portal())
+        self.assertEqual(self.ask(), Deny(302, (("Location", "https://login.example/?back=1"),), "Log in first"))
+
     def test_pages_of_others_are_told_so(self):
         self.proxy(target_host="a", target_port=1, auth_plugin=auth_plugins.ExpectOrigin("https://portal.example"))
         self.assertEqual(self.ask(lines="Origin: https://portal.example\r\n"), Allow("tcp://a:1"))
@@ -136,6 +184,15 @@ class People(Case):
         # What somebody calls itself is no certificate's name.
         self.assertEqual(self.ask(lines="SSL_CLIENT_S_DN_CN: alice\r\n", common_name="bob"), Deny(403))
         self.assertEqual(self.ask(lines="ssl_client_s_dn_cn: alice\r\n"), Deny(403))
+
+    def test_tls_without_a_certificate_is_denied_where_one_has_to_be_shown(self):
+        self.proxy(target_host="a", target_port=1, verify_client=True)
+        self.assertEqual(self.ask(is_tls=True), Deny(403))
+        self.assertEqual(self.ask(is_tls=True, common_name="bob"), Allow("tcp://a:1"))
+        self.assertEqual(self.ask(), Allow("tcp://a:1"))
+        # The engine has seen one, which needs no name.
+        self.proxy(target_host="a", target_port=1, verify_client=True, ssl_only=True)
+        self.assertEqual(self.ask(is_tls=True), Allow("tcp://a:1"))
 
     def test_a_handler_knows_its_client(self):
         seen = []
@@ -179,6 +236,18 @@ class Own(Case):
             descriptor.shutdown(socket.SHUT_WR)
             with target.makefile("rb") as stream:
                 self.assertEqual(stream.read(), b"by hand, and after")
+
+    def test_abstract_sockets_are_connected_to_by_websockify(self):
+        name = f"\0penstock-test-{os.getpid()}"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(name)
+            listener.listen()
+            self.proxy(unix_target=name)
+            verdict = self.ask()
+            self.assertIsNone(verdict.target)
+            with verdict.descriptor as descriptor, listener.accept()[0] as target:
+                target.send(b"open")
+                self.assertEqual(descriptor.recv(4), b"open")
 
     def test_websockifys_own_way_does_not_shut_it_down_behind_us(self):
         class Logs(ProxyRequestHandler):
@@ -275,7 +344,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(question.told(sent, self.Server()).headers, (("X", "a b"),))
 
     def test_what_is_no_denial_is_one_all_the_same(self):
-        for sent in (b"", b"nonsense", b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"):
+        for sent in (b"", b"nonsense", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"):
             self.assertEqual(question.told(sent, self.Server()), Deny(403))
 
 

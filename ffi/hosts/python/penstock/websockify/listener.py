@@ -46,7 +46,7 @@ def of(server, terms=None, patience=30):
         "timeouts": {"idle": "off", "lifetime": "off", "token": seconds(patience)},
     }
     keys.update(encryption(server, listener))
-    keys.update(pages(server))
+    keys.update(pages(server, "client_ca" in keys.get("tls", {}), listener))
     if server.record:
         keys["record"] = {"path": server.record, "format": "websockify"}
     if server.run_once:
@@ -81,10 +81,20 @@ def encryption(server, listener):
     if server.key_password:
         table["key_password_file"] = kept(server.key_password, listener)
     if server.verify_client:
-        table.update(client_auth="require", client_ca=server.cafile or authorities())
+        # Whoever comes in the clear has none to show. Who comes by TLS, and without one, is denied with the request.
+        table.update(client_auth="require" if server.ssl_only else "optional", client_ca=server.cafile or authorities())
+        warn_of_strangers(server, listener)
     if server.ssl_ciphers:
         judge_ciphers(server.ssl_ciphers, table["min_version"], listener)
     return {"tls": table, "tls_only": bool(server.ssl_only)}
+
+
+def warn_of_strangers(server, listener):
+    """websockify lets them in, too."""
+    if not server.ssl_only:
+        listener.warnings.append("verify_client: whoever comes in the clear is asked for no certificate: ssl_only keeps them out")
+    if not server.cafile:
+        listener.warnings.append("verify_client: a certificate of any public authority will do: name your own by cafile")
 
 
 def oldest(options, listener):
@@ -131,29 +141,41 @@ def kept(secret, listener):
     return f"/proc/self/fd/{descriptor}"
 
 
-def pages(server):
+def pages(server, shows_certificates, listener):
     """Pages are the engine's, and who may have them, too."""
     if not server.web:
         return {}
-    keys = {"web": server.web}
     plugin = getattr(server, "auth_plugin", None)
     if not server.web_auth or plugin is None:
-        return keys
+        return {"web": server.web}
     kind = type(plugin)
-    if kind is auth_plugins.BasicHTTPAuth:
-        source = plugin.src
-    elif kind in (auth_plugins.ExpectOrigin, auth_plugins.ClientCertCNAuth):
-        source = " ".join(plugin.source)
-    else:
+    if kind not in (auth_plugins.BasicHTTPAuth, auth_plugins.ExpectOrigin, auth_plugins.ClientCertCNAuth):
         raise Unsupported(
-            f"web_auth: pages are served by the engine, which can't ask {kind.__name__}: serve them elsewhere, or use BasicHTTPAuth, "
-            "ExpectOrigin or ClientCertCNAuth"
+            f"web_auth: pages are served by the engine, which can't ask {kind.__name__}: serve them elsewhere, or use BasicHTTPAuth or ClientCertCNAuth"
         )
-    return {**keys, "auth": {"plugin": kind.__name__, "source": source or ""}, "web_auth": True}
+    reason = why_nobody(plugin, shows_certificates)
+    if reason:
+        listener.warnings.append(f"web_auth: pages are not served, as nobody could have them: {reason}")
+        return {}
+    source = plugin.src if kind is auth_plugins.BasicHTTPAuth else " ".join(plugin.source)
+    return {"web": server.web, "auth": {"plugin": kind.__name__, "source": source}, "web_auth": True}
+
+
+def why_nobody(plugin, shows_certificates):
+    """Why this plugin would let nobody see a page, if so."""
+    kind = type(plugin)
+    if kind is auth_plugins.ExpectOrigin:
+        return "who opens a page sends no Origin, for which ExpectOrigin asks"
+    if kind is auth_plugins.BasicHTTPAuth:
+        return None if ":" in (plugin.src or "") else "the source of BasicHTTPAuth is no `user:password`"
+    if not plugin.source:
+        return "the source of ClientCertCNAuth has no names"
+    return None if shows_certificates else "ClientCertCNAuth judges certificates, and nobody is asked for one without TLS and verify_client"
 
 
 def seconds(count):
-    return f"{int(count)}s" if count else "off"
+    """Off by 0. For websockify, a heartbeat below that is as often as it looks, which is each second."""
+    return f"{max(1, int(count))}s" if count else "off"
 
 
 def lines(keys):

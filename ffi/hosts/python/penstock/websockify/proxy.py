@@ -5,6 +5,7 @@ so are its processes: requests are judged on threads of this one, and signals co
 """
 
 import copy
+import dataclasses
 import functools
 import itertools
 import logging
@@ -20,8 +21,8 @@ import time
 from websockify import websocketproxy
 
 import penstock
-from penstock.values import PENDING, Deny, Status
-from penstock.websockify import listener, question
+from penstock.values import PENDING, Allow, Deny, Status
+from penstock.websockify import failure, listener, question
 from penstock.websockify.pool import Pool
 from penstock.websockify.refusal import Unsupported
 
@@ -29,6 +30,8 @@ LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO,
 # Of websockify's loop, which is not run.
 OF_THE_LOOP = ("top_new_client", "do_handshake")
 PLUGINS = ("token_plugin", "auth_plugin")
+# What the end of a request carries that was not denied.
+ALLOWED = 1
 # Between two looks at timers, and at poll().
 TICK = 1
 
@@ -36,8 +39,10 @@ TICK = 1
 class EngineServer:
     """To be put before websockify's WebSocketProxy, or a subclass of it."""
 
-    # How many plugins may think at a time, and for how long, in seconds: then the client is answered by 503.
+    # How many plugins may think at a time, those aside that take long, and how many with those.
     judges = 64
+    most_judges = 1000
+    # For how long one may, in seconds: then the client is answered by 503.
     patience = 30
 
     def terms(self):
@@ -101,23 +106,22 @@ class EngineServer:
     def serve(self, lsock, served):
         """Serves on that socket, on those terms."""
         ran = queue.SimpleQueue()
-        pool = Pool(self.judges, "penstock-judge")
+        pool = Pool(self.judges, self.most_judges, self.patience, "penstock-judge", self.crowded)
         numbers = itertools.count(self.handler_id)
         penstock.on_log("debug" if self.verbose else "info", lambda level, message: self.logger.log(LEVELS[level], "%s", message))
         with penstock.Engine.from_toml(served.text) as engine:
 
             def ask(request):
-                pool.run(functools.partial(self.decide, engine, request, next(numbers)))
+                pool.run(request.id, functools.partial(self.decide, engine, request, next(numbers)))
                 return PENDING
 
             engine.on_authorise(ask)
-            if self.run_once or self.verbose:
-                engine.on_completion(functools.partial(self.ended, ran))
+            engine.on_completion(functools.partial(self.ended, pool, ran))
             engine.listen(listener.NAME, lsock)
             engine.start()
             try:
-                self.wait(engine, ran)
-                self.drain(engine)
+                self.wait(engine, pool, ran)
+                self.drain(engine, pool)
             except (self.Terminate, SystemExit, KeyboardInterrupt):
                 self.msg("In exit")
             engine.stop()
@@ -126,6 +130,8 @@ class EngineServer:
         """Judges a request, on a thread of the pool, and says what became of it whatever happens."""
         try:
             verdict = question.answer(self.of_request(number), request)
+            if isinstance(verdict, Allow):
+                verdict = dataclasses.replace(verdict, user_data=ALLOWED)
             if self.told(engine, request, verdict):
                 return
         except BaseException:
@@ -150,11 +156,12 @@ class EngineServer:
                 self.warn("%s: the verdict can't be had: %s", request.client, error)
                 return isinstance(verdict, Deny) and verdict.status == 503
 
-    def wait(self, engine, ran):
+    def wait(self, engine, pool, ran):
         """Until there is a reason to end."""
         active = self.launch_time
         while True:
             self.heed_signals()
+            pool.look()
             now = time.time()
             if self.timeout and now - self.launch_time > self.timeout:
                 return self.msg("listener exit due to --timeout %s", self.timeout)
@@ -178,18 +185,25 @@ class EngineServer:
         if self.terminating:
             raise self.Terminate()
 
-    def ended(self, ran, end):
+    def crowded(self, count):
+        self.warn("%d plugins think at the same time, and more may not: whoever comes now waits until one has returned", count)
+
+    def ended(self, pool, ran, end):
         """Hears of an end, on the engine's thread."""
+        pool.forget(end.id)
+        if end.user_data == ALLOWED:
+            failure.tell(self.logger, end)
         self.vmsg("%s: %s, by the %s", end.client, end.cause, end.side)
         if self.run_once and end.http_status == 101:
             ran.put(end.client)
 
-    def drain(self, engine):
+    def drain(self, engine, pool):
         """Takes in nobody any more, and waits for the consoles that are open, as long as nobody sends a signal."""
         stopping = threading.Thread(target=engine.stop, args=(math.inf,), daemon=True)
         stopping.start()
         while stopping.is_alive():
             self.heed_signals()
+            pool.look()
             stopping.join(TICK)
 
 

@@ -8,6 +8,7 @@ that keeps what is sent. What it would answer becomes the denial; who it would j
 import functools
 import http.client
 import io
+import os
 import socket
 import ssl
 
@@ -20,6 +21,7 @@ Handler = websocketproxy.ProxyRequestHandler
 # What would no longer be called, although it may be there to filter or to protect something.
 NEVER_CALLED = ("do_proxy", "recv_frames", "send_frames")
 OF_PAGES = ("do_GET", "do_HEAD", "do_POST", "do_PUT", "do_OPTIONS", "send_head", "list_directory", "translate_path", "end_headers")
+TOO_EARLY = "new_websocket_client() talks to the browser before do_proxy(): there is no WebSocket yet"
 # The engine's own: they say where an answer ends.
 OF_THE_ENGINE = {"connection", "content-length", "content-type", "date", "server", "transfer-encoding"}
 
@@ -47,6 +49,9 @@ def answer(server, request):
     """What `server`, a proxy that is this request's alone, says of it."""
     connection = Connection(request.head, request.common_name)
     client = client_address(request.client, request.tls)
+    if is_without_certificate(server, request):
+        server.msg("%s: shows no certificate, and verify_client wants one with a common name", client[0])
+        return Deny(403)
     asked = None
     try:
         handler = asking(server.RequestHandlerClass)
@@ -64,6 +69,11 @@ def answer(server, request):
     return (asked and asked.verdict) or told(connection.sent, server)
 
 
+def is_without_certificate(server, request):
+    """With ssl_only, the engine has refused the handshake already. Otherwise it has to let in who comes in the clear, and asks the others."""
+    return server.verify_client and not server.ssl_only and request.tls and request.common_name is None
+
+
 def client_address(client, is_tls):
     """As accept(2) gives it to websockify, which adds to IPv4 addresses whether there is TLS."""
     host, _, port = client.rpartition(":")
@@ -79,8 +89,8 @@ def told(sent, server):
     if len(words) < 2 or not words[0].startswith("HTTP/"):
         return Deny(403)
     status, reason = int(words[1]), "".join(words[2:])
-    if not 400 <= status <= 599:
-        server.warn("a request is answered by 403, as %d is no denial", status)
+    if not 300 <= status <= 599:
+        server.warn("a request is answered by 403, as %d is no denial, nor leads elsewhere", status)
         return Deny(403)
     # What goes on in a further line is one line here.
     headers = [(name, " ".join(value.split())) for name, value in http.client.parse_headers(io.BytesIO(rest)).items()]
@@ -167,39 +177,19 @@ class Asking:
         if type(target) is not socket.socket:
             kind = "TLS within Python" if isinstance(target, ssl.SSLSocket) else type(target).__name__
             raise Unsupported(f"the target is {kind}, which can't be handed over to the engine: its listeners speak TLS and VNC's logins (`vnc`, `upstream_tls`)")
-        name = self.named() or self.peer(target)
+        name = named(self.server) or peer(target)
         self.verdict = Allow(target=name, descriptor=socket.socket(fileno=target.detach()))
 
-    def named(self):
-        """What websockify would connect to: a certificate of the target's is for that, and not for the address behind it."""
-        server = self.server
-        if server.unix_target or not (server.target_host and server.target_port):
-            return None
-        return address(server.target_host, server.target_port)
-
-    @staticmethod
-    def peer(target):
-        try:
-            peer = target.getpeername()
-        except OSError:
-            return None
-        if not isinstance(peer, tuple):
-            return f"unix:{peer}" if peer else None
-        return address(peer[0], peer[1])
-
     def recv_frames(self):
-        raise self.alone()
+        raise Unsupported(TOO_EARLY)
 
     def send_frames(self, bufs=None):
-        raise self.alone()
+        raise Unsupported(TOO_EARLY)
 
     def send_ping(self, data=b""):
-        raise self.alone()
+        raise Unsupported(TOO_EARLY)
 
     send_pong = send_ping
-
-    def alone(self):
-        return Unsupported("new_websocket_client() talks to the browser before do_proxy(): there is no WebSocket yet")
 
     def send_close(self, code=1000, reason=""):
         """It would have been closed after its 101; so it does not come to that."""
@@ -212,13 +202,46 @@ class Naming(Asking):
 
     def new_websocket_client(self):
         server = self.server
-        if server.unix_target and not server.wrap_cmd:
-            target = f"unix:{server.unix_target}"
-            self.log_message("connecting to unix socket: %s", server.unix_target)
+        path = os.fsdecode(server.unix_target or "")
+        if path.startswith("\0"):
+            # An abstract socket, which the engine takes as it is.
+            return super().new_websocket_client()
+        if path and not server.wrap_cmd:
+            self.log_message("connecting to unix socket: %s", path)
+            # From where websockify, too, would look for it, which is --web's folder, or the root of a daemon.
+            target = f"unix:{os.path.abspath(path)}"
         else:
-            target = "tcp://" + address(server.target_host, server.target_port)
             self.log_message("connecting to: %s:%s", server.target_host, server.target_port)
+            target = "tcp://" + reached(self)
         self.verdict = Allow(target=target)
+
+
+def reached(handler):
+    """The address of websockify's target, or what websockify does where it can't be reached."""
+    server = handler.server
+    try:
+        return address(server.target_host, server.target_port)
+    except (OSError, TypeError, ValueError) as error:
+        handler.log_message("Failed to connect to %s:%s: %s", server.target_host, server.target_port, error)
+        raise handler.CClose(1011, "Failed to connect to downstream server") from error
+
+
+def named(server):
+    """What websockify would connect to: a certificate of the target's is for that, and not for the address behind it."""
+    if server.unix_target or not (server.target_host and server.target_port):
+        return None
+    return address(server.target_host, server.target_port)
+
+
+def peer(target):
+    """What is at the other end. The engine has no words for zones of addresses, nor for abstract sockets."""
+    try:
+        name = target.getpeername()
+    except OSError:
+        return None
+    if isinstance(name, tuple):
+        return address(name[0].partition("%")[0], name[1])
+    return f"unix:{name}" if name and isinstance(name, str) else None
 
 
 @functools.lru_cache(maxsize=None)
@@ -229,6 +252,13 @@ def asking(handler):
 
 
 def address(host, port):
-    """As the engine reads it, which takes the host for the name in a target's certificate; without a host, this one."""
-    host = host or "localhost"
-    return f"[{host}]:{int(port)}" if ":" in host else f"{host}:{int(port)}"
+    """As the engine reads it, which takes the host for the name in a target's certificate; without a host, this one. Plugins may have found
+    bytes, or the name of a service."""
+    host = os.fsdecode(host or "localhost")
+    if not host.isascii():
+        host = host.encode("idna").decode()
+    try:
+        port = int(port)
+    except ValueError:
+        port = socket.getservbyname(port, "tcp")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
