@@ -135,7 +135,7 @@ macro_rules! programs {
 }
 
 programs! {
-    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership panics relay signals starting threads
+    arguments authorise callbacks completions constants decisions forked leaks lifecycle listeners ownership panics relay signals splicing starting threads
     tls watching websocket
 }
 

@@ -6,25 +6,35 @@
 //!
 //! Nothing here waits, and any thread may call it.
 //!
+//! A tunnel from its hand-over to its record, carried by a thread of the embedder's:
+//!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::os::unix::net::UnixStream;
 //! use std::sync::Arc;
+//! use std::sync::mpsc::{Sender, channel};
+//! use std::thread;
 //!
+//! use penstock_core::close::Cause;
 //! use penstock_core::config::{Config, Engine, Listener, Service};
-//! use penstock_core::control::Command;
+//! use penstock_core::control::{Command, Outside, Record};
 //! use penstock_core::engine::{Plan, bind};
 //! use penstock_core::intake::HandOver;
 //! use penstock_core::policy::{AccessLists, Rules};
-//! # use penstock_core::control::{Outside, Piece, Question, Record, SessionId, WallTime};
-//! # struct Quiet;
-//! # impl Outside for Quiet {
+//! # use penstock_core::control::{Piece, Question, SessionId, WallTime};
+//!
+//! /// Tells of ends.
+//! struct Ends(Sender<Record>);
+//!
+//! impl Outside for Ends {
+//!     fn finished(&mut self, record: Record) {
+//!         let _ = self.0.send(record);
+//!     }
 //! #     fn wall_time(&self) -> WallTime { WallTime::default() }
 //! #     fn ask(&mut self, question: Question) -> Result<(), Question> { Err(question) }
 //! #     fn records(&mut self, _: SessionId, _: u16) {}
 //! #     fn recorded(&mut self, _: Piece) {}
-//! #     fn finished(&mut self, _: Record) {}
-//! # }
+//! }
 //!
 //! let rules = Rules::parse(&["allow all"], &AccessLists::new())?;
 //! let listeners = vec![Listener::new("mine", Vec::new(), Service::handed_over(), rules)];
@@ -39,7 +49,10 @@
 //!     pinned: false,
 //!     at_rest: None,
 //! };
-//! let engine = bind(plan)?.start(&mut |_, _| Box::new(Quiet))?;
+//! let (tell, ends) = channel();
+//! // One worker of one is left to us: `start` would give it a thread.
+//! let (engine, seats) = bind(plan)?.start_but(1, &mut |_, _| Box::new(Ends(tell.clone())))?;
+//! let ours: Vec<_> = seats.into_iter().map(|seat| thread::spawn(|| seat.take().is_ok())).collect();
 //!
 //! let ((mut viewer, one), (other, mut console)) = (UnixStream::pair()?, UnixStream::pair()?);
 //! let handed = HandOver { from_client: b"hel".to_vec(), ..HandOver::new(0, one.into(), other.into()) };
@@ -51,7 +64,13 @@
 //!
 //! engine.intake().cancel(tag);
 //! assert_eq!(viewer.read(&mut heard)?, 0);
+//! let record = ends.recv()?;
+//! assert_eq!((record.tag, record.bytes_to_target, record.bytes_to_client), (Some(tag), 5, 0));
+//! assert_eq!(record.reason.cause, Cause::Cancelled);
+//!
 //! engine.mailboxes()[0].post(Command::Stop).expect("room for a command");
+//! // Who has a seat comes back from it.
+//! assert!(ours.into_iter().all(|thread| thread.join().expect("no panic")));
 //! engine.join();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
