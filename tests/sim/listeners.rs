@@ -80,14 +80,7 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let logs_in = usize::from(index) >= LOGINS && !is_handed;
     let is_console =
         usize::from(index) >= CONSOLES && ![LOGINS, HANDED].contains(&usize::from(index));
-    let service = match forwards {
-        true if is_handed && !is_console => Service::handed_over(),
-        true if is_handed => consoles::handed_over(random),
-        true if logs_in && !is_console => Service::Forward(destination(index, 4, random)),
-        true if is_console => consoles::choose(destination(index, 4, random), random),
-        true => Service::Forward(destination(index, 6, random)),
-        false => Service::Connect,
-    };
+    let service = service(index, [is_handed, logs_in, is_console], random);
     // A program is a way to its target, TLS or not; it speaks none itself, nor does a terminal.
     let silent = is_program(&service) || is_terminal(&service);
     let secure = if logs_in { 100 } else { 45 };
@@ -109,10 +102,7 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
     let vnc = logs_in.then(|| vnc::choose(plain, within, random));
     let listener = Listener {
         name: format!("l{index}").into(),
-        addresses: (!is_handed)
-            .then(|| Address::Tcp(([127, 0, 0, 1], 3128 + index).into()))
-            .into_iter()
-            .collect(),
+        addresses: if is_handed { Vec::new() } else { address(index) },
         tls,
         upstream_tls,
         vnc,
@@ -145,6 +135,25 @@ pub fn choose(index: u16, plain: bool, random: &mut Random) -> Chosen {
         strict_target: false,
     };
     Chosen { listener, clients, targets }
+}
+
+fn address(index: u16) -> Vec<Address> {
+    vec![Address::Tcp(([127, 0, 0, 1], 3128 + index).into())]
+}
+
+fn service(
+    index: u16,
+    [is_handed, logs_in, is_console]: [bool; 3],
+    random: &mut Random,
+) -> Service {
+    match usize::from(index) >= FORWARDING {
+        true if is_handed && !is_console => Service::handed_over(),
+        true if is_handed => consoles::handed_over(random),
+        true if logs_in && !is_console => Service::Forward(destination(index, 4, random)),
+        true if is_console => consoles::choose(destination(index, 4, random), random),
+        true => Service::Forward(destination(index, 6, random)),
+        false => Service::Connect,
+    }
 }
 
 /// Whether the target is a program, which has to say something soon.
