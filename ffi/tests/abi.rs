@@ -119,6 +119,10 @@ fn the_shared_library_is_as_a_distribution_wants_it() {
 #[test]
 fn an_install_again_is_the_same_and_may_be_moved() {
     let (first, again) = (made("first"), made("again"));
+    // Of another version before.
+    for old in [&first, &again] {
+        fs::remove_dir_all(old).expect("our folder");
+    }
     install(&first);
     install(&again);
     install(&again);
