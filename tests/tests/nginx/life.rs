@@ -124,6 +124,15 @@ fn what_the_engine_does_not_take_nginx_carries() {
     assert_eq!(nginx.errors().matches(warning).count(), 4, "{}", nginx.errors());
 }
 
+/// That another session costs less than 7 KiB.
+fn assert_small<S>(nginx: &Nginx, open: impl Fn() -> S) {
+    let _first: Vec<_> = (0..20).map(|_| open()).collect();
+    let before = procfs::private_dirty(nginx.worker());
+    let _others: Vec<_> = (0..200).map(|_| open()).collect();
+    let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
+    assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
+}
+
 /// nginx alone keeps 34 KiB for each; its buffers, unused, would still be 8 KiB of touched pages.
 #[test]
 fn who_says_nothing_holds_no_buffers() {
@@ -134,11 +143,7 @@ fn who_says_nothing_holds_no_buffers() {
         speak(&client, &target, 1);
         (client, target)
     };
-    let _first: Vec<_> = (0..20).map(|_| open()).collect();
-    let before = procfs::private_dirty(nginx.worker());
-    let _others: Vec<_> = (0..200).map(|_| open()).collect();
-    let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
-    assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
+    assert_small(&nginx, open);
 }
 
 /// What nginx looks at for the sake of `ssl_preread` takes a buffer of 16 KiB, which it keeps for as long as the session lasts.
@@ -153,9 +158,5 @@ fn who_was_looked_at_holds_no_buffers_either() {
         Pattern::new(1).receive(&mut &target, 14_000).expect("an open stream");
         (client, target)
     };
-    let _first: Vec<_> = (0..20).map(|_| open()).collect();
-    let before = procfs::private_dirty(nginx.worker());
-    let _others: Vec<_> = (0..200).map(|_| open()).collect();
-    let grown = procfs::private_dirty(nginx.worker()).saturating_sub(before);
-    assert!(grown / 200 < 7 << 10, "{} bytes each", grown / 200);
+    assert_small(&nginx, open);
 }
