@@ -1,12 +1,9 @@
 //! How many tunnels the descriptors of this process can carry.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 
 use penstock_core::config::{Config, ConsoleTarget, Door, Reach, Service, TokenSource};
 
-/// Clients that each worker may be turning away at the same time, if there are descriptors for that.
-const TURNED_AWAY: RangeInclusive<usize> = 4..=64;
 /// Below so many descriptors for each, workers leave little to tunnels.
 const OF_A_WORKER: u64 = 64;
 /// Of programs: two for the one that is being started, and those whose last words are waited for after their tunnels.
@@ -98,13 +95,10 @@ pub struct TooMany {
 impl Descriptors {
     /// Divides a limit: a share of it for pipes, at most 64 and at least 4 for each worker, and a reserve of 96, 8 and the number of
     /// listening addresses for each worker, one for each terminal, 130 for programs, and for browsers 576 or an eighth of the limit, of which tickets
-    /// of oVirt's take 512 more. Where anything is listened on, each worker has a share for clients that are turned away, at most 64 and at least 4.
+    /// of oVirt's take 512 more. Where anything is listened on, each worker has as many as pipes for clients that are turned away.
     pub fn divide(limit: u64, workers: usize, held: Held) -> Descriptors {
-        let share = limit / 8 / (2 * workers.max(1) as u64);
-        let turned_away = match held.addresses {
-            0 => 0,
-            _ => (share as usize).clamp(*TURNED_AWAY.start(), *TURNED_AWAY.end()),
-        };
+        let share = (limit / 8 / (2 * workers.max(1) as u64)).clamp(4, 64) as usize;
+        let turned_away = if held.addresses > 0 { share } else { 0 };
         let of_workers = workers * (8 + turned_away + held.addresses);
         // Whoever finds none left is told so, and tries again: few are worth no tunnels.
         let served = if held.browsers { BROWSERS } else { 0 };
@@ -115,7 +109,7 @@ impl Descriptors {
             limit,
             reserve: (96 + of_workers + held.terminals + of_programs + of_browsers) as u64,
             workers,
-            pipes_per_worker: share.clamp(4, 64) as usize,
+            pipes_per_worker: share,
             turned_away_per_worker: turned_away,
             per_tunnel: 2 + u64::from(held.programs) + u64::from(held.recordings),
         }

@@ -101,8 +101,8 @@ pub struct HandOver {
     pub from_target: Vec<u8>,
     /// The client was answered with 101, and speaks WebSocket from here on; none: plain bytes.
     pub web_socket: Option<Payload>,
-    /// How often a client that speaks WebSocket is asked whether it is still there; none: as the listener says. The listener's `dead_peer` says how long it may be silent,
-    /// and after it was asked in any case, where that is no longer than this.
+    /// How often a client that speaks WebSocket is asked whether it is still there; none: as the listener says. The listener's `dead_peer`
+    /// says how long it may be silent, and after it was asked in any case, where that is no longer than this.
     pub heartbeat: Option<Duration>,
     /// What the target is called in logs and lists. As `host:port` it is also the name that TLS with it has to prove, unless the listener has
     /// another one for that.
