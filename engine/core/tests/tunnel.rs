@@ -10,10 +10,12 @@ use std::thread;
 use std::time::Duration;
 
 use penstock_core::close::{Cause, Side};
-use penstock_core::config::{self, HalfClose};
+use penstock_core::config::{self, Address, Config, HalfClose, Listener, Service};
+use penstock_core::engine::Plan;
+use penstock_core::policy::{AccessLists, Rules};
 use penstock_ring::Driver;
 
-use rig::{PATIENCE, connect, start, start_with, stop};
+use rig::{PATIENCE, connect, plan, start, start_plan, start_with, stop};
 
 /// Echoes bytes until the peer has finished.
 fn echo() -> SocketAddr {
@@ -122,6 +124,35 @@ fn a_refused_target_is_told_why() {
         let record = records.recv_timeout(PATIENCE).expect("a record");
         assert_eq!((record.status, record.reason.cause), (403, Cause::LocalTarget));
         assert_eq!(record.bytes_to_client, reply.len() as u64);
+        stop(engine);
+    }
+}
+
+/// There is no room for anybody, and for telling so to one.
+#[test]
+fn only_so_many_are_told_that_there_is_no_room() {
+    for driver in [Driver::Epoll, Driver::Uring] {
+        let rules = Rules::parse(&["allow all"], &AccessLists::new()).expect("a rule");
+        let addresses = vec![Address::Tcp(([127, 0, 0, 1], 0).into())];
+        let listener = Listener::new("full", addresses, Service::Connect, rules);
+        let config = Config { engine: config::Engine::default(), listeners: vec![listener] };
+        let plan = Plan {
+            config: Arc::new(config),
+            max_tunnels: 0,
+            turned_away_per_worker: 1,
+            ..plan(driver)
+        };
+        let (engine, addresses, _records) = start_plan(plan);
+        let proxy = addresses[0].tcp().expect("a TCP port");
+        let clients = [(); 10].map(|()| TcpStream::connect(proxy).expect("the proxy listens"));
+        let is_told = |mut client: &TcpStream| {
+            let mut heard = [0; 12];
+            client.set_read_timeout(Some(PATIENCE)).expect("a socket");
+            client.read_exact(&mut heard).is_ok() && &heard == b"HTTP/1.1 503"
+        };
+        let told = clients.iter().filter(|client| is_told(client)).count();
+        // The next one may be, as soon as one is given up that does not leave.
+        assert!((1..10).contains(&told), "{told}");
         stop(engine);
     }
 }
