@@ -52,8 +52,24 @@ static void caught(void)
     rig_close(&rig);
 }
 
+/* Nothing is known of what was begun: it can only be freed. */
+static void at_the_start(void)
+{
+    penstock_values values;
+    penstock_engine engine;
+    rig_values(&values);
+    EXPECT(PENSTOCK_OK, penstock_create(&values, &engine));
+    is_broken = 1;
+    EXPECT(PENSTOCK_PANIC, penstock_start(engine));
+    CHECK(!is_broken);
+    EXPECT(PENSTOCK_STOPPED, penstock_start(engine));
+    EXPECT(PENSTOCK_OK, penstock_stop(engine, 0));
+    EXPECT(PENSTOCK_OK, penstock_free(engine));
+}
+
 int main(int argc, char **argv)
 {
     RUN(caught);
+    RUN(at_the_start);
     return 0;
 }
